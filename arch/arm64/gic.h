@@ -40,6 +40,12 @@ struct gic_map {
 };
 
 /*
+ * The image was entered at EL3 and el3.S is the monitor below us: gic_init_dist() and
+ * gic_init_cpu() ask it to give the interrupts to us first. Before both, boot CPU.
+ */
+void gic_set_el3_monitor(bool present);
+
+/*
  * The distributor: all shared interrupts off, level, normal priority, routed to this CPU, then on.
  * Boot CPU, before its gic_init_cpu(), interrupts masked.
  * KERR_UNSUPPORTED: the version is not ours, the frame is not a GIC of that version, or (GICv3)
