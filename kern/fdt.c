@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/fdt.c - read a flattened device tree into struct bootinfo (include/bootinfo.h).
+ *
+ * THEORY   kern/fdt.h. The tree is walked twice: the first time only for the console, so that
+ *          an error found later can be told on it.
+ * FAILURE  One line in `error`; the fields of the console that was found stay.
+ * NOT HERE Overlays, changes to the tree, PCI.
+ */
+#include "kern/fdt.h"
+
+#include <libfdt.h>
+#include <string.h>
+
+#define BLOB_MIN_BYTES 64
+#define MPIDR_AFFINITY UINT64_C(0xff00ffffff)
+
+typedef bool node_visit(struct tree *t);
+
+static bool starts_with(const char *s, const char *with)
+{
+	return strncmp(s, with, strlen(with)) == 0;
+}
+
+/* Is the current node's parent the node of this name below the root? */
+static bool parent_is(const struct tree *t, const char *name)
+{
+	const char *parent;
+
+	if (t->depth != 2) {
+		return false;
+	}
+	parent = fdt_get_name(t->blob, t->level[1].node, NULL);
+	return parent != NULL && strcmp(parent, name) == 0;
+}
+
+static bool is_enabled(const struct tree *t, int node)
+{
+	const char *status = tree_string(t, node, "status");
+
+	return status == NULL || strcmp(status, "okay") == 0 || strcmp(status, "ok") == 0;
+}
+
+/* Make `node` the current one; level[] up to its parent is in place. */
+static void enter(struct tree *t, int node, int depth)
+{
+	struct tree_level *l = &t->level[depth];
+
+	t->depth = depth;
+	l->node = node;
+	l->address_cells = fdt_address_cells(t->blob, node);
+	l->size_cells = fdt_size_cells(t->blob, node);
+	l->interrupt_parent = depth > 0 ? t->level[depth - 1].interrupt_parent : 0;
+	(void)tree_u32(t, node, "interrupt-parent", &l->interrupt_parent);
+	l->enabled = (depth == 0 || t->level[depth - 1].enabled) && is_enabled(t, node);
+}
+
+/* Visit every enabled node that is not too deep, parents first. */
+static bool walk(struct tree *t, node_visit *visit)
+{
+	bool deep = false;
+	int depth = 0;
+	int node = 0;
+
+	while (node >= 0 && depth >= 0) {
+		if (depth < TREE_DEPTH_MAX) {
+			enter(t, node, depth);
+			if (t->level[depth].enabled && !visit(t)) {
+				return false;
+			}
+		} else {
+			deep = true;
+		}
+		node = fdt_next_node(t->blob, node, &depth);
+	}
+	if (node < 0 && node != -FDT_ERR_NOTFOUND) {
+		return tree_fail(t, "device tree: structure block: %s", fdt_strerror(node));
+	}
+	if (deep) {
+		tree_warn(t, "nodes more than %d levels deep ignored", TREE_DEPTH_MAX);
+	}
+	return true;
+}
+
+static void cpu_method(struct tree *t, struct boot_cpu *cpu)
+{
+	const char *method = tree_string(t, tree_node(t), "enable-method");
+
+	if (method == NULL) {
+		method = tree_string(t, t->level[t->depth - 1].node, "enable-method");
+	}
+	cpu->enable = CPU_ENABLE_NONE;
+	if (method == NULL) {
+		return;
+	}
+	if (strcmp(method, "psci") == 0) {
+		cpu->enable = CPU_ENABLE_PSCI;
+	} else if (strcmp(method, "spin-table") != 0) {
+		tree_warn(t, "%s: enable-method is not one we know", tree_name(t));
+	} else if (tree_u32_or_u64(t, tree_node(t), "cpu-release-addr", &cpu->release_addr)) {
+		cpu->enable = CPU_ENABLE_SPIN_TABLE;
+	} else {
+		tree_warn(t, "%s: no cpu-release-addr", tree_name(t));
+	}
+}
+
+/* The affinity in `reg`: one or two cells, no size. */
+static bool cpu_mpidr(struct tree *t, uint64_t *mpidr)
+{
+	return t->level[t->depth - 1].size_cells == 0 &&
+	       tree_u32_or_u64(t, tree_node(t), "reg", mpidr) && (*mpidr & ~MPIDR_AFFINITY) == 0;
+}
+
+static void cpu_node(struct tree *t)
+{
+	struct bootinfo *info = t->info;
+	struct boot_cpu cpu = { 0 };
+
+	if (!cpu_mpidr(t, &cpu.mpidr)) {
+		tree_warn(t, "%s: malformed reg, CPU ignored", tree_name(t));
+		info->cpu_ignored++;
+		return;
+	}
+	for (uint32_t i = 0; i < info->cpu_count; i++) {
+		if (info->cpu[i].mpidr == cpu.mpidr) {
+			tree_warn(t, "%s: same reg as another CPU, ignored", tree_name(t));
+			info->cpu_ignored++;
+			return;
+		}
+	}
+	if (info->cpu_count == MAX_CPUS) {
+		info->cpu_ignored++;
+		return;
+	}
+	if (tree_u32(t, tree_node(t), "numa-node-id", &cpu.node) && cpu.node >= MAX_NODES) {
+		tree_warn(t, "%s: NUMA node %u taken for 0", tree_name(t), cpu.node);
+		cpu.node = 0;
+	}
+	cpu_method(t, &cpu);
+	info->cpu[info->cpu_count++] = cpu;
+}
+
+static void cpus_finish(struct tree *t)
+{
+	struct bootinfo *info = t->info;
+	bool orphan = false;
+
+	if (info->cpu_count == 0) {
+		tree_warn(t, "no CPU node: the boot CPU only");
+	}
+	for (uint32_t i = 0; i < info->cpu_count; i++) {
+		if (info->cpu[i].enable == CPU_ENABLE_PSCI && info->psci == PSCI_NONE) {
+			info->cpu[i].enable = CPU_ENABLE_NONE;
+			orphan = true;
+		}
+	}
+	if (orphan) {
+		tree_warn(t, "enable-method psci, but no PSCI 0.2 node");
+	}
+}
+
+/* All of the root, and of what the walks need to know before they begin. */
+static void root_node(struct tree *t)
+{
+	const char *model = tree_string(t, 0, "model");
+	const char *compatible = tree_string(t, 0, "compatible");
+
+	tree_copy_text(t->info->model, sizeof(t->info->model), model != NULL ? model : "");
+	tree_copy_text(t->info->compatible, sizeof(t->info->compatible),
+		       compatible != NULL ? compatible : "");
+}
+
+static int chosen_offset(const struct tree *t)
+{
+	return fdt_path_offset(t->blob, "/chosen");
+}
+
+/* stdout-path is a path or an alias, with options after a colon that are not for us. */
+static int find_stdout(struct tree *t)
+{
+	int chosen = chosen_offset(t);
+	const char *path = chosen >= 0 ? tree_string(t, chosen, "stdout-path") : NULL;
+	size_t len = 0;
+
+	if (path == NULL) {
+		return -1;
+	}
+	while (path[len] != '\0' && path[len] != ':') {
+		len++;
+	}
+	return len > 0 ? fdt_path_offset_namelen(t->blob, path, (int)len) : -1;
+}
+
+static void chosen_args(struct tree *t, int chosen)
+{
+	struct bootinfo *info = t->info;
+	int len;
+	const char *args;
+
+	if (fdt_getprop(t->blob, chosen, "bootargs", &len) == NULL) {
+		return;
+	}
+	args = tree_string(t, chosen, "bootargs");
+	if (args == NULL) {
+		tree_warn(t, "bootargs is not a string, ignored");
+		return;
+	}
+	tree_copy_text(info->args, sizeof(info->args), args);
+	if (strlen(args) >= sizeof(info->args)) {
+		tree_warn(t, "bootargs cut to %u characters", (unsigned)sizeof(info->args) - 1);
+	}
+}
+
+static void chosen_initrd(struct tree *t, int chosen)
+{
+	struct bootinfo *info = t->info;
+	uint64_t start, end;
+	int len;
+
+	if (fdt_getprop(t->blob, chosen, "linux,initrd-start", &len) == NULL) {
+		return;
+	}
+	if (!tree_u32_or_u64(t, chosen, "linux,initrd-start", &start) ||
+	    !tree_u32_or_u64(t, chosen, "linux,initrd-end", &end) || start > end) {
+		tree_warn(t, "RAM disk: malformed start or end, ignored");
+		return;
+	}
+	info->initrd_base = start;
+	info->initrd_size = end - start;
+}
+
+static bool visit_console(struct tree *t)
+{
+	tree_uart_node(t);
+	return true;
+}
+
+static bool visit_all(struct tree *t)
+{
+	const char *type = tree_string(t, tree_node(t), "device_type");
+
+	if (parent_is(t, "reserved-memory")) {
+		return tree_reserved_node(t);
+	}
+	if (t->depth == 1 && ((type != NULL && strcmp(type, "memory") == 0) ||
+			      starts_with(tree_name(t), "memory@"))) {
+		tree_memory_node(t);
+	} else if (parent_is(t, "cpus") && ((type != NULL && strcmp(type, "cpu") == 0) ||
+					    starts_with(tree_name(t), "cpu@"))) {
+		cpu_node(t);
+	} else {
+		tree_device_node(t);
+	}
+	return true;
+}
+
+static bool check_header(struct tree *t, size_t size_max)
+{
+	int e;
+
+	if (t->blob == NULL) {
+		return tree_fail(t, "device tree: none was given");
+	}
+	if (size_max < BLOB_MIN_BYTES) {
+		return tree_fail(t, "device tree: only %zu bytes are readable", size_max);
+	}
+	e = fdt_check_header(t->blob);
+	if (e != 0) {
+		return tree_fail(t, "device tree: header: %s", fdt_strerror(e));
+	}
+	if (fdt_totalsize(t->blob) > size_max) {
+		return tree_fail(t, "device tree: %u bytes, %zu are readable",
+				 fdt_totalsize(t->blob), size_max);
+	}
+	return true;
+}
+
+static bool parse(struct tree *t)
+{
+	int chosen;
+
+	t->stdout_node = find_stdout(t);
+	if (!walk(t, visit_console)) {
+		return false;
+	}
+	if (t->stdout_node >= 0 && t->stdout_node != t->uart.node) {
+		tree_warn(t, "stdout-path names no UART that we drive");
+	}
+	root_node(t);
+	chosen = chosen_offset(t);
+	if (chosen >= 0) {
+		chosen_args(t, chosen);
+		chosen_initrd(t, chosen);
+	}
+	if (!tree_memreserve(t) || !walk(t, visit_all)) {
+		return false;
+	}
+	cpus_finish(t);
+	tree_devices_finish(t);
+	return tree_memory_finish(t);
+}
+
+bool fdt_parse(const void *blob, size_t size_max, uint64_t blob_pa, struct bootinfo *info,
+	       char *error, size_t error_bytes)
+{
+	struct tree t = {
+		.blob = blob,
+		.info = info,
+		.error = error,
+		.error_bytes = error_bytes,
+		.stdout_node = -1,
+		.timer = { .node = -1 },
+		.uart = { .node = -1 },
+		.gic_node = -1,
+	};
+
+	memset(info, 0, sizeof(*info));
+	if (!check_header(&t, size_max)) {
+		return false;
+	}
+	info->fdt_base = blob_pa;
+	info->fdt_size = fdt_totalsize(blob);
+	return parse(&t);
+}
