@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test/prove/words.pml - what park.pml is built on: the scenario, the words in memory, the store
+ * buffers, and the weakenings of one step each. Theory: park.pml.
+ */
+
+/* ---- The scenario: -D overrides each. CPU sets are bit masks. ---- */
+#ifndef N
+#define N		2	/* CPUs */
+#endif
+#ifndef INITIATORS
+#define INITIATORS	1	/* who opens windows ... */
+#endif
+#ifndef WINDOWS
+#define WINDOWS		1	/* ... and how many each */
+#endif
+#ifndef ABANDON
+#define ABANDON		0	/* parks given up though nothing is wrong: a slow target */
+#endif
+#ifndef DROPS
+#define DROPS		0	/* SGIs lost on their way */
+#endif
+#ifndef WALKERS
+#define WALKERS		ALL	/* who goes through the door; the others stay inside */
+#endif
+#ifndef IDLERS
+#define IDLERS		0	/* who may idle; everybody may go to EL0 */
+#endif
+#ifndef PLUGGED
+#define PLUGGED		0	/* who goes off line, and is brought back by a STARTER */
+#endif
+#ifndef STARTERS
+#define STARTERS	0
+#endif
+#ifndef PANICKERS
+#define PANICKERS	0	/* who may panic, and stop the others */
+#endif
+
+#define ALL		((1 << N) - 1)
+#define IN(set, c)	(((set) >> (c)) & 1)
+#define me		(_pid - 1)	/* init is process 0 */
+
+/* ---- Words in memory. All start as 0: mapped, closed, free, EL0. ---- */
+#define MAP		0	/* 0 valid, 1 broken */
+#define WIN		1	/* generation of the open window, 0 when closed */
+#define TOK		2	/* the token: 0, or owner + 1 */
+#define STOP		3
+#define OFFLINE		4	/* mask */
+#define DOOR(c)		(5 + (c))
+#define REQ(c)		(5 + N + (c))
+#define ACK(c)		(5 + 2 * N + (c))
+#define REL(c)		(5 + 3 * N + (c))
+#define NWORD		(5 + 4 * N)
+
+#define EL0		0
+#define IDLE		1
+#define OFF		2
+#define KERNEL		3
+
+/* ---- Names of the reasons; each is 0 for ever. ---- */
+hidden byte broken_access, early_fault, two_windows, left_broken, request_skipped, ack_ahead;
+hidden byte lost_release, unanswered, deaf_to_stop, door_stuck, token_lost, stuck, overflow;
+hidden byte seen_retry, seen_late_ack, seen_stopped_park, seen_born, seen_all_kinds;
+
+byte mem[NWORD];
+chan sb[N] = [2 * N + 4] of { byte, byte, bit };	/* word, value, store-release */
+byte releases[N];	/* store-releases in sb[] */
+bit sgi[N];		/* SGI_PARK pending at the GIC */
+bit sgi_stop[N];	/* SGI_STOP pending; never lost */
+bit power[N];		/* PSCI CPU_ON issued */
+
+byte gen;		/* last generation taken; written by the token's owner */
+byte abandons = ABANDON;
+byte drops = DROPS;
+bit evening;		/* CPUs begin nothing of their own will any more */
+bit dropped;		/* an SGI of this generation was lost: time will run out */
+
+/* Ghosts: no CPU reads these. */
+bit open[N];		/* may touch unpinned memory at its next instruction */
+bit early[N];		/* holds a fault walked while MAP was broken */
+bit halted[N];
+byte breaker;		/* who has broken MAP, + 1 */
+
+/* The protocol never fills a buffer; a weakened one may, and the CPU stalls. */
+#ifdef STALL
+#define ROOM		true
+#else
+#define ROOM		nfull(sb[me])
+#endif
+#define PUT(w, v)	assert(ROOM || overflow); sb[me]!w, v, 0
+#define PUT_REL(w, v)	assert(ROOM || overflow); sb[me]!w, v, 1; releases[me]++
+#define ASKED		(mem[REL(me)] < mem[REQ(me)])
+#define DSB		(empty(sb[me]))
+#define LDAR		(releases[me] == 0)
+#define ISB		early[me] = mem[MAP]
+
+/* ---- The weakenings. ---- */
+#ifdef W_DOOR_TARGET
+#define LDAR_TARGET	true	/* LDAPR */
+#else
+#define LDAR_TARGET	LDAR
+#endif
+#ifdef W_DOOR_INITIATOR
+#define LDAR_INITIATOR	true	/* LDAPR */
+#else
+#define LDAR_INITIATOR	LDAR
+#endif
+#ifdef W_ACK_OLD
+#define ACKED(c)	(mem[ACK(c)] + 1 >= g)
+#else
+#ifdef W_ACK_GE
+#define ACKED(c)	(mem[ACK(c)] >= g)
+#else
+#define ACKED(c)	(mem[ACK(c)] == g)
+#endif
+#endif
+#ifdef W_RELEASE_EQ
+#define RELEASED	(mem[REL(me)] == r)
+#else
+#define RELEASED	(mem[REL(me)] >= r)
+#endif
+#ifdef W_NO_TOKEN
+#define TOKEN_FREE	true
+#else
+#define TOKEN_FREE	(mem[TOK] == 0)
+#endif
+#ifdef W_STOP_DEAF
+#define TOLD_TO_STOP	false
+#else
+#define TOLD_TO_STOP	(mem[STOP] != 0)
+#endif
+#ifdef W_DOOR_DEAF
+#define DOOR_ANSWERS	false
+#else
+#define DOOR_ANSWERS	true
+#endif
+#ifdef W_NO_REQUEST_DSB
+#define DSB_REQUEST	true
+#else
+#define DSB_REQUEST	DSB
+#endif
+
+#ifdef W_LEAVE_EARLY
+#define OPEN_OUTSIDE	1	/* the last access comes after the door said EL0 */
+#else
+#define OPEN_OUTSIDE	0
+#endif
+#ifdef W_TOKEN_DEAF
+#define TOKEN_ANSWERS	false
+#else
+#define TOKEN_ANSWERS	true
+#endif
+#ifdef W_RELEASE_ACKED
+#define MAY_RELEASE(c)	(mem[ACK(c)] == g)
+#else
+#define MAY_RELEASE(c)	true
+#endif
+#ifdef W_MAKE_PLAIN
+#define PUT_RELEASE	PUT
+#define DSB_MAKE	true
+#else
+#define PUT_RELEASE	PUT_REL
+#define DSB_MAKE	DSB
+#endif
+
+/* Where the answer to a park returns to. */
+#define TO_OUTSIDE	0
+#define TO_INSIDE	1
+#define TO_DOOR		2
+#define TO_TOKEN	3
+
+/* What the token is wanted for. */
+#define TO_PARK		0
+#define TO_GO_OFF	1
+#define TO_START	2
