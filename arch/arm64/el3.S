@@ -51,6 +51,7 @@
 #define GICD_CTLR 0x0
 #define GICD_TYPER 0x4
 #define GICD_IGROUPR 0x80
+#define GICV2_TYPER_SECURITY_BIT 10
 #define GICV2_CTLR_GROUPS 0x3
 #define GICC_CTLR_SECURE 0x1e3 /* both groups on, no bypass of the old interrupt lines */
 #define GICV3_CTLR_ARE 0x30    /* secure and non-secure */
@@ -206,7 +207,7 @@ el3_call:
 	add	x5, x2, #GICD_IGROUPR
 	mov	w6, #-1
 	cmp	w1, #2
-	b.eq	3f
+	b.eq	2f
 
 	/* GICv3: affinity routing may be switched on only while the groups are off. */
 	ldr	w7, [x2, #GICD_CTLR]
@@ -221,6 +222,14 @@ el3_call:
 1:	orr	w7, w7, #GICV3_CTLR_GROUPS
 	and	w7, w7, #0x7fffffff
 	str	w7, [x2, #GICD_CTLR]
+	b	3f
+
+	/*
+	 * GICv2: without the security extension (QEMU's Pi 4) there is one view, in which group 0
+	 * is ours already.
+	 */
+2:	ldr	w7, [x2, #GICD_TYPER]
+	tbz	w7, #GICV2_TYPER_SECURITY_BIT, 7f
 
 3:	str	w6, [x5], #4
 	subs	w4, w4, #1
