@@ -172,7 +172,7 @@ CASE(table_freed_too_early_wrong, "frozen-child", NEEDS_NOTHING)
 {
 	put(&a->l2[0], 0);
 	DSB(ishst);
-	a->l3[7] = 0xfeed; /* its new owner writes, while stale walks still read it */
+	a->l3[7] = 0xfeef; /* its new owner writes, while stale walks still read it */
 	flush_pages(a->va, ENTRIES);
 }
 
