@@ -10,6 +10,7 @@
  */
 #include "kern/bootargs.h"
 
+#include <compiler.h>
 #include <string.h>
 
 #include "kern/log.h"
@@ -25,7 +26,7 @@ struct argument {
 	char name[NAME_BYTES];
 	enum kind kind;
 	uint16_t offset; /* of the field in struct bootargs */
-	uint64_t least;  /* NUMBER */
+	uint64_t least; /* NUMBER */
 	uint64_t most;
 	char choices[CHOICES_BYTES]; /* CHOICE */
 };
@@ -50,8 +51,6 @@ static const struct argument arguments[] = {
 	{ "park", CHOICE, FIELD(park), 0, 0, "sgi|nmi" },
 	{ "log", CHOICE, FIELD(log), 0, 0, "quiet|normal|verbose" },
 };
-
-#define ARGUMENT_COUNT (sizeof(arguments) / sizeof(arguments[0]))
 
 /* A part of the command line; not terminated. */
 struct span {
@@ -101,7 +100,7 @@ static bool span_is(struct span s, const char *text)
 
 static const struct argument *find(struct span key)
 {
-	for (size_t i = 0; i < ARGUMENT_COUNT; i++) {
+	for (size_t i = 0; i < array_len(arguments); i++) {
 		if (span_is(key, arguments[i].name)) {
 			return &arguments[i];
 		}

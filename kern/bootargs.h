@@ -20,18 +20,18 @@ enum bootarg_park { PARK_SGI, PARK_NMI };
 enum bootarg_log { LOG_QUIET, LOG_NORMAL, LOG_VERBOSE };
 
 struct bootargs {
-	char run[BOOTARG_TEXT_BYTES];     /* what to do after boot: stress, test, bench, ... */
-	char only[BOOTARG_TEXT_BYTES];    /* which workloads or tests, comma between; empty: all */
-	char plant[BOOTARG_TEXT_BYTES];   /* a defect to put in, to see that it is found */
+	char run[BOOTARG_TEXT_BYTES]; /* what to do after boot: stress, test, bench, ... */
+	char only[BOOTARG_TEXT_BYTES]; /* which workloads or tests, comma between; empty: all */
+	char plant[BOOTARG_TEXT_BYTES]; /* a defect to put in, to see that it is found */
 	char provoke[BOOTARG_TEXT_BYTES]; /* a recursion to cause */
 	uint64_t seed;
-	uint64_t seconds;      /* 0: no limit */
-	uint64_t cycles;       /* 0: no limit */
-	uint64_t cpus;         /* at most so many are started */
-	uint64_t batch;        /* entries an invalidation batch takes */
+	uint64_t seconds; /* 0: no limit */
+	uint64_t cycles; /* 0: no limit */
+	uint64_t cpus; /* at most so many are started */
+	uint64_t batch; /* entries an invalidation batch takes */
 	uint64_t window_delay; /* counter ticks that mode retry keeps a window open */
-	uint64_t warden;       /* 1: a CPU watches the others */
-	uint64_t bbm;          /* enum bootarg_bbm, and so on */
+	uint64_t warden; /* 1: a CPU watches the others */
+	uint64_t bbm; /* enum bootarg_bbm, and so on */
 	uint64_t bbml2;
 	uint64_t pcpu;
 	uint64_t park;

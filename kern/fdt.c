@@ -175,20 +175,25 @@ static int chosen_offset(const struct tree *t)
 	return fdt_path_offset(t->blob, "/chosen");
 }
 
-/* stdout-path is a path or an alias, with options after a colon that are not for us. */
+/*
+ * The node of stdout-path: a path or an alias, with options after a colon that are not for us.
+ * Negative: -FDT_ERR_NOTFOUND when the tree names none, -FDT_ERR_BADPATH when it leads nowhere.
+ */
 static int find_stdout(struct tree *t)
 {
 	int chosen = chosen_offset(t);
 	const char *path = chosen >= 0 ? tree_string(t, chosen, "stdout-path") : NULL;
 	size_t len = 0;
+	int node;
 
 	if (path == NULL) {
-		return -1;
+		return -FDT_ERR_NOTFOUND;
 	}
 	while (path[len] != '\0' && path[len] != ':') {
 		len++;
 	}
-	return len > 0 ? fdt_path_offset_namelen(t->blob, path, (int)len) : -1;
+	node = fdt_path_offset_namelen(t->blob, path, (int)len);
+	return node >= 0 ? node : -FDT_ERR_BADPATH;
 }
 
 static void chosen_args(struct tree *t, int chosen)
@@ -285,6 +290,8 @@ static bool parse(struct tree *t)
 	}
 	if (t->stdout_node >= 0 && t->stdout_node != t->uart.node) {
 		tree_warn(t, "stdout-path names no UART that we drive");
+	} else if (t->stdout_node < 0 && t->stdout_node != -FDT_ERR_NOTFOUND) {
+		tree_warn(t, "stdout-path: %s", fdt_strerror(t->stdout_node));
 	}
 	root_node(t);
 	chosen = chosen_offset(t);

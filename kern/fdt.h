@@ -23,7 +23,7 @@ struct tree_level {
 	int address_cells; /* for its children; negative: malformed */
 	int size_cells;
 	uint32_t interrupt_parent; /* phandle, inherited; 0: none was named */
-	bool enabled;              /* it and all its parents */
+	bool enabled; /* it and all its parents */
 };
 
 struct tree {
@@ -32,9 +32,9 @@ struct tree {
 	char *error;
 	size_t error_bytes;
 	struct tree_level level[TREE_DEPTH_MAX];
-	int depth;        /* of the current node: level[depth] */
-	int stdout_node;  /* negative: none */
-	int uart_rank;    /* how good the UART found so far is; 0: none */
+	int depth; /* of the current node: level[depth] */
+	int stdout_node; /* negative: none */
+	int uart_rank; /* how good the UART found so far is; 0: none */
 	struct {
 		int node; /* negative: not found */
 		uint32_t interrupt_parent;

@@ -9,6 +9,7 @@
  */
 #include "kern/fdt.h"
 
+#include <compiler.h>
 #include <libfdt.h>
 #include <string.h>
 
@@ -145,8 +146,7 @@ void tree_device_node(struct tree *t)
 {
 	struct bootinfo *info = t->info;
 
-	if (info->gic.version == 0 &&
-	    is_any_compatible(t, gicv2_names, sizeof(gicv2_names) / sizeof(gicv2_names[0]))) {
+	if (info->gic.version == 0 && is_any_compatible(t, gicv2_names, array_len(gicv2_names))) {
 		gicv2_node(t);
 	} else if (info->gic.version == 0 && tree_is_compatible(t, "arm,gic-v3")) {
 		gicv3_node(t);
@@ -166,8 +166,8 @@ void tree_device_node(struct tree *t)
 /* Do interrupts with this parent go to the GIC?  A tree that names no parent at all has one GIC. */
 static bool is_to_gic(const struct tree *t, uint32_t interrupt_parent)
 {
-	return t->gic_node >= 0 && (interrupt_parent == 0 ||
-				    interrupt_parent == fdt_get_phandle(t->blob, t->gic_node));
+	return t->gic_node >= 0 &&
+	       (interrupt_parent == 0 || interrupt_parent == fdt_get_phandle(t->blob, t->gic_node));
 }
 
 static void timer_finish(struct tree *t)

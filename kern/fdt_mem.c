@@ -46,8 +46,8 @@ static bool insert(struct mem_range *list, uint32_t *count, struct mem_range add
 		at--;
 	}
 	while (at < *count && ranges_meet(list[at].base, list[at].size, add.base, add.size)) {
-		uint64_t end = range_end(&list[at]) > range_end(&add) ? range_end(&list[at]) :
-									 range_end(&add);
+		uint64_t end = range_end(&list[at]) > range_end(&add) ? range_end(&list[at])
+								      : range_end(&add);
 
 		add.base = list[at].base < add.base ? list[at].base : add.base;
 		add.size = end - add.base;
@@ -196,8 +196,8 @@ static uint64_t covered(const struct mem_range *list, uint32_t count, uint64_t b
 
 	for (uint32_t i = 0; i < count; i++) {
 		uint64_t first = list[i].base > base ? list[i].base : base;
-		uint64_t end = range_end(&list[i]) < base + size ? range_end(&list[i]) :
-								   base + size;
+		uint64_t end = range_end(&list[i]) < base + size ? range_end(&list[i])
+								 : base + size;
 
 		sum += end > first ? end - first : 0;
 	}

@@ -8,6 +8,7 @@
  */
 #include "kern/fdt.h"
 
+#include <compiler.h>
 #include <libfdt.h>
 #include <string.h>
 
@@ -24,6 +25,16 @@
 #define PPI_BASE 16
 #define PPI_COUNT 16
 
+/* What people read on a terminal holds nothing that a terminal obeys. */
+static void make_printable(char *text)
+{
+	for (; *text != '\0'; text++) {
+		if (*text < ' ' || *text > '~') {
+			*text = '?';
+		}
+	}
+}
+
 bool tree_fail(struct tree *t, const char *fmt, ...)
 {
 	va_list ap;
@@ -31,6 +42,9 @@ bool tree_fail(struct tree *t, const char *fmt, ...)
 	va_start(ap, fmt);
 	kvsnprintf(t->error, t->error_bytes, fmt, ap);
 	va_end(ap);
+	if (t->error_bytes > 0) {
+		make_printable(t->error);
+	}
 	return false;
 }
 
@@ -39,10 +53,13 @@ void tree_warn(struct tree *t, const char *fmt, ...)
 	struct bootinfo *info = t->info;
 	va_list ap;
 
-	if (info->warning_count < sizeof(info->warning) / sizeof(info->warning[0])) {
+	if (info->warning_count < array_len(info->warning)) {
+		char *text = info->warning[info->warning_count];
+
 		va_start(ap, fmt);
-		kvsnprintf(info->warning[info->warning_count], sizeof(info->warning[0]), fmt, ap);
+		kvsnprintf(text, sizeof(info->warning[0]), fmt, ap);
 		va_end(ap);
+		make_printable(text);
 	}
 	info->warning_count++;
 }
@@ -112,12 +129,11 @@ const char *tree_string(const struct tree *t, int node, const char *property)
 
 void tree_copy_text(char *to, size_t size_bytes, const char *from)
 {
-	size_t i = 0;
+	size_t len = strnlen(from, size_bytes - 1);
 
-	for (; i + 1 < size_bytes && from[i] != '\0'; i++) {
-		to[i] = from[i] >= ' ' && from[i] <= '~' ? from[i] : '?';
-	}
-	to[i] = '\0';
+	memcpy(to, from, len);
+	to[len] = '\0';
+	make_printable(to);
 }
 
 /*
@@ -174,8 +190,7 @@ static bool translate_once(const struct tree *t, int depth, bool identity, uint6
 		uint64_t parent = cells_read(q, parent_cells);
 		uint64_t extent = cells_read(q + parent_cells * CELL_BYTES, bus->size_cells);
 
-		if (*base >= child && *base - child < extent &&
-		    size <= extent - (*base - child)) {
+		if (*base >= child && *base - child < extent && size <= extent - (*base - child)) {
 			return !__builtin_add_overflow(parent, *base - child, base);
 		}
 	}

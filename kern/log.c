@@ -38,7 +38,7 @@ struct spec {
 	bool upper;
 	unsigned width;
 	unsigned precision; /* UINT32_MAX: none */
-	unsigned longs;     /* number of l, z counts as two */
+	unsigned longs; /* number of l, z counts as two */
 };
 
 static void sink_char(char c)
@@ -307,9 +307,9 @@ void log_vprintf(const char *subsystem, const char *fmt, va_list ap)
 	char line[LOG_LINE_BYTES];
 	uint64_t us = timer_ticks_to_ns(arch_counter()) / 1000;
 	unsigned cpu = cpu_hook != NULL ? cpu_hook() : cpu_fixed;
-	size_t len = ksnprintf(line, sizeof(line), "[%4lu.%06lu] cpu%u %s: ",
-			       (unsigned long)(us / 1000000), (unsigned long)(us % 1000000), cpu,
-			       subsystem);
+	size_t len = ksnprintf(line, sizeof(line),
+			       "[%4lu.%06lu] cpu%u %s: ", (unsigned long)(us / 1000000),
+			       (unsigned long)(us % 1000000), cpu, subsystem);
 
 	if (len < sizeof(line)) {
 		kvsnprintf(line + len, sizeof(line) - len, fmt, ap);

@@ -35,7 +35,7 @@
 /* Where the caller mapped the frames of struct boot_gic, in its order. */
 struct gic_map {
 	va_t dist;
-	va_t cpu;                       /* GICv2 CPU interface */
+	va_t cpu; /* GICv2 CPU interface */
 	va_t redist[BOOT_GICR_REGIONS]; /* GICv3 */
 };
 

@@ -28,9 +28,9 @@
 #define GICC_IAR 0x0c
 #define GICC_EOIR 0x10
 
-static va_t dist;                   /* [c] */
-static va_t cpuif;                  /* [c] banked: each CPU sees its own at one address */
-static uint64_t dist_pa, cpuif_pa;  /* [c] for the monitor at EL3 */
+static va_t dist; /* [c] */
+static va_t cpuif; /* [c] banked: each CPU sees its own at one address */
+static uint64_t dist_pa, cpuif_pa; /* [c] for the monitor at EL3 */
 static uint8_t target_of[MAX_CPUS]; /* by logical CPU; written by that CPU when it comes up */
 
 /* The bit by which the distributor knows this CPU. A GIC with one interface reads 0 here. */

@@ -55,27 +55,27 @@
 #define ID_FIELD_MASK 0xf
 #define MPIDR_AFFINITY UINT64_C(0xff00ffffff)
 
-#define sysreg_read(name)                                                                      \
-	({                                                                                     \
-		uint64_t value_;                                                               \
-		__asm__ volatile("mrs %0, " #name : "=r"(value_) : : "memory");                \
-		value_;                                                                        \
+#define sysreg_read(name)                                                       \
+	({                                                                      \
+		uint64_t value_;                                                \
+		__asm__ volatile("mrs %0, " #name : "=r"(value_) : : "memory"); \
+		value_;                                                         \
 	})
-#define sysreg_write(name, value)                                                              \
+#define sysreg_write(name, value) \
 	__asm__ volatile("msr " #name ", %x0" : : "rZ"((uint64_t)(value)) : "memory")
 
 struct gicv3_cpu {
-	uint64_t mpidr;   /* affinity fields only */
-	uint64_t sgi1r;   /* ICC_SGI1R_EL1 without target and INTID */
-	uint64_t target;  /* its bit in the target list; 0: not initialised */
+	uint64_t mpidr; /* affinity fields only */
+	uint64_t sgi1r; /* ICC_SGI1R_EL1 without target and INTID */
+	uint64_t target; /* its bit in the target list; 0: not initialised */
 	va_t redist;
 };
 
-static va_t dist;                         /* [c] */
-static struct boot_gic frames;            /* [c] sizes of the regions */
-static va_t region[BOOT_GICR_REGIONS];    /* [c] */
-static unsigned priority_shift;           /* [c] see PRIORITY */
-static bool pmr_needs_dsb;                /* [c] ICC_CTLR_EL1.PMHE */
+static va_t dist; /* [c] */
+static struct boot_gic frames; /* [c] sizes of the regions */
+static va_t region[BOOT_GICR_REGIONS]; /* [c] */
+static unsigned priority_shift; /* [c] see PRIORITY */
+static bool pmr_needs_dsb; /* [c] ICC_CTLR_EL1.PMHE */
 static struct gicv3_cpu cpu_state[MAX_CPUS];
 
 static uint64_t own_affinity(void)

@@ -19,12 +19,12 @@
 /* [c] const after psci_init() */
 static enum psci_conduit psci_conduit;
 
-#define SMCCC_CALL(instruction)                                                                \
-	__asm__ volatile(instruction                                                           \
-			 : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3)                              \
-			 :                                                                     \
-			 : "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13",     \
-			   "x14", "x15", "x16", "x17", "memory", "cc")
+#define SMCCC_CALL(instruction)                                                                   \
+	__asm__ volatile(instruction                                                              \
+			 : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3)                                 \
+			 :                                                                        \
+			 : "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", \
+			   "x15", "x16", "x17", "memory", "cc")
 
 static int psci_call(uint64_t function, uint64_t arg1, uint64_t arg2, uint64_t arg3)
 {

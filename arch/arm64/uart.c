@@ -61,7 +61,7 @@
 static struct {
 	enum uart_kind kind;
 	va_t base;
-	unsigned status;       /* offset of the status register */
+	unsigned status; /* offset of the status register */
 	uint32_t tx_room_mask; /* room when (status & mask) == value, the same for the others */
 	uint32_t tx_room_value;
 	uint32_t tx_idle_mask;
