@@ -51,6 +51,32 @@ def test_apt_entry(tmp_path, text, answer):
     assert (result.returncode, result.stdout) == (0, answer)
 
 
+# --- scripts/setup --------------------------------------------------------------------------
+
+def test_setup_is_silent_when_nothing_is_missing():
+    result = tool(f"{SCRIPTS}/setup")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_setup_check_names_what_is_missing(repo):
+    """A fresh clone, with a directory of programs that has none of ours."""
+    result = tool("env", "PATH=/usr/bin:/bin", "scripts/setup", "--check", cwd=repo.root)
+    assert result.returncode == 1
+    assert "libfdt sources - " in result.stdout
+    assert "bcm2711-rpi-4-b.dtb - " in result.stdout
+    assert not os.path.exists(os.path.join(repo.root, ".deps"))
+
+
+def test_setup_tells_an_old_qemu(repo, tmp_path):
+    fake = tmp_path / "bin/qemu-system-aarch64"
+    fake.parent.mkdir()
+    fake.write_text("#!/bin/sh\necho 'QEMU emulator version 7.2.11 (Debian 1:7.2)'\n")
+    fake.chmod(0o755)
+    result = tool("env", f"PATH={fake.parent}:/usr/bin:/bin", "scripts/setup", "--check",
+                  cwd=repo.root)
+    assert "qemu-system-arm - version 7 found, 9 needed" in result.stdout
+
+
 # --- the lints that read sources ------------------------------------------------------------
 
 @pytest.fixture
