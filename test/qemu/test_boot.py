@@ -9,10 +9,12 @@ Short: one value of everything at least once, pairs that are known to differ. --
 models on both interrupt controllers, every number of CPUs, every memory size, every entry level.
 """
 
+import os
 import re
 import subprocess
 
 import pytest
+from conftest import TOP
 
 MODELS = ("cortex-a53", "cortex-a57", "cortex-a72", "cortex-a76", "cortex-a710", "neoverse-n1",
           "neoverse-n2", "neoverse-v1", "max")
@@ -105,19 +107,19 @@ def test_boot(perch, options):
     assert counts and int(counts[-1][0]) >= 10 and int(counts[-1][1]) == 0
 
 
-def test_release_build_boots_too(perch, request):
+def test_release_build_boots_too(perch):
     """make test builds both; the release image runs the same tests, its assertions on."""
-    release = request.config.rootpath / "build/release/perch.img"
-    if not release.exists():
+    release = os.path.join(TOP, "build/release/perch.img")
+    if not os.path.exists(release):
         pytest.fail("no build/release/perch.img")
     text = perch(ARGS="run=test", IMAGE=release).passed()
     assert re.search(r"build=release", text)
 
 
-def test_a_tree_of_our_own_boots_the_pi(perch, request, tmp_path):
+def test_a_tree_of_our_own_boots_the_pi(perch, tmp_path):
     """dts/: facts written by us, for a board whose firmware's tree is not at hand."""
-    source = request.config.rootpath / "dts/bcm2711-rpi-4-b.dts"
+    source = os.path.join(TOP, "dts/bcm2711-rpi-4-b.dts")
     tree = tmp_path / "pi.dtb"
-    subprocess.run(["dtc", "-q", "-I", "dts", "-O", "dtb", "-o", str(tree), str(source)],
+    subprocess.run(["dtc", "-q", "-I", "dts", "-O", "dtb", "-o", str(tree), source],
                    check=True, timeout=60)
     perch(BOARD="raspi4b", ARGS="run=test", DTB=tree).passed()

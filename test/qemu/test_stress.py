@@ -7,10 +7,11 @@ caught. The long runs are `make run`; what is pinned here is that each workload 
 the line that scripts read is complete, and that the controls can fail.
 """
 
+import os
 import re
 
 import pytest
-from conftest import key_values
+from conftest import TOP, key_values
 
 KEYS = ("result board cpu cpus mode seed cycles promotions demotions busy parks ipis_sent "
         "ipis_spared retries transient_faults spurious_make recursions corruptions refused "
@@ -109,9 +110,9 @@ def test_control_naive_recurses_and_is_caught(perch):
 
 
 @pytest.mark.parametrize("option", ["bbm=naive", "pcpu=scattered"])
-def test_unsafe_modes_are_not_in_release(perch, request, option):
-    release = request.config.rootpath / "build/release/perch.img"
-    if not release.exists():
+def test_unsafe_modes_are_not_in_release(perch, option):
+    release = os.path.join(TOP, "build/release/perch.img")
+    if not os.path.exists(release):
         pytest.fail("no build/release/perch.img")
     run = perch(ARGS=f"run=stress {option} cycles=20", IMAGE=release)
     stress(run, mode="park")
