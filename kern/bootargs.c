@@ -13,7 +13,7 @@
 #include <compiler.h>
 #include <string.h>
 
-#include "kern/log.h"
+#include "kern/format.h"
 
 #define NAME_BYTES 16
 #define CHOICES_BYTES 32

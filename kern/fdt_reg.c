@@ -12,7 +12,7 @@
 #include <libfdt.h>
 #include <string.h>
 
-#include "kern/log.h"
+#include "kern/format.h"
 
 #define CELL_BYTES 4
 #define CELLS_MAX 2 /* what fits into 64 bits */

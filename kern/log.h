@@ -2,8 +2,7 @@
 /*
  * kern/log.h - formatted output on the console.
  *
- * Formats: %s %c %d %i %u %x %X %p %%, length l, ll, z, flags `-` and `0`, a width and, for %s,
- * a precision (both may be `*`). Anything else is printed as it stands, and no argument is taken.
+ * Formats: kern/format.h.
  *
  * A line is formatted on the caller's stack and given to the sink under the lock, so that lines
  * of different CPUs do not mix. Without a lock (early boot, one CPU; or after log_panic()) it
@@ -13,6 +12,8 @@
 
 #include <stdarg.h>
 #include <types.h>
+
+#include "kern/format.h"
 
 #define LOG_LINE_BYTES 256 /* the longest log_printf() line; what is past it is cut */
 
@@ -48,11 +49,3 @@ void log_panic(unsigned cpu);
 
 /* Print a string as is; for text that is not a format. */
 void kputs(const char *s);
-
-/*
- * Format into `to`, at most size_bytes with the terminating 0 (always written if size_bytes > 0).
- * Returns the length the whole text would have had, without the 0.
- */
-[[gnu::format(printf, 3, 4)]] size_t ksnprintf(char *to, size_t size_bytes, const char *fmt, ...);
-[[gnu::format(printf, 3, 0)]] size_t kvsnprintf(char *to, size_t size_bytes, const char *fmt,
-						va_list ap);
