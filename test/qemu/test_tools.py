@@ -279,6 +279,15 @@ def test_stack_depth_refuses_frames_of_unknown_size(tmp_path):
     assert "dynamic size" in result.stdout
 
 
+def test_stack_depth_of_what_ends_when_entered_again(program):
+    """odd -> even -> odd, where the second odd would find out and end: each frame, odd's twice."""
+    sizes = program[1]
+    result = depth(program, "odd 65536 SP0\neven 65536 SP0\nonce odd its guard\n")
+    assert result.returncode == 0, result.stdout
+    assert f"entry=odd stack=SP0 depth={2 * sizes['odd'] + sizes['even']} " in result.stdout
+    assert f"entry=even stack=SP0 depth={2 * (sizes['odd'] + sizes['even'])} " in result.stdout
+
+
 def test_stack_depth_cut_at_a_switch(program):
     """The callee on the other stack is an entry of its own: its depth counts there only."""
     result = depth(program, "switcher 16 SPx\nmiddle 65536 SP0\n")
