@@ -8,12 +8,12 @@
  */
 #pragma once
 
+#include <modes.h> /* enum bbm_mode is the order of bbm= */
 #include <types.h>
 
 #define BOOTARG_TEXT_BYTES 64
 
 /* In the order of the choices in the table of kern/bootargs.c. */
-enum bootarg_bbm { BBM_PARK, BBM_RETRY, BBM_BBML2, BBM_NAIVE };
 enum bootarg_bbml2 { BBML2_AUTO, BBML2_FORCE };
 enum bootarg_pcpu { PCPU_BLOCK, PCPU_SCATTERED };
 enum bootarg_park { PARK_SGI, PARK_NMI };
@@ -31,7 +31,7 @@ struct bootargs {
 	uint64_t batch; /* entries an invalidation batch takes */
 	uint64_t window_delay; /* counter ticks that mode retry keeps a window open */
 	uint64_t warden; /* 1: a CPU watches the others */
-	uint64_t bbm; /* enum bootarg_bbm, and so on */
+	uint64_t bbm; /* enum bbm_mode, and so on */
 	uint64_t bbml2;
 	uint64_t pcpu;
 	uint64_t park;

@@ -13,6 +13,8 @@
 #include <string.h>
 
 #define BLOB_MIN_BYTES 64
+#define RESERVE_ALIGN 8
+#define STRUCT_ALIGN 4
 #define MPIDR_AFFINITY UINT64_C(0xff00ffffff)
 
 typedef bool node_visit(struct tree *t);
@@ -272,6 +274,11 @@ static bool check_header(struct tree *t, size_t size_max)
 	e = fdt_check_header(t->blob);
 	if (e != 0) {
 		return tree_fail(t, "device tree: header: %s", fdt_strerror(e));
+	}
+	/* Unaligned, they are not as the format has them, and libfdt would load words from there. */
+	if (!is_aligned(fdt_off_mem_rsvmap(t->blob), RESERVE_ALIGN) ||
+	    !is_aligned(fdt_off_dt_struct(t->blob), STRUCT_ALIGN)) {
+		return tree_fail(t, "device tree: header: a block is not aligned");
 	}
 	if (fdt_totalsize(t->blob) > size_max) {
 		return tree_fail(t, "device tree: %u bytes, %zu are readable",

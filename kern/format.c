@@ -17,6 +17,7 @@
 struct spec {
 	bool left;
 	bool zero;
+	bool alternate; /* `#`: 0x before a hexadecimal number */
 	bool upper;
 	unsigned width;
 	unsigned precision; /* UINT32_MAX: none */
@@ -106,8 +107,9 @@ static struct spec parse_spec(const char **fmt, va_list *ap)
 	struct spec spec = { .precision = UINT32_MAX };
 	const char *f = *fmt;
 
-	for (; *f == '-' || *f == '0'; f++) {
+	for (; *f == '-' || *f == '0' || *f == '#'; f++) {
 		spec.left |= *f == '-';
+		spec.alternate |= *f == '#';
 		spec.zero |= *f == '0';
 	}
 	if (*f == '*') {

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Perch. `make` lists the targets. Everything is built below build/; scripts/setup installs what is
+# missing, from Debian packages, and says so.
+
+.DEFAULT_GOAL := help
+BUILD ?= debug
+BUILD_DIR ?= build
+V ?= 0
+
+CC := clang-19
+LD := ld.lld-19
+OBJCOPY := llvm-objcopy-19
+
+ifeq ($(filter $(BUILD),debug release),)
+$(error BUILD=$(BUILD): it is debug or release)
+endif
+ifeq ($(V),0)
+Q := @
+say = @printf '  %-8s %s\n' $(1) $(2)
+else
+Q :=
+say =
+endif
+
+# ---- sources, shared by the kernel and the host builds --------------------------------------
+LIBFDT := fdt.c fdt_ro.c fdt_rw.c fdt_addresses.c fdt_strerror.c fdt_wip.c
+PCPU := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/recorder.c
+IPI := ipi/park.c ipi/inval.c
+VM := vm/frame.c vm/kmap.c vm/memory.c vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c \
+	vm/pmap_size.c vm/pmap_table.c
+KERN := kern/bootargs.c kern/fdt.c kern/fdt_dev.c kern/fdt_mem.c kern/fdt_reg.c kern/format.c \
+	kern/irq.c kern/kerr.c kern/lock.c kern/log.c kern/main.c kern/panic.c kern/run.c \
+	kern/string.c kern/work.c
+ARCH := arch/arm64/start.S arch/arm64/vectors.S arch/arm64/el3.S arch/arm64/probe.S \
+	arch/arm64/bcm_pm.c arch/arm64/boot_mmu.c arch/arm64/cpu.c arch/arm64/fatal.c \
+	arch/arm64/gic.c arch/arm64/gicv2.c arch/arm64/gicv3.c arch/arm64/machine.c \
+	arch/arm64/psci.c arch/arm64/smp.c arch/arm64/timer.c arch/arm64/trap.c arch/arm64/uart.c
+KTEST := test/kernel/stress.c test/kernel/ktest.c test/kernel/bench.c
+SOURCES := $(ARCH) $(KERN) $(PCPU) $(IPI) $(VM) $(KTEST)
+
+# ---- the kernel -----------------------------------------------------------------------------
+OUT := $(BUILD_DIR)/$(BUILD)
+OBJECTS := $(patsubst %,$(OUT)/%.o,$(SOURCES)) $(LIBFDT:%=$(OUT)/libfdt/%.o)
+
+TARGET_FLAGS := --target=aarch64-none-elf -march=armv8-a -mgeneral-regs-only -mno-outline-atomics \
+	-mstrict-align -ffixed-x18 -ffreestanding -fno-pic -fno-stack-protector -mcmodel=small \
+	-fno-omit-frame-pointer -mno-omit-leaf-frame-pointer -mfix-cortex-a53-835769
+WARNINGS := -Wall -Wextra -Werror -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes \
+	-Wthread-safety -Wvla -Wimplicit-fallthrough -Wframe-larger-than=2048
+INCLUDES := -Iinclude -Iarch/arm64/include -I. -I$(OUT) -isystem .deps/libfdt
+DEBUG_debug := 1
+DEBUG_release := 0
+CFLAGS := $(TARGET_FLAGS) -std=c23 -O2 -g -fstack-usage $(WARNINGS) $(INCLUDES) \
+	-DPERCH_DEBUG=$(DEBUG_$(BUILD)) -DPERCH_BUILD=\"$(BUILD)\" $(EXTRA_CFLAGS)
+ASFLAGS := --target=aarch64-none-elf -march=armv8-a -g -Iinclude -I.
+LDFLAGS := -T arch/arm64/perch.ld -z max-page-size=4096 --fix-cortex-a53-843419 \
+	--orphan-handling=error -z noexecstack --no-undefined --gc-sections
+
+.PHONY: help all run test test-all bench lint fmt clean setup
+help: ## list the targets
+	@printf 'Perch: an arm64 microkernel whose live mappings change block size. Targets:\n\n'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@printf '\nVariables: BUILD=debug|release V=1; for run and bench see README.md.\n'
+
+setup: ## install what is missing, from Debian packages
+	$(Q)scripts/setup
+
+all: $(BUILD_DIR)/perch.img ## build perch.elf and perch.img below build/
+
+# The products carry the names of the build that was asked for last.
+$(BUILD_DIR)/perch.elf: $(OUT)/perch.elf $(OUT)/.current
+	$(Q)cp $< $@
+
+$(BUILD_DIR)/perch.img: $(BUILD_DIR)/perch.elf
+	$(call say,IMG,$@)
+	$(Q)$(OBJCOPY) -O binary $< $@
+
+.PHONY: FORCE
+$(OUT)/.current: FORCE
+	@mkdir -p $(@D)
+	@if [ "$$(cat $(BUILD_DIR)/.build 2>/dev/null)" != "$(BUILD)" ]; then \
+		echo $(BUILD) > $(BUILD_DIR)/.build; touch $@; \
+	elif [ ! -e $@ ]; then touch $@; fi
+
+$(OUT)/perch.elf: $(OBJECTS) arch/arm64/perch.ld
+	$(call say,LD,$@)
+	$(Q)$(LD) $(LDFLAGS) -o $@ $(OBJECTS)
+
+# A change of flags rebuilds.
+FLAGS_NOW := $(CC) $(CFLAGS) $(ASFLAGS)
+$(OUT)/.flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(FLAGS_NOW)' | cmp -s - $@ || echo '$(FLAGS_NOW)' > $@
+
+$(OUT)/%.c.o: %.c $(OUT)/.flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(OUT)/%.S.o: %.S $(OUT)/.flags
+	$(call say,AS,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ASFLAGS) -MMD -MP -c -o $@ $<
+
+# libfdt comes from a Debian source package (scripts/setup); our flags, its own warnings.
+$(OUT)/libfdt/%.c.o: .deps/libfdt/%.c $(OUT)/.flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(TARGET_FLAGS) -std=gnu17 -O2 -g -fstack-usage -Iinclude -isystem .deps/libfdt -MMD -MP -w -c -o $@ $<
+
+-include $(OBJECTS:.o=.d)
+
+# ---- running --------------------------------------------------------------------------------
+RUN_OPTIONS := BOARD SMP MEM CPU GIC EL NUMA ARGS TIMEOUT TCG ICOUNT INITRD IMAGE DTB GDB EXTRA
+$(foreach option,$(RUN_OPTIONS),$(if $(filter command line,$(origin $(option))),$(eval export $(option))))
+export BUILD_DIR
+
+run: ## set up, build, boot under QEMU and run the promotion stress (BOARD= SMP= MEM= CPU= GIC= EL= NUMA= ARGS=)
+	$(Q)scripts/setup
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)scripts/run
+
+bench: ## count instructions: make bench CPU=cortex-a72
+	$(Q)scripts/setup
+	$(Q)$(MAKE) --no-print-directory all BUILD=release
+	$(Q)test/bench/run
+
+# ---- checks ---------------------------------------------------------------------------------
+include test/prove/prove.mk
+include test/oracle/oracle.mk
+-include test/host/host.mk
+
+test: ## set up, build, and pass the tests (20 minutes at most on 2 cores)
+	$(Q)scripts/setup
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)test/suite short
+
+test-all: ## the same over the whole boot matrix
+	$(Q)scripts/setup
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)test/suite all
+
+lint: ## format, clang-tidy, include ranks, sizes, R2, stack depth
+	$(Q)scripts/setup
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)scripts/lint
+
+fmt: ## format the C sources in place
+	$(Q)git ls-files 'arch/*.[ch]' 'kern/*.[ch]' 'vm/*.[ch]' 'pcpu/*.[ch]' 'ipi/*.[ch]' \
+		'include/*.[ch]' 'user/*.[ch]' 'test/*.[ch]' | xargs clang-format-19 -i
+
+clean: ## remove build/
+	$(Q)rm -rf $(BUILD_DIR)

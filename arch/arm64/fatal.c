@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * arch/arm64/fatal.c - exceptions without a way back: recursion, SError, a bad stack or x18.
+ *
+ * THEORY   We run on the lifeboat stack, in pinned memory, and trust neither SP nor x18. The first
+ *          line can be found by a script. A second failure in here gets a shorter report, a third
+ *          none: the stack is cut in halves, so that no depth of failure overwrites the first.
+ */
+#include <arch/barrier.h>
+
+#include "arch/arm64/boot.h"
+#include "arch/arm64/cpu.h"
+#include "arch/arm64/machine.h"
+#include "arch/arm64/sysreg.h"
+#include "arch/arm64/trap.h"
+#include "ipi/park.h"
+#include "kern/log.h"
+#include "kern/stop.h"
+#include "pcpu/recorder.h"
+#include "vm/pmap.h"
+
+#define HALF_LIFEBOAT ((SLICE_LIFEBOAT_TOP - SLICE_LIFEBOAT) / 2)
+
+uint64_t lifeboat_sp[MAX_CPUS];
+uint64_t lifeboat_slice[MAX_CPUS];
+static unsigned depth[MAX_CPUS];
+
+const char *trap_ec_name(unsigned ec)
+{
+	switch (ec) {
+	case 0x00:
+		return "undefined instruction";
+	case 0x07:
+		return "FP/SIMD access";
+	case 0x0e:
+		return "illegal execution state";
+	case 0x15:
+		return "SVC";
+	case 0x18:
+		return "system register access";
+	case ESR_EC_IABT_SAME:
+		return "instruction abort";
+	case 0x22:
+		return "PC alignment";
+	case ESR_EC_DABT_SAME:
+		return "data abort";
+	case 0x26:
+		return "SP alignment";
+	case 0x2f:
+		return "SError";
+	case 0x3c:
+		return "breakpoint instruction";
+	default:
+		return "exception";
+	}
+}
+
+static const char *reason_name(uint64_t reason)
+{
+	static const char *const name[] = {
+		[TRAP_SP0_FIQ] = "fiq",	    [TRAP_SP0_SERROR] = "serror", [TRAP_SPX_SYNC] = "sync",
+		[5] = "irq",		    [6] = "fiq",		  [TRAP_SPX_SERROR] = "serror",
+		[TRAP_BAD_STACK] = "stack", [TRAP_BAD_X18] = "x18",
+	};
+
+	return reason < array_len(name) && name[reason] != nullptr ? name[reason] : "vector";
+}
+
+void trap_print(const struct trap_frame *frame)
+{
+	for (unsigned i = 0; i < 30; i += 3) {
+		kprintf("  x%-2u %016llx  x%-2u %016llx  x%-2u %016llx\n", i, (unsigned long long)frame->x[i],
+			i + 1, (unsigned long long)frame->x[i + 1], i + 2,
+			(unsigned long long)frame->x[i + 2]);
+	}
+	kprintf("  x30 %016llx  sp  %016llx  elr %016llx\n", (unsigned long long)frame->x[30],
+		(unsigned long long)frame->sp, (unsigned long long)frame->elr);
+	kprintf("  spsr %llx  esr %llx (%s)  far %016llx\n", (unsigned long long)frame->spsr,
+		(unsigned long long)frame->esr, trap_ec_name(ESR_EC(frame->esr)),
+		(unsigned long long)frame->far);
+}
+
+/* The other CPUs: who stopped, and where each stood. Slices by lifeboat_slice: pinned. */
+static void report_cpus(uint64_t stopped_not)
+{
+	for (unsigned cpu = 0; cpu < pcpu_count(); cpu++) {
+		const struct pcpu *p = (const struct pcpu *)lifeboat_slice[cpu];
+
+		if (p == nullptr) {
+			continue;
+		}
+		const struct mailbox *m = pcpu_mailbox((struct pcpu *)lifeboat_slice[cpu]);
+
+		kprintf("  cpu%u %s request=%llu ack=%llu release=%llu door=%llu\n", cpu,
+			(stopped_not >> cpu & 1) != 0 ? "DID NOT STOP" : "stopped",
+			(unsigned long long)m->request, (unsigned long long)m->ack,
+			(unsigned long long)m->release, (unsigned long long)m->door);
+	}
+}
+
+_Noreturn void trap_fatal(struct trap_frame *frame, uint64_t reason, uint64_t x18)
+{
+	const unsigned cpu = cpu_number_safe();
+	const unsigned level = ++depth[cpu];
+
+	if (level == 1) {
+		lifeboat_sp[cpu] -= HALF_LIFEBOAT;
+	}
+	if (level > 2 || !stop_take_over_safe(cpu)) {
+		stop_forever(cpu);
+	}
+	log_panic(cpu);
+	if (reason >= TRAP_SPX_SYNC && reason <= TRAP_SPX_SERROR) {
+		kprintf("RECURSION cpu%u depth=%u cause=%s/%s va=%#llx elr=%#llx esr=%#llx\n", cpu, level + 1,
+			reason_name(reason), trap_ec_name(ESR_EC(frame->esr)),
+			(unsigned long long)frame->far, (unsigned long long)frame->elr,
+			(unsigned long long)frame->esr);
+	} else {
+		kprintf("FATAL cpu%u reason=%s/%s va=%#llx elr=%#llx esr=%#llx\n", cpu, reason_name(reason),
+			trap_ec_name(ESR_EC(frame->esr)), (unsigned long long)frame->far,
+			(unsigned long long)frame->elr, (unsigned long long)frame->esr);
+	}
+	if (level == 1) {
+		kprintf("x18=%#llx slice=%#llx tpidr=%#llx\n", (unsigned long long)x18,
+			(unsigned long long)lifeboat_slice[cpu],
+			(unsigned long long)read_sysreg(tpidr_el1));
+		trap_print(frame);
+		report_cpus(stop_others_safe(cpu));
+	}
+	kprintf("REPORT END\n");
+	arch_machine_end(1);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * <arch/cpu.h> - this CPU: its slice, its interrupt mask, its exception stack. Shadowed by the host build.
+ */
+#pragma once
+
+#include <cpubase.h>
+
+/* x18 holds the slice in the kernel (-ffixed-x18); no kernel code migrates, so this is a constant. */
+static inline struct cpubase *this_cpu(void)
+{
+	struct cpubase *base;
+
+	__asm__("mov %0, x18" : "=r"(base));
+	return base;
+}
+
+static inline unsigned cpu_number(void)
+{
+	return this_cpu()->cpu;
+}
+
+/* Mask interrupts; returns what arch_irq_restore() takes back. By PMR with park=nmi, else by PSTATE.I. */
+uint64_t arch_irq_mask(void);
+void arch_irq_restore(uint64_t state);
+
+/* The virtual counter without a barrier: for durations of many instructions, and records. */
+static inline uint64_t counter_now(void)
+{
+	uint64_t ticks;
+
+	__asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+	return ticks;
+}
+
+/*
+ * Run fn(arg) on this CPU's exception stack, SPSel = 1, DAIF masked (R4). Pre: on SP0.
+ * What fn does there must be pinned; an exception in it is recursion.
+ */
+uint64_t arch_call_on_spx(uint64_t (*fn)(void *arg), void *arg);
+
+/* Is this CPU on its exception stack? */
+static inline bool arch_on_spx(void)
+{
+	uint64_t sel;
+
+	__asm__ volatile("mrs %0, spsel" : "=r"(sel));
+	return (sel & 1) != 0;
+}
+
+/* Translate by the MMU as a read from EL1: true and *out, or false (Arm ARM D8.16, AT S1E1R). */
+bool arch_translate_read(va_t va, pa_t *out);

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * arch/arm64/machine.c - the devices of this machine, and its end.
+ */
+#include "arch/arm64/machine.h"
+
+#include <arch/barrier.h>
+#include <arch/ipi.h>
+
+#include "arch/arm64/bcm_pm.h"
+#include "arch/arm64/boot.h"
+#include "arch/arm64/cpu.h"
+#include "arch/arm64/gic.h"
+#include "arch/arm64/psci.h"
+#include "arch/arm64/timer.h"
+#include "arch/arm64/uart.h"
+#include "kern/assert.h"
+#include "kern/log.h"
+#include "pcpu/pin.h"
+#include "vm/pmap.h"
+
+/* Where QEMU's virt, and many a board after it, has its PL011: for a message when no tree says. */
+#define CONSOLE_GUESS UINT64_C(0x09000000)
+
+static uint64_t device_next = DEVICE_BASE;
+static const struct log_sink uart_sink = { .put = uart_put };
+
+va_t device_map(pa_t base, uint64_t size, const char *what)
+{
+	const uint64_t first = align_down(base.v, PAGE_BYTES);
+	const uint64_t bytes = align_up(base.v + size, PAGE_BYTES) - first;
+	/* As far into a block as the registers are, so that large frames take large entries. */
+	const va_t at = va(align_up(device_next, BLOCK_BYTES) + first % BLOCK_BYTES);
+	const enum kerr e = pmap_map(&kernel_pmap, at, pa(first), bytes,
+				     PMAP_WRITE | PMAP_DEVICE | PMAP_NO_PROMOTE);
+
+	if (e != KERR_OK) {
+		panic("%s at %#llx cannot be mapped: %s", what, (unsigned long long)base.v, kerr_name(e));
+	}
+	device_next = at.v + bytes;
+	pin_add(at, pa(first), bytes, what);
+	return va(at.v + base.v - first);
+}
+
+void machine_console(enum uart_kind kind, uint64_t base, uint64_t size)
+{
+	if (kind == UART_NONE) {
+		kind = UART_PL011;
+		base = CONSOLE_GUESS;
+		size = PAGE_BYTES;
+	}
+	if (uart_init(kind, device_map(pa(base), size, "uart"))) {
+		log_set_sink(&uart_sink);
+	}
+}
+
+static void init_gic(const struct bootinfo *info)
+{
+	const struct boot_gic *gic = &info->gic;
+	struct gic_map map = { 0 };
+
+	if (gic->version == 0) {
+		panic("no interrupt controller that Perch drives (GICv2, GICv3) in the device tree");
+	}
+	map.dist = device_map(pa(gic->dist_base), gic->dist_size, "gic distributor");
+	if (gic->version == 2) {
+		map.cpu = device_map(pa(gic->cpu_base), gic->cpu_size, "gic cpu interface");
+	}
+	for (uint32_t i = 0; gic->version == 3 && i < gic->redist_count; i++) {
+		map.redist[i] = device_map(pa(gic->redist[i].base), gic->redist[i].size, "gic redistributor");
+	}
+	gic_set_el3_monitor(boot_regs.entry_el == 3);
+	const enum kerr e = gic_init_dist(gic, &map);
+
+	if (e != KERR_OK) {
+		panic("GICv%u at %#llx: %s", gic->version, (unsigned long long)gic->dist_base, kerr_name(e));
+	}
+	gic_set_urgent(SGI_PARK);
+	gic_set_urgent(SGI_STOP);
+}
+
+void machine_init(const struct bootinfo *info, bool park_by_nmi)
+{
+	init_gic(info);
+	psci_init(info->psci);
+	if (info->bcm_pm_size != 0) {
+		bcm_pm_init(device_map(pa(info->bcm_pm_base), info->bcm_pm_size, "watchdog"));
+	}
+	trap_set_timer(info->timer_ppi);
+	machine_init_cpu(0, info->cpu[0].mpidr);
+	if (park_by_nmi && !gic_has_pseudo_nmi()) {
+		log_printf("boot", "park=nmi: this interrupt controller has no priority mask to use; park=irq");
+	} else if (park_by_nmi) {
+		arch_mask_by_priority();
+	}
+}
+
+void machine_init_cpu(unsigned cpu, uint64_t mpidr)
+{
+	const enum kerr e = gic_init_cpu(cpu, mpidr);
+
+	if (e != KERR_OK) {
+		panic("cpu%u: interrupt controller: %s", cpu, kerr_name(e));
+	}
+	if (!timer_init_cpu()) {
+		panic("cpu%u: CNTFRQ_EL0 is 0: the firmware set no counter frequency", cpu);
+	}
+}
+
+unsigned arch_cpu_number_safe(void)
+{
+	return cpu_number_safe();
+}
+
+_Noreturn void arch_halt(void)
+{
+	__asm__ volatile("msr daifset, #0xf" ::: "memory");
+	for (;;) {
+		cpu_wfi();
+	}
+}
+
+_Noreturn void arch_machine_end(unsigned status)
+{
+	kprintf("PERCH END status=%u\n", status);
+	uart_flush();
+	psci_system_off();
+	bcm_pm_reset();
+	arch_halt();
+}

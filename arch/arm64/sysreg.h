@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * arch/arm64/sysreg.h - system registers by their Arm ARM names, and the bits that we use.
+ */
+#pragma once
+
+#include <compiler.h>
+#include <types.h>
+
+#define read_sysreg(name)                                             \
+	({                                                            \
+		uint64_t read_value_;                                 \
+		__asm__ volatile("mrs %0, " #name : "=r"(read_value_)); \
+		read_value_;                                          \
+	})
+
+#define write_sysreg(name, value)                                                     \
+	do {                                                                          \
+		__asm__ volatile("msr " #name ", %0" ::"r"((uint64_t)(value)) : "memory"); \
+	} while (0)
+
+/* TCR_EL1 (D24.2.201). */
+#define TCR_T0SZ_48 (UINT64_C(16) << 0)
+#define TCR_T1SZ_48 (UINT64_C(16) << 16)
+#define TCR_WALK_WBWA_INNER \
+	(UINT64_C(1) << 8 | UINT64_C(1) << 10 | UINT64_C(3) << 12 | UINT64_C(1) << 24 | UINT64_C(1) << 26 | UINT64_C(3) << 28)
+#define TCR_TG1_4K (UINT64_C(2) << 30)
+#define TCR_IPS_SHIFT 32
+#define TCR_IPS_48 5
+#define TCR_AS_16BIT (UINT64_C(1) << 36)
+#define TCR_HA (UINT64_C(1) << 39)
+
+/* SCTLR_EL1 (D24.2.174); RES1 of ARMv8.0 without SPAN. */
+#define SCTLR_RES1 UINT64_C(0x30500800)
+#define SCTLR_M (UINT64_C(1) << 0)
+#define SCTLR_C (UINT64_C(1) << 2)
+#define SCTLR_SA (UINT64_C(1) << 3)
+#define SCTLR_SA0 (UINT64_C(1) << 4)
+#define SCTLR_I (UINT64_C(1) << 12)
+#define SCTLR_DZE (UINT64_C(1) << 14)
+#define SCTLR_UCT (UINT64_C(1) << 15)
+#define SCTLR_WXN (UINT64_C(1) << 19)
+#define SCTLR_SPAN (UINT64_C(1) << 23)
+#define SCTLR_UCI (UINT64_C(1) << 26)
+
+/* ESR_EL1 (D24.2.40). */
+#define ESR_EC(esr) ((unsigned)((esr) >> 26) & 0x3f)
+#define ESR_EC_IABT_SAME 0x21
+#define ESR_EC_DABT_SAME 0x25
+#define ESR_DFSC(esr) ((unsigned)(esr) & 0x3f)
+#define ESR_DFSC_IS_TRANSLATION(dfsc) (((dfsc) & 0x3c) == 0x04)
+#define ESR_DFSC_TLB_CONFLICT 0x30
+#define ESR_FNV (UINT64_C(1) << 10) /* FAR is not valid */
+
+#define PAR_F UINT64_C(1)
+
+#define SPSR_I (UINT64_C(1) << 7)
+#define DAIF_I (UINT64_C(1) << 7)

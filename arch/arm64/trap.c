@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * arch/arm64/trap.c - what exceptions lead to.
+ *
+ * THEORY   From SP0 there are interrupts and faults. An interrupt's top half is here, on SPx,
+ *          with pinned data only. A translation fault on a kernel address may be *transient*: in
+ *          the modes that do not park, another CPU is between break and make. It is told from a
+ *          real one by asking the MMU again, after any open window has closed.
+ *          Everything else has no way back: trap_fatal().
+ */
+#include "arch/arm64/trap.h"
+
+#include <arch/atomic.h>
+#include <arch/barrier.h>
+#include <arch/ipi.h>
+
+#include "arch/arm64/boot.h"
+#include "arch/arm64/cpu.h"
+#include "arch/arm64/gic.h"
+#include "arch/arm64/machine.h"
+#include "arch/arm64/sysreg.h"
+#include "arch/arm64/timer.h"
+#include "ipi/park.h"
+#include "kern/assert.h"
+#include "kern/entry.h"
+#include "kern/irq.h"
+#include "kern/lock.h"
+#include "kern/log.h"
+#include "kern/stop.h"
+#include "pcpu/recorder.h"
+
+extern char probe_first[], probe_last[], probe_failed[], probe_called[];
+
+static uint32_t timer_intid;
+
+void trap_set_timer(uint32_t intid)
+{
+	timer_intid = intid;
+}
+
+uint32_t irq_timer_intid(void)
+{
+	return timer_intid;
+}
+
+static void top_half(const struct trap_frame *frame)
+{
+	const uint32_t iar = gic_ack();
+	const uint32_t intid = gic_intid(iar);
+	struct pcpu *p = pcpu_this();
+
+	if (gic_is_spurious(iar)) {
+		count(CTR_irq_spurious);
+		return;
+	}
+	count(CTR_irqs);
+	gic_eoi(iar);
+	if (intid == SGI_PARK) {
+		if (p->irq_drop_parks > 0) {
+			p->irq_drop_parks--; /* test `lost`: as if it had never come */
+			return;
+		}
+		park_answer(frame->elr);
+	} else if (intid == SGI_STOP) {
+		stop_self();
+	} else if (intid == SGI_WAKE || intid == SGI_STORM) {
+		count(CTR_irq_sgi);
+	} else if (intid == timer_intid) {
+		count(CTR_irq_timer);
+		rec(REC_IRQ, intid, frame->elr);
+		entry_timer();
+	} else {
+		rec(REC_IRQ, intid, frame->elr);
+		entry_interrupt(intid);
+	}
+}
+
+void trap_irq(struct trap_frame *frame)
+{
+	struct cpubase *cpu = this_cpu();
+	const bool outermost = cpu->mask_depth == 0;
+
+	/* A pseudo-NMI may arrive in a masked stretch: that stretch is being measured already. */
+	if (outermost) {
+		cpu->mask_since = counter_now();
+		cpu->mask_waited = 0;
+	}
+	top_half(frame);
+	if (outermost) {
+		const uint64_t ticks = counter_now() - cpu->mask_since - cpu->mask_waited;
+
+		if (ticks > cpu->masked_max) {
+			cpu->masked_max = ticks;
+			cpu->masked_max_pc = (uint64_t)(uintptr_t)trap_irq;
+		}
+	}
+}
+
+/* The walk that failed may have been one of a window, or early (no FEAT_ETS): is it good now? */
+static bool fault_is_transient(const struct trap_frame *frame)
+{
+	const unsigned ec = ESR_EC(frame->esr);
+	const unsigned dfsc = ESR_DFSC(frame->esr);
+	const va_t far = va(frame->far);
+	const bool on_record = break_log_has(far);
+	pa_t out;
+
+	if ((ec != ESR_EC_DABT_SAME && ec != ESR_EC_IABT_SAME) || !ESR_DFSC_IS_TRANSLATION(dfsc) ||
+	    (frame->esr & ESR_FNV) != 0) {
+		return false;
+	}
+	for (uint64_t open = park_window(); on_record && open != 0 && park_window() == open;) {
+		ipi_poll();
+		cpu_wfe();
+	}
+	isb();
+	if (!arch_translate_read(far, &out)) {
+		return false;
+	}
+	count(on_record ? CTR_transient_faults : CTR_spurious_make);
+	return true;
+}
+
+static bool fault_is_probe(struct trap_frame *frame)
+{
+	const uint64_t pc = frame->elr;
+
+	if (pc >= (uint64_t)(uintptr_t)probe_first && pc < (uint64_t)(uintptr_t)probe_last) {
+		frame->elr = (uint64_t)(uintptr_t)probe_failed;
+		return true;
+	}
+	if (frame->x[30] == (uint64_t)(uintptr_t)probe_called && ESR_EC(frame->esr) == ESR_EC_IABT_SAME) {
+		frame->x[30] = frame->x[9];
+		frame->elr = (uint64_t)(uintptr_t)probe_failed;
+		return true;
+	}
+	return false;
+}
+
+void trap_sync(struct trap_frame *frame)
+{
+	rec(REC_FAULT, frame->far, frame->esr);
+	if (fault_is_transient(frame) || fault_is_probe(frame)) {
+		return;
+	}
+	stop_take_over();
+	log_printf("trap", "unexpected exception: %s at %#llx", trap_ec_name(ESR_EC(frame->esr)),
+		   (unsigned long long)frame->elr);
+	trap_print(frame);
+	panic("exception in the kernel: esr=%#llx far=%#llx elr=%#llx", (unsigned long long)frame->esr,
+	      (unsigned long long)frame->far, (unsigned long long)frame->elr);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * arch/arm64/trap.h - the frame that vectors.S makes, and what it calls.
+ */
+#pragma once
+
+#include <types.h>
+
+struct trap_frame {
+	uint64_t x[31];
+	uint64_t sp; /* SP_EL0 when taken from SP0, else SP_EL1 */
+	uint64_t elr;
+	uint64_t spsr;
+	uint64_t esr;
+	uint64_t far;
+};
+static_assert(sizeof(struct trap_frame) == 288, "FRAME_BYTES in vectors.S");
+
+/* Why there is no way back: numbers in vectors.S. */
+enum trap_reason {
+	TRAP_SP0_FIQ = 1,
+	TRAP_SP0_SERROR = 2,
+	TRAP_SPX_SYNC = 4, /* 4-7: recursion */
+	TRAP_SPX_SERROR = 7,
+	TRAP_EL0 = 8, /* 8-15 */
+	TRAP_BAD_STACK = 16,
+	TRAP_BAD_X18 = 17,
+};
+
+/* Called by vectors.S on SPx, DAIF masked. */
+void trap_sync(struct trap_frame *frame);
+void trap_irq(struct trap_frame *frame);
+_Noreturn void trap_fatal(struct trap_frame *frame, uint64_t reason, uint64_t x18);
+
+/* By CPU number: top of the lifeboat stack, and slice, both pinned whatever pcpu= says. */
+extern uint64_t lifeboat_sp[MAX_CPUS];
+extern uint64_t lifeboat_slice[MAX_CPUS];
+
+/* Log the registers of a frame. */
+void trap_print(const struct trap_frame *frame);

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * arch/arm64/vectors.S - exceptions.
+ *
+ * THEORY   The vector group tells how deep we are. From SP0: an interrupt, or a fault of the
+ *          kernel, handled on the exception stack (SPx). From SPx: recursion, always a bug; straight
+ *          to the lifeboat stack. Before the first store SP_EL1 is compared with what it must be
+ *          (the top of this CPU's exception stack) in registers only. TPIDRRO_EL0 is the scratch.
+ * IN       TPIDR_EL1: this CPU's slice. CONTEXTIDR_EL1: its number, for when TPIDR_EL1 is wrong.
+ * NOT HERE What to do about an exception: trap.c.
+ */
+#include <memmap.h>
+
+#define FRAME_BYTES 288			/* struct trap_frame: x0-x30, sp, elr, spsr, esr, far */
+#define FRAME_SP 248
+
+	/* One slot: `body` follows; the assembler fails when it does not fit. */
+	.macro	vector_begin name
+	.balign	0x80
+\name:
+	.endm
+	.macro	vector_end name
+	.if	(. - \name) > 0x80
+	.error	"vector \name is longer than 128 bytes"
+	.endif
+	.endm
+
+	/* From SP0: check SP against the slice, make a frame, go to `handler`. */
+	.macro	vector_sp0 name, handler
+	vector_begin \name
+	msr	tpidrro_el0, x0
+	mrs	x0, tpidr_el1
+	sub	sp, sp, x0
+	mov	x0, sp
+	cmp	x0, #SLICE_SPX_TOP	/* flags are in SPSR */
+	b.ne	bad_stack
+	mrs	x0, tpidr_el1
+	add	sp, sp, x0
+	sub	sp, sp, #FRAME_BYTES
+	mrs	x0, tpidrro_el0
+	stp	x0, x1, [sp]
+	adr	x1, \handler
+	b	enter_sp0
+	vector_end \name
+	.endm
+
+	/* Anything else: no way back. */
+	.macro	vector_fatal name, reason
+	vector_begin \name
+	msr	tpidrro_el0, x0
+	msr	tpidr_el0, x1
+	mov	x1, #\reason
+	b	enter_fatal
+	vector_end \name
+	.endm
+
+	.section .text.vectors, "ax"
+	.balign	2048
+	.global vectors
+vectors:
+	vector_sp0 sp0_sync, trap_sync
+	vector_sp0 sp0_irq, trap_irq
+	vector_fatal sp0_fiq, 1
+	vector_fatal sp0_serror, 2
+	vector_fatal spx_sync, 4
+	vector_fatal spx_irq, 5
+	vector_fatal spx_fiq, 6
+	vector_fatal spx_serror, 7
+	vector_fatal el0_sync, 8
+	vector_fatal el0_irq, 9
+	vector_fatal el0_fiq, 10
+	vector_fatal el0_serror, 11
+	vector_fatal el0_32_sync, 12
+	vector_fatal el0_32_irq, 13
+	vector_fatal el0_32_fiq, 14
+	vector_fatal el0_32_serror, 15
+	.balign	0x80
+
+bad_stack:				/* sp = what it was - slice; x0 = the same */
+	mrs	x0, tpidr_el1
+	add	sp, sp, x0
+	msr	tpidr_el0, x1
+	mov	x1, #16
+	b	enter_fatal
+
+	/* In: frame with x0, x1 stored; x1 = C handler. */
+enter_sp0:
+	stp	x2, x3, [sp, #16]
+	stp	x4, x5, [sp, #32]
+	stp	x6, x7, [sp, #48]
+	stp	x8, x9, [sp, #64]
+	stp	x10, x11, [sp, #80]
+	stp	x12, x13, [sp, #96]
+	stp	x14, x15, [sp, #112]
+	stp	x16, x17, [sp, #128]
+	stp	x18, x19, [sp, #144]
+	stp	x20, x21, [sp, #160]
+	stp	x22, x23, [sp, #176]
+	stp	x24, x25, [sp, #192]
+	stp	x26, x27, [sp, #208]
+	stp	x28, x29, [sp, #224]
+	mrs	x2, sp_el0
+	mrs	x3, elr_el1
+	mrs	x4, spsr_el1
+	mrs	x5, esr_el1
+	mrs	x6, far_el1
+	stp	x30, x2, [sp, #240]
+	stp	x3, x4, [sp, #256]
+	stp	x5, x6, [sp, #272]
+	mrs	x7, tpidr_el1
+	cmp	x7, x18			/* the kernel's x18 must be our slice */
+	b.ne	bad_x18
+	mov	x29, xzr
+	mov	x0, sp
+	blr	x1
+	ldp	x3, x4, [sp, #256]
+	ldp	x30, x2, [sp, #240]
+	msr	elr_el1, x3
+	msr	spsr_el1, x4
+	ldp	x28, x29, [sp, #224]
+	ldp	x26, x27, [sp, #208]
+	ldp	x24, x25, [sp, #192]
+	ldp	x22, x23, [sp, #176]
+	ldp	x20, x21, [sp, #160]
+	ldr	x19, [sp, #152]		/* x18 is not restored: it is checked, not trusted */
+	ldp	x16, x17, [sp, #128]
+	ldp	x14, x15, [sp, #112]
+	ldp	x12, x13, [sp, #96]
+	ldp	x10, x11, [sp, #80]
+	ldp	x8, x9, [sp, #64]
+	ldp	x6, x7, [sp, #48]
+	ldp	x4, x5, [sp, #32]
+	ldp	x2, x3, [sp, #16]
+	ldp	x0, x1, [sp], #FRAME_BYTES
+	msr	tpidrro_el0, xzr
+	eret
+
+bad_x18:
+	mov	x1, #17
+	mov	x2, x18
+	mov	x18, x7			/* the report needs a slice */
+	mov	x29, xzr
+	mov	x0, sp
+	b	trap_fatal
+
+	/* In: TPIDRRO_EL0 = x0, TPIDR_EL0 = x1, x1 = reason. SP is not trusted: the lifeboat stack. */
+enter_fatal:
+	mrs	x0, contextidr_el1
+	and	x0, x0, #63
+	lsl	x0, x0, #3
+	add	x0, x0, x1, lsl #32	/* the reason rides in the upper half */
+	adrp	x1, lifeboat_sp
+	add	x1, x1, :lo12:lifeboat_sp
+	add	x1, x1, w0, uxtw
+	ldr	x1, [x1]
+	sub	x1, x1, #FRAME_BYTES
+	stp	x2, x3, [x1, #16]
+	mov	x2, sp
+	mov	sp, x1
+	lsr	x3, x0, #32		/* reason */
+	mrs	x0, tpidrro_el0
+	mrs	x1, tpidr_el0
+	stp	x0, x1, [sp]
+	stp	x4, x5, [sp, #32]
+	stp	x6, x7, [sp, #48]
+	stp	x8, x9, [sp, #64]
+	stp	x10, x11, [sp, #80]
+	stp	x12, x13, [sp, #96]
+	stp	x14, x15, [sp, #112]
+	stp	x16, x17, [sp, #128]
+	stp	x18, x19, [sp, #144]
+	stp	x20, x21, [sp, #160]
+	stp	x22, x23, [sp, #176]
+	stp	x24, x25, [sp, #192]
+	stp	x26, x27, [sp, #208]
+	stp	x28, x29, [sp, #224]
+	mrs	x4, elr_el1
+	mrs	x5, spsr_el1
+	mrs	x6, esr_el1
+	mrs	x7, far_el1
+	stp	x30, x2, [sp, #240]
+	stp	x4, x5, [sp, #256]
+	stp	x6, x7, [sp, #272]
+	mov	x1, x3
+	mrs	x0, contextidr_el1	/* the slice by number: neither x18 nor TPIDR_EL1 is trusted */
+	and	x0, x0, #63
+	adrp	x2, lifeboat_slice
+	add	x2, x2, :lo12:lifeboat_slice
+	ldr	x3, [x2, x0, lsl #3]
+	mov	x2, x18
+	mov	x18, x3
+	mov	x29, xzr
+	mov	x0, sp
+	b	trap_fatal
+
+/*
+ * uint64_t arch_call_on_spx(uint64_t (*fn)(void *), void *arg)
+ * In: on SP0, any DAIF. Out: x0 = fn's result, DAIF and SP0 as before.
+ */
+	.text
+	.global arch_call_on_spx
+arch_call_on_spx:
+	mrs	x9, daif
+	msr	daifset, #0xf		/* before SPSel: no interrupt arrives on SPx */
+	msr	spsel, #1
+	stp	x29, x30, [sp, #-32]!
+	mov	x29, sp
+	str	x9, [sp, #16]
+	mov	x2, x0
+	mov	x0, x1
+	blr	x2
+	ldr	x9, [sp, #16]
+	ldp	x29, x30, [sp], #32
+	msr	spsel, #0
+	msr	daif, x9
+	ret

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ipi/inval.h - invalidation batches: record now, park once, change everything.
+ *
+ * THEORY   While a change is being planned, code may lock, allocate and fail; nothing is parked.
+ *          inval_add() only writes down which entry becomes what. inval_flush() goes to the
+ *          exception stack, takes the token, parks, looks again at every entry, and then runs the
+ *          window. The caller supplies the two steps that know about tables (vm/pmap_entry.c).
+ * INVARIANTS
+ *   IB1  All of a batch changes, or none of it.
+ *   IB2  A batch is flushed before its CPU switches thread, blocks, or returns to EL0 (R6).
+ * LOCKING  The owner of the tables holds their lock from inval_begin() to the end of the flush.
+ */
+#pragma once
+
+#include <arch/pte.h>
+#include <kerr.h>
+#include <modes.h>
+
+#include "ipi/park.h"
+
+#define INVAL_MAX 16 /* entries: one contiguous run, or 16 single ones */
+
+/* How the breaks of a batch are invalidated; what is chosen is counted. */
+enum inval_kind {
+	INVAL_AUTO,  /* by what the CPU has and what it costs */
+	INVAL_VA,    /* TLBI VAAE1IS, one for each page or block that was mapped */
+	INVAL_RANGE, /* TLBI RVAAE1IS, one for each entry */
+	INVAL_ALL,   /* TLBI VMALLE1IS */
+};
+
+struct inval_batch;
+
+/* What the owner of the tables does at each step of a flush, all on SPx. */
+struct inval_steps {
+	enum kerr (*admit)(const struct inval_batch *batch); /* token held, nobody parked: may refuse */
+	enum kerr (*check)(const struct inval_batch *batch); /* parked: is each entry still as expected? */
+	void (*window)(const struct inval_batch *batch);     /* break, invalidate, make; cannot fail */
+};
+
+/* One entry of a batch. */
+struct inval_entry {
+	pte_t *slot;
+	pte_t expected;  /* what is there */
+	pte_t fresh;     /* what shall be there */
+	va_t va;         /* the range that the entry maps, aligned to size */
+	pa_t pa;         /* the memory that it maps (not a table's page) */
+	uint64_t size;   /* bytes */
+	uint64_t leaves; /* translations under the old entry: 1, or 512 for a full table */
+};
+
+struct inval_batch {
+	/* The window reads these four, and nothing else. */
+	unsigned count;      /* entries */
+	unsigned tlbi_count; /* operands used, or 1 for INVAL_ALL */
+	enum inval_kind kind;
+	pte_t *slot[INVAL_MAX];
+	pte_t fresh[INVAL_MAX];
+	uint64_t tlbi[INVAL_MAX];
+
+	pte_t expected[INVAL_MAX];
+	va_t va[INVAL_MAX];
+	pa_t pa[INVAL_MAX];
+	uint64_t size[INVAL_MAX];
+	uint64_t leaves[INVAL_MAX];
+	const struct inval_steps *steps;
+	struct park park;
+	uint64_t window_ticks; /* how long mappings were broken */
+};
+
+void inval_begin(struct inval_batch *batch, const struct inval_steps *steps);
+
+/* Record a change. Pre: batch->count < INVAL_MAX. Nothing is parked, nothing changes. */
+void inval_add(struct inval_batch *batch, const struct inval_entry *entry);
+
+/*
+ * Do it. KERR_BUSY: a CPU did not park (batch->park.culprits). Anything else: from the steps.
+ * On failure nothing was changed. Pre: on SP0; count > 0.
+ */
+enum kerr inval_flush(struct inval_batch *batch);
+
+/* Mode and kind for the whole machine; boot arguments and tests. */
+void inval_set_mode(enum bbm_mode mode);
+enum bbm_mode inval_mode(void);
+const char *inval_mode_name(enum bbm_mode mode);
+void inval_set_kind(enum inval_kind kind);
+
+/* Mode retry: rounds of a delay loop while the entry is broken. */
+void inval_set_window_delay(uint64_t rounds);
+uint64_t inval_window_delay(void);
+
+/*
+ * Invalidate a range whose entries were removed or restricted, no window needed: DSB ISHST, TLBIs, DSB ISH.
+ * `stride`: bytes that one leaf maps.
+ */
+void inval_range_now(va_t va, uint64_t size, uint64_t stride);

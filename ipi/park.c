@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ipi/park.c - see ipi/park.h; the proof is in docs/park.md, the model in test/prove.
+ */
+#include "ipi/park.h"
+
+#include <arch/atomic.h>
+#include <arch/barrier.h>
+#include <arch/cpu.h>
+#include <arch/ipi.h>
+
+#include "kern/assert.h"
+#include "kern/lock.h"
+#include "kern/log.h"
+#include "kern/stop.h"
+#include "pcpu/recorder.h"
+
+/* Each on a line of its own: the token is fought for, the window is read by every door. */
+static struct {
+	cacheline_aligned uint64_t token;  /* 0: free, else CPU number + 1 */
+	cacheline_aligned uint64_t window; /* [token] generation that is open, 0: none */
+	uint64_t generation;               /* [token] newest ever used */
+	uint64_t online;                   /* [token] CPUs that take part */
+	uint64_t attempt_ticks;
+	uint64_t attempts;
+} park_state;
+
+struct broken {
+	uint64_t va;
+	uint64_t size;
+};
+static struct broken break_log[BREAK_LOG]; /* [token] ring */
+static uint64_t break_log_next;
+
+#define CPU_BIT(cpu) (UINT64_C(1) << (cpu))
+
+void park_init(uint64_t counter_hz)
+{
+	park_set_limits(counter_hz / 20, 60); /* 50 ms, 3 s in all */
+	lock_set_wait_hook(ipi_poll);
+}
+
+void park_set_limits(uint64_t attempt_ticks, unsigned attempts)
+{
+	store_relaxed(&park_state.attempt_ticks, attempt_ticks);
+	store_relaxed(&park_state.attempts, attempts);
+}
+
+void park_get_limits(uint64_t *attempt_ticks, unsigned *attempts)
+{
+	*attempt_ticks = load_relaxed(&park_state.attempt_ticks);
+	*attempts = (unsigned)load_relaxed(&park_state.attempts);
+}
+
+uint64_t park_generation(void)
+{
+	return load_acquire(&park_state.generation);
+}
+
+uint64_t park_window(void)
+{
+	return load_acquire(&park_state.window);
+}
+
+uint64_t park_online(void)
+{
+	return load_acquire(&park_state.online);
+}
+
+bool token_is_mine(void)
+{
+	return load_relaxed(&park_state.token) == (uint64_t)cpu_number() + 1;
+}
+
+void token_acquire(void)
+{
+	const uint64_t me = (uint64_t)cpu_number() + 1;
+
+	KASSERT(!token_is_mine());
+	if (cas_acquire(&park_state.token, 0, me)) {
+		return;
+	}
+	const uint64_t start = counter_now();
+
+	do {
+		wait_round(); /* R5 */
+	} while (load_relaxed(&park_state.token) != 0 || !cas_acquire(&park_state.token, 0, me));
+	irq_mask_waited(counter_now() - start);
+}
+
+void token_release(void)
+{
+	KASSERT(token_is_mine());
+	store_release(&park_state.token, 0);
+	dsb_ishst();
+	cpu_sev();
+}
+
+void park_set_online(unsigned cpu, bool online)
+{
+	const uint64_t now = load_relaxed(&park_state.online);
+
+	KASSERT(token_is_mine()); /* PK4 */
+	store_seq_cst(&park_state.online, online ? now | CPU_BIT(cpu) : now & ~CPU_BIT(cpu));
+}
+
+/* Publish the generation, then ask whoever is past the door. Pairs with door_enter(). */
+static uint64_t open_window(struct park *p)
+{
+	uint64_t others = load_relaxed(&park_state.online) & ~CPU_BIT(cpu_number());
+	uint64_t ask = 0;
+
+	p->gen = load_relaxed(&park_state.generation) + 1;
+	store_release(&park_state.generation, p->gen);
+	store_seq_cst(&park_state.window, p->gen);
+	while (others != 0) {
+		const unsigned cpu = (unsigned)__builtin_ctzll(others);
+		struct mailbox *m = mailbox_of(cpu);
+
+		others &= others - 1;
+		if (load_seq_cst(&m->door) == DOOR_KERNEL) {
+			store_release(&m->request, p->gen);
+			ask |= CPU_BIT(cpu);
+		} else {
+			count(CTR_ipis_spared);
+		}
+	}
+	if (ask != 0) {
+		dsb_ishst(); /* the request is visible before the interrupt; pairs with park_answer() */
+		arch_ipi_send(SGI_PARK, ask);
+		count_add(CTR_ipis_sent, (uint64_t)__builtin_popcountll(ask));
+	}
+	return ask;
+}
+
+/* CPUs of `ask` that neither acknowledged exactly this generation nor stand before the door. */
+static uint64_t unanswered(uint64_t gen, uint64_t ask)
+{
+	uint64_t left = ask;
+
+	for (uint64_t scan = ask; scan != 0; scan &= scan - 1) {
+		const unsigned cpu = (unsigned)__builtin_ctzll(scan);
+		const struct mailbox *m = mailbox_of(cpu);
+
+		if (load_acquire(&m->ack) == gen || load_seq_cst(&m->door) != DOOR_KERNEL) {
+			left &= ~CPU_BIT(cpu); /* PK1 */
+		}
+	}
+	return left;
+}
+
+static bool park_wait_acks(struct park *p, uint64_t ask)
+{
+	const uint64_t start = counter_now();
+	const uint64_t limit = load_relaxed(&park_state.attempt_ticks);
+	uint64_t left = unanswered(p->gen, ask);
+
+	while (left != 0) {
+		if (counter_now() - start > limit) {
+			p->culprits = left;
+			return false;
+		}
+		stop_poll(); /* R5; parks cannot be asked for: the token is ours */
+		cpu_wfe();
+		left = unanswered(p->gen, left);
+	}
+	return true;
+}
+
+static void let_go(const struct park *p, uint64_t targets)
+{
+	for (; targets != 0; targets &= targets - 1) {
+		const unsigned cpu = (unsigned)__builtin_ctzll(targets);
+
+		store_release(&mailbox_of(cpu)->release, p->gen);
+	}
+	store_release(&park_state.window, 0);
+	dsb_ishst();
+	cpu_sev();
+}
+
+/* PK2: before the break only. The generation is dead; whoever parks for it late leaves at once. */
+static void park_abandon(struct park *p, uint64_t ask)
+{
+	let_go(p, ask);
+	count(CTR_retries);
+	rec(REC_PARK_ABANDON, p->gen, p->culprits);
+}
+
+/* log2 with one bit of fraction: two buckets an octave. */
+static unsigned histogram_bucket(uint64_t ticks)
+{
+	if (ticks < 2) {
+		return (unsigned)ticks;
+	}
+	const unsigned log = 63 - (unsigned)__builtin_clzll(ticks);
+	const unsigned bucket = 2 * log + (unsigned)(ticks >> (log - 1) & 1);
+
+	return bucket < PARK_HIST_BUCKETS ? bucket : PARK_HIST_BUCKETS - 1;
+}
+
+static void note_latency(const struct park *p)
+{
+	struct pcpu *me = pcpu_this();
+	const uint64_t ticks = counter_now() - p->ticks_begin;
+
+	me->park_hist[histogram_bucket(ticks)]++;
+	if (ticks > me->park_max) {
+		me->park_max = ticks;
+	}
+	irq_mask_waited(ticks);
+}
+
+enum kerr park_begin(struct park *p)
+{
+	const uint64_t attempts = load_relaxed(&park_state.attempts);
+
+	KASSERT(token_is_mine());
+	KASSERT(park_state.window == 0);
+	p->ticks_begin = counter_now();
+	for (uint64_t attempt = 0; attempt < attempts; attempt++) {
+		const uint64_t ask = open_window(p);
+
+		if (ask != 0) {
+			rec(REC_PARK_SEND, p->gen, ask);
+		}
+		if (park_wait_acks(p, ask)) {
+			p->targets = ask;
+			p->culprits = 0;
+			if (ask != 0) {
+				count_add(CTR_parks, (uint64_t)__builtin_popcountll(ask));
+				note_latency(p);
+			}
+			return KERR_OK;
+		}
+		park_abandon(p, ask);
+	}
+	irq_mask_waited(counter_now() - p->ticks_begin);
+	count(CTR_busy_errors);
+	return KERR_BUSY;
+}
+
+void park_begin_unparked(struct park *p)
+{
+	KASSERT(token_is_mine());
+	*p = (struct park){ .gen = park_state.generation + 1, .ticks_begin = counter_now() };
+	store_release(&park_state.generation, p->gen);
+	store_seq_cst(&park_state.window, p->gen);
+}
+
+void park_end(struct park *p)
+{
+	KASSERT(park_state.window == p->gen);
+	let_go(p, p->targets);
+}
+
+void park_answer(uint64_t pc)
+{
+	struct mailbox *m = pcpu_mailbox(pcpu_this());
+	uint64_t start = 0;
+
+	for (;;) {
+		const uint64_t gen = load_acquire(&m->request);
+
+		if (load_acquire(&m->release) >= gen) {
+			break; /* PK3: nothing newer was asked while we left */
+		}
+		if (start == 0) {
+			start = counter_now();
+			rec(REC_PARK_ENTER, gen, pc);
+		}
+		m->ack_pc = pc;
+		store_release(&m->ack, gen);
+		dsb_ishst();
+		cpu_sev(); /* pairs with the WFE in park_wait_acks() */
+		while (load_acquire(&m->release) < gen) {
+			stop_poll();
+			cpu_wfe();
+		}
+	}
+	if (start == 0) {
+		return;
+	}
+	isb(); /* what was walked before, a fault included, is forgotten */
+	const uint64_t ticks = counter_now() - start;
+	struct cpubase *cpu = this_cpu();
+
+	if (ticks > cpu->parked_max) {
+		cpu->parked_max = ticks;
+	}
+	cpu->mask_waited += ticks;
+	count(CTR_park_answers);
+	if (pc == 0) {
+		count(CTR_park_polls);
+	}
+	rec(REC_PARK_LEAVE, m->request, ticks);
+}
+
+void ipi_poll(void)
+{
+	stop_poll();
+	park_answer(0);
+}
+
+void door_enter(void)
+{
+	struct mailbox *m = pcpu_mailbox(pcpu_this());
+
+	KASSERT(m->door != DOOR_KERNEL);
+	store_seq_cst(&m->door, DOOR_KERNEL);
+	const uint64_t open = load_seq_cst(&park_state.window); /* pairs with open_window() */
+
+	count(CTR_doors);
+	if (open != 0) {
+		const uint64_t start = counter_now();
+
+		count(CTR_door_waits);
+		/* A later window has seen our state and asks: waiting for this one to go is enough. */
+		while (load_acquire(&park_state.window) == open) {
+			wait_round();
+		}
+		irq_mask_waited(counter_now() - start);
+	}
+	isb(); /* a translation, or a fault, that was walked during the window is forgotten */
+}
+
+void door_leave(enum door_state state)
+{
+	struct mailbox *m = pcpu_mailbox(pcpu_this());
+
+	KASSERT(m->door == DOOR_KERNEL && state != DOOR_KERNEL);
+	store_release(&m->door, state); /* after the last access to unpinned memory */
+	dsb_ishst();
+	cpu_sev(); /* an initiator may be waiting for our acknowledgement: it need not any more */
+}
+
+void break_log_add(va_t at, uint64_t size)
+{
+	struct broken *b = &break_log[break_log_next++ % BREAK_LOG];
+
+	store_relaxed(&b->size, 0);
+	store_release(&b->va, at.v);
+	store_release(&b->size, size);
+}
+
+bool break_log_has(va_t at)
+{
+	for (unsigned i = 0; i < BREAK_LOG; i++) {
+		const uint64_t size = load_acquire(&break_log[i].size);
+
+		if (at.v - load_acquire(&break_log[i].va) < size) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void park_report_culprits(uint64_t cpus)
+{
+	static const char *const door[] = { "off", "idle", "el0", "kernel" };
+
+	for (; cpus != 0; cpus &= cpus - 1) {
+		const unsigned cpu = (unsigned)__builtin_ctzll(cpus);
+		const struct pcpu *p = pcpu_of(cpu);
+		const struct mailbox *m = mailbox_of(cpu);
+		const struct spinlock *lock = p->base.lock_wanted;
+		struct record last = { 0 };
+		const bool recorded = recorder_read(cpu, 0, &last);
+
+		log_printf("park", "culprit=cpu%u door=%s masked_at=%#llx lock=%s request=%llu ack=%llu last=%s:%#llx",
+			   cpu, door[m->door & 3], (unsigned long long)p->base.mask_pc,
+			   lock != nullptr ? lock->name : "none", (unsigned long long)m->request,
+			   (unsigned long long)m->ack,
+			   recorded ? rec_kind_name((enum rec_kind)(last.kind & 0xff)) : "nothing",
+			   (unsigned long long)last.a);
+	}
+}

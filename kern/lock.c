@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/lock.c - see kern/lock.h.
+ */
+#include "kern/lock.h"
+
+#include <arch/atomic.h>
+#include <arch/barrier.h>
+#include <arch/cpu.h>
+#include <compiler.h>
+
+#include "kern/assert.h"
+
+static void (*wait_hook)(void);
+
+void lock_set_wait_hook(void (*hook)(void))
+{
+	wait_hook = hook;
+}
+
+void wait_round(void)
+{
+	if (wait_hook != nullptr) {
+		wait_hook();
+	}
+	cpu_wfe();
+}
+
+static void mask_begin(uint64_t place)
+{
+	struct cpubase *cpu = this_cpu();
+	const uint64_t state = arch_irq_mask();
+
+	if (cpu->mask_depth++ == 0) {
+		cpu->mask_state = state;
+		cpu->mask_since = counter_now();
+		cpu->mask_waited = 0;
+		cpu->mask_pc = place;
+	}
+}
+
+void irq_mask(void)
+{
+	mask_begin(caller_pc());
+}
+
+void irq_unmask(void)
+{
+	struct cpubase *cpu = this_cpu();
+
+	KASSERT(cpu->mask_depth > 0);
+	if (--cpu->mask_depth == 0) {
+		const uint64_t ticks = counter_now() - cpu->mask_since - cpu->mask_waited;
+
+		if (ticks > cpu->masked_max) {
+			cpu->masked_max = ticks;
+			cpu->masked_max_pc = cpu->mask_pc;
+		}
+		arch_irq_restore(cpu->mask_state);
+	}
+}
+
+void irq_mask_waited(uint64_t ticks)
+{
+	struct cpubase *cpu = this_cpu();
+
+	cpu->mask_waited += ticks;
+	if (ticks > cpu->wait_max) {
+		cpu->wait_max = ticks;
+	}
+}
+
+static noinline void wait_for(struct spinlock *lock, uint64_t me)
+{
+	struct cpubase *cpu = this_cpu();
+	const uint64_t start = counter_now();
+
+	cpu->lock_wanted = lock;
+	do {
+		wait_round();
+	} while (load_relaxed(&lock->owner) != 0 || !cas_acquire(&lock->owner, 0, me));
+	cpu->lock_wanted = nullptr;
+	lock->contended++;
+	irq_mask_waited(counter_now() - start);
+}
+
+void spin_lock(struct spinlock *lock) __attribute__((no_thread_safety_analysis))
+{
+	struct cpubase *cpu = this_cpu();
+	const uint64_t me = (uint64_t)cpu->cpu + 1;
+
+	mask_begin(caller_pc());
+	KASSERT(cpu->lock_count < LOCKS_HELD_MAX);
+	KASSERT(cpu->lock_count == 0 || cpu->lock[cpu->lock_count - 1]->rank < lock->rank); /* R7 */
+	if (!cas_acquire(&lock->owner, 0, me)) {
+		wait_for(lock, me);
+	}
+	cpu->lock[cpu->lock_count++] = lock;
+}
+
+void spin_unlock(struct spinlock *lock) __attribute__((no_thread_safety_analysis))
+{
+	struct cpubase *cpu = this_cpu();
+
+	KASSERT(cpu->lock_count > 0 && cpu->lock[cpu->lock_count - 1] == lock);
+	cpu->lock_count--;
+	store_release(&lock->owner, 0);
+	/* Waiters sleep in WFE without watching the line: the store buffer is drained, then they wake. */
+	dsb_ishst();
+	cpu_sev();
+	irq_unmask();
+}
+
+bool spin_is_held(const struct spinlock *lock)
+{
+	return load_relaxed(&lock->owner) == (uint64_t)cpu_number() + 1;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/lock.h - ranked spinlocks that answer parks while they wait (R5, R7).
+ *
+ * THEORY   A CPU that spins with interrupts masked would never acknowledge a park, and the CPU
+ *          that holds the lock may be the one that waits for the acknowledgement. So the wait
+ *          loop calls a hook, which ipi/ sets, that answers. Locks are taken in rising rank;
+ *          a rank that does not rise is a deadlock waiting for its day, and panics on the first.
+ * LOCKING  Interrupts are masked from acquire to release, and only there.
+ */
+#pragma once
+
+#include <types.h>
+
+#include "kern/assert.h"
+
+enum lock_rank {
+	LOCK_STRESS = 1, /* test programs' own */
+	LOCK_KMAP,       /* address ranges of the dynamic kernel map */
+	LOCK_PMAP,       /* translation tables */
+	LOCK_HEAP,       /* pinned heap */
+	LOCK_FRAME,      /* physical frames */
+	LOCK_HOTPLUG,
+	LOCK_LOG,
+};
+
+struct __attribute__((capability("mutex"))) spinlock {
+	uint64_t owner; /* 0: free, else CPU number + 1 */
+	enum lock_rank rank;
+	const char *name;
+	uint64_t contended; /* acquisitions that had to wait */
+};
+
+#define SPINLOCK(lock_name, lock_rank) \
+	{                              \
+		.rank = (lock_rank), .name = (lock_name) \
+	}
+
+void spin_lock(struct spinlock *lock) __attribute__((acquire_capability(*lock)));
+void spin_unlock(struct spinlock *lock) __attribute__((release_capability(*lock)));
+
+/* Does *this* CPU hold it? */
+bool spin_is_held(const struct spinlock *lock);
+#define KASSERT_HELD(l) KASSERT(spin_is_held(l))
+
+/* Called in every round of every wait loop with interrupts masked. Set once by ipi/. */
+void lock_set_wait_hook(void (*hook)(void));
+
+/*
+ * One round of waiting: answer what must be answered, then wait for an event. Everything that
+ * waits with interrupts masked waits with this.
+ */
+void wait_round(void);
+
+/* Masked stretches, nested; the outermost is measured and its place kept (R8). */
+void irq_mask(void);
+void irq_unmask(void);
+
+/* Account `ticks` of the current masked stretch as waiting for other CPUs. */
+void irq_mask_waited(uint64_t ticks);

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/main.c - from the first C on the boot CPU to what run= asks for.
+ *
+ * THEORY   In order: a heap in the image, so that there are tables; the device tree, through a
+ *          window; a console; memory, with the per-CPU blocks; interrupts; the other CPUs, through
+ *          the door; the seal on pinned memory; an audit of what the tables say. Each step stands
+ *          on the ones before it, and says on the console what it found.
+ */
+#include <arch/atomic.h>
+#include <arch/barrier.h>
+#include <bootinfo.h>
+#include <string.h>
+
+#include "arch/arm64/boot.h"
+#include "arch/arm64/cpu.h"
+#include "arch/arm64/machine.h"
+#include "arch/arm64/smp.h"
+#include "arch/arm64/sysreg.h"
+#include "arch/arm64/timer.h"
+#include "arch/arm64/trap.h"
+#include "ipi/inval.h"
+#include "kern/assert.h"
+#include "kern/bootargs.h"
+#include "kern/lock.h"
+#include "kern/log.h"
+#include "kern/run.h"
+#include "kern/stop.h"
+#include "pcpu/heap.h"
+#include "pcpu/pin.h"
+#include "vm/frame.h"
+#include "vm/memory.h"
+#include "vm/pmap.h"
+#include "vm/pmap_audit.h"
+
+#define BOOT_HEAP_PAGES 64
+#define FDT_WINDOW (4 * MIB)
+
+struct bootinfo bootinfo;
+struct bootargs bootargs;
+
+static page_aligned char boot_heap[BOOT_HEAP_PAGES * PAGE_BYTES];
+static struct memory_summary memory;
+static struct spinlock log_spinlock = SPINLOCK("log", LOCK_LOG);
+
+static uint64_t log_lock_acquire(void) __attribute__((no_thread_safety_analysis))
+{
+	spin_lock(&log_spinlock);
+	return 0;
+}
+
+static void log_lock_release(uint64_t state) __attribute__((no_thread_safety_analysis))
+{
+	(void)state;
+	spin_unlock(&log_spinlock);
+}
+
+static const struct log_lock log_lock = { log_lock_acquire, log_lock_release };
+
+static void first_tables(void)
+{
+	const uint64_t image_bytes = (uint64_t)(_image_end - _image_start);
+
+	heap_set_image(_image_start, pa(boot_regs.image_pa), image_bytes);
+	pin_add(va(IMAGE_BASE), pa(boot_regs.image_pa), image_bytes, "kernel image");
+	heap_add_block(boot_heap, image_pa(boot_heap), BOOT_HEAP_PAGES, HEAP_ANY_NODE);
+	boot_regs.ttbr1 = pmap_init(boot_root).v;
+	write_sysreg(ttbr1_el1, boot_regs.ttbr1);
+	write_sysreg(ttbr0_el1, image_pa(boot_empty_root).v);
+	isb();
+	dsb_ishst();
+	tlbi_vmalle1_local();
+}
+
+/* Read the tree through a window that is closed again: nothing of it is used afterwards. */
+static void read_tree(void)
+{
+	const uint64_t fdt = boot_regs.fdt_pa;
+	const uint64_t base = align_down(fdt, BLOCK_BYTES);
+	static char error[160];
+
+	if (fdt % 8 != 0 || fdt >> cpu_features.pa_bits != 0) {
+		machine_console(UART_NONE, 0, 0);
+		panic("device tree: address %#llx is not 8-byte aligned memory", (unsigned long long)fdt);
+	}
+	if (pmap_map(&kernel_pmap, va(BOOTWIN_BASE), pa(base), FDT_WINDOW, PMAP_NO_PROMOTE) != KERR_OK) {
+		panic("device tree: no tables for its window");
+	}
+	const bool ok = fdt_parse((const void *)(BOOTWIN_BASE + fdt - base), FDT_WINDOW - (fdt - base), fdt,
+				  &bootinfo, error, sizeof(error));
+
+	if (pmap_unmap(&kernel_pmap, va(BOOTWIN_BASE), FDT_WINDOW) != KERR_OK) {
+		panic("device tree: its window does not close");
+	}
+	machine_console(bootinfo.uart, bootinfo.uart_base, bootinfo.uart_size);
+	if (!ok) {
+		panic("device tree: %s", error);
+	}
+}
+
+static void report_bad_argument(const char *text)
+{
+	log_printf("boot", "%s", text);
+}
+
+static void say_hello(void)
+{
+	log_printf("boot", "Perch on %s", bootinfo.model[0] != '\0' ? bootinfo.model : bootinfo.compatible);
+	log_printf("boot", "cpu=%s entry_el=%llu image=%#llx bbm_level=%u tlb_range=%s counter_hz=%llu",
+		   cpu_features.model, (unsigned long long)boot_regs.entry_el,
+		   (unsigned long long)boot_regs.image_pa, cpu_features.bbm,
+		   cpu_features.tlb_range ? "yes" : "no", (unsigned long long)arch_counter_hz());
+	for (uint32_t i = 0; i < bootinfo.warning_count && i < array_len(bootinfo.warning); i++) {
+		log_printf("boot", "device tree: %s", bootinfo.warning[i]);
+	}
+	if (bootinfo.cpu_ignored != 0) {
+		log_printf("boot", "%u CPUs are beyond what Perch supports (%d) or malformed: not used",
+			   bootinfo.cpu_ignored, MAX_CPUS);
+	}
+	bootargs_default(&bootargs);
+	bootargs_parse(bootinfo.args, &bootargs, report_bad_argument);
+}
+
+static void choose_mode(void)
+{
+	enum bbm_mode mode = (enum bbm_mode)bootargs.bbm;
+	const bool unsafe = mode == BBM_NAIVE || bootargs.pcpu == PCPU_SCATTERED;
+
+	if (unsafe && !PERCH_DEBUG) {
+		log_printf("boot", "bbm=naive and pcpu=scattered are for debug builds only: bbm=park pcpu=block");
+		mode = BBM_PARK;
+		bootargs.pcpu = PCPU_BLOCK;
+	}
+	const bool forced = bootargs.bbml2 == BBML2_FORCE && PERCH_DEBUG && cpu_features.bbm >= 2;
+
+	if (mode == BBM_BBML2 && !cpu_features.bbml2_safe && !forced) {
+		log_printf("boot", "bbm=bbml2: %s is not known to change sizes without conflicts: bbm=park",
+			   cpu_features.model);
+		mode = BBM_PARK;
+	}
+	inval_set_mode(mode);
+	inval_set_window_delay(bootargs.window_delay);
+	bootargs.bbm = mode;
+}
+
+static void lifeboats(void)
+{
+	for (unsigned cpu = 0; cpu < bootinfo.cpu_count; cpu++) {
+		lifeboat_slice[cpu] = memory_lifeboat_slice(cpu);
+		lifeboat_sp[cpu] = lifeboat_slice[cpu] + SLICE_LIFEBOAT_TOP;
+	}
+}
+
+static void start_cpus(void)
+{
+	unsigned up = 1;
+
+	for (unsigned cpu = 1; cpu < bootinfo.cpu_count && cpu < bootargs.cpus; cpu++) {
+		if (smp_start(&bootinfo, cpu) == KERR_OK) {
+			up++;
+		}
+	}
+	log_printf("boot", "cpus=%u of %u", up, bootinfo.cpu_count);
+}
+
+/* What the live tables say, at the end of boot. */
+static void audit(void)
+{
+	struct pmap_audit a;
+	const struct heap_stats heap = heap_stats();
+	const bool ok = pmap_audit(&kernel_pmap, &a);
+
+	log_printf("boot", "memory=%lluM linear=%lluM leaves: 1G %lluM, 32M %lluM, 2M %lluM, 64K %lluK, 4K %lluK",
+		   (unsigned long long)(memory.ram / MIB), (unsigned long long)(memory.linear / MIB),
+		   (unsigned long long)(a.leaf_bytes[1][0] / MIB), (unsigned long long)(a.leaf_bytes[2][1] / MIB),
+		   (unsigned long long)(a.leaf_bytes[2][0] / MIB), (unsigned long long)(a.leaf_bytes[3][1] / KIB),
+		   (unsigned long long)(a.leaf_bytes[3][0] / KIB));
+	log_printf("boot", "tables=%u pcpu_blocks=%llu slices=%lluK pinned_heap=%u of %u pages free, %llu%% of blocks used",
+		   a.tables, (unsigned long long)memory.pinned_blocks,
+		   (unsigned long long)(memory.slice_bytes / KIB), heap.pages_free, heap.pages,
+		   (unsigned long long)((heap.pages - heap.pages_free) * 100ull / heap.pages));
+	log_printf("boot", "audit: %s (writable and executable: %u, wrong counts: %u, broken runs: %u)",
+		   ok ? "ok" : "FAILED", a.wx, a.bad_notes, a.bad_runs);
+	if (!ok) {
+		panic("the audit of the tables failed at %#llx", (unsigned long long)a.bad.v);
+	}
+}
+
+/* On the boot CPU's own slice, SP0. */
+static void boot_on_slice(void)
+{
+	stop_note_running(0);
+	park_init(arch_counter_hz());
+	log_set_cpu_hook(cpu_number);
+	log_set_lock(&log_lock);
+	machine_init(&bootinfo, bootargs.park == PARK_NMI);
+	irq_mask();
+	token_acquire();
+	park_set_online(0, true);
+	token_release();
+	irq_unmask();
+	door_enter();
+	arch_irq_open();
+	cpu_unmask_all();
+	run_init();
+	smp_set_main(run_secondary);
+	start_cpus();
+	pin_seal();
+	log_printf("boot", "mode=%s pcpu=%s park=%s", inval_mode_name(inval_mode()),
+		   bootargs.pcpu == PCPU_SCATTERED ? "scattered" : "block",
+		   arch_masks_by_priority() ? "nmi" : "irq");
+	audit();
+	arch_machine_end(run_main());
+}
+
+_Noreturn void kmain(void)
+{
+	pcpu_register(0, 0, 0, boot_slice);
+	lifeboat_sp[0] = (uint64_t)(uintptr_t)boot_slice + SLICE_LIFEBOAT_TOP;
+	lifeboat_slice[0] = (uint64_t)(uintptr_t)boot_slice;
+	arch_features_init();
+	first_tables();
+	read_tree();
+	say_hello();
+	choose_mode();
+	smp_order(&bootinfo);
+	if (bootinfo.cpu_count > bootargs.cpus) {
+		bootinfo.cpu_count = (uint32_t)bootargs.cpus;
+	}
+	memory_init(&bootinfo, pa(boot_regs.image_pa), (uint64_t)(_image_end - _image_start),
+		    bootargs.pcpu == PCPU_SCATTERED, &memory);
+	lifeboats();
+	cpu_move_to_slice((uint64_t)(uintptr_t)pcpu_of(0), boot_on_slice);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/run.c - see kern/run.h.
+ */
+#include "kern/run.h"
+
+#include <string.h>
+
+#include "kern/log.h"
+#include "kern/work.h"
+#include "pcpu/pcpu.h"
+#include "test/kernel/programs.h"
+
+struct program {
+	const char *name;
+	unsigned (*main)(void);
+};
+
+static const struct program programs[] = {
+	{ "stress", stress_main },
+	{ "test", ktest_main },
+	{ "bench", bench_main },
+	{ "none", nullptr },
+};
+
+
+void run_init(void)
+{
+}
+
+void run_secondary(void)
+{
+	work_loop();
+}
+
+unsigned run_main(void)
+{
+	for (unsigned i = 0; i < array_len(programs); i++) {
+		if (strcmp(bootargs.run, programs[i].name) == 0) {
+			return programs[i].main != nullptr ? programs[i].main() : 0;
+		}
+	}
+	log_printf("boot", "run=%s is not a program; there are: stress test bench none", bootargs.run);
+	return 2;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/work.h - run a function on the CPUs; otherwise they idle before the door.
+ *
+ * THEORY   Until there are threads, a CPU has one thing to do at a time: the function that it was
+ *          given last, or nothing. A CPU with nothing to do waits in WFI on SPx, before the door, so
+ *          that windows need not interrupt it.
+ * LOCKING  One CPU hands out work (the boot CPU). Items are published with release, in pinned memory.
+ */
+#pragma once
+
+#include <types.h>
+
+typedef void work_fn(void *arg);
+
+/* Give every online CPU of `cpus` but this one fn(arg). Pre: they are idle (work_wait()). */
+void work_start(uint64_t cpus, work_fn *fn, void *arg);
+
+/* Wait until they are done. False after `timeout_ticks` (0: never). */
+bool work_wait(uint64_t cpus, uint64_t timeout_ticks);
+
+/* What a secondary does: work as it comes, idle between. Never returns. */
+_Noreturn void work_loop(void);
+
+/* CPUs that run work_loop(), a bit each, without the boot CPU. */
+uint64_t work_cpus(void);
+
+/* The CPU leaves for good or for a time: its current function must be the last thing it does. */
+void work_forget(unsigned cpu);

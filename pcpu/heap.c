@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pcpu/heap.c - see pcpu/heap.h.
+ */
+#include "pcpu/heap.h"
+
+#include <memmap.h>
+#include <string.h>
+
+#include "kern/assert.h"
+#include "kern/lock.h"
+
+#define HEAP_BLOCKS 64
+#define BLOCK_PAGES 512
+
+struct heap_block {
+	char *base;
+	pa_t pa;
+	uint32_t node;
+	unsigned pages;
+	unsigned first; /* pages before it hold the tags */
+	unsigned free;
+	uint64_t used[BLOCK_PAGES / 64];
+};
+
+static struct spinlock heap_lock = SPINLOCK("heap", LOCK_HEAP);
+static struct heap_block blocks[HEAP_BLOCKS];
+static unsigned block_count;
+static char *image_ptr;
+static pa_t image_base;
+static uint64_t image_size;
+static uint64_t fail_budget = UINT64_MAX;
+static uint64_t fail_count;
+
+static bool is_used(const struct heap_block *b, unsigned page)
+{
+	return (b->used[page / 64] >> (page % 64) & 1) != 0;
+}
+
+static void mark(struct heap_block *b, unsigned page, unsigned pages, bool used)
+{
+	for (unsigned p = page; p < page + pages; p++) {
+		const uint64_t bit = UINT64_C(1) << (p % 64);
+
+		KASSERT(is_used(b, p) != used); /* R10 */
+		b->used[p / 64] ^= bit;
+	}
+	b->free = used ? b->free - pages : b->free + pages;
+}
+
+void heap_add_block(void *ptr, pa_t base, unsigned pages, uint32_t node)
+{
+	const unsigned tag_pages =
+		(unsigned)(align_up((uint64_t)pages * HEAP_TAG_BYTES, PAGE_BYTES) / PAGE_BYTES);
+
+	KASSERT(pages <= BLOCK_PAGES && pages > tag_pages);
+	spin_lock(&heap_lock);
+	KASSERT(block_count < HEAP_BLOCKS);
+	struct heap_block *b = &blocks[block_count];
+
+	*b = (struct heap_block){
+		.base = ptr, .pa = base, .node = node, .pages = pages, .first = tag_pages
+	};
+	memset(ptr, 0, (size_t)tag_pages * PAGE_BYTES);
+	b->free = pages;
+	mark(b, 0, tag_pages, true);
+	block_count++;
+	spin_unlock(&heap_lock);
+}
+
+static bool run_is_free(const struct heap_block *b, unsigned page, unsigned pages)
+{
+	for (unsigned p = page; p < page + pages; p++) {
+		if (is_used(b, p)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* First fit; alignment is by address, so blocks that start unaligned work too. */
+static char *take(struct heap_block *b, unsigned pages, unsigned align_pages)
+{
+	const uint64_t align = (uint64_t)align_pages * PAGE_BYTES;
+
+	if (b->free < pages) {
+		return nullptr;
+	}
+	for (unsigned p = b->first; p + pages <= b->pages; p++) {
+		char *ptr = b->base + (uint64_t)p * PAGE_BYTES;
+
+		if (is_aligned((uint64_t)(uintptr_t)ptr, align) && run_is_free(b, p, pages)) {
+			mark(b, p, pages, true);
+			return ptr;
+		}
+	}
+	return nullptr;
+}
+
+static struct heap_block *block_find(const void *ptr)
+{
+	for (unsigned i = 0; i < block_count; i++) {
+		const uint64_t off = (uint64_t)((const char *)ptr - blocks[i].base);
+
+		if (off < (uint64_t)blocks[i].pages * PAGE_BYTES) {
+			return &blocks[i];
+		}
+	}
+	return nullptr;
+}
+
+static struct heap_block *block_of(const void *ptr)
+{
+	struct heap_block *b = block_find(ptr);
+
+	if (b == nullptr) {
+		panic("heap: %p is not in the pinned heap", ptr);
+	}
+	return b;
+}
+
+bool heap_has_tag(const void *page)
+{
+	return block_find(page) != nullptr;
+}
+
+void heap_set_image(void *ptr, pa_t base, uint64_t size)
+{
+	image_ptr = ptr;
+	image_base = base;
+	image_size = size;
+}
+
+static bool may_fail(void)
+{
+	if (fail_budget == UINT64_MAX) {
+		return false;
+	}
+	if (fail_budget == 0) {
+		fail_count++;
+		return true;
+	}
+	fail_budget--;
+	return false;
+}
+
+static char *take_any(unsigned pages, unsigned align_pages, uint32_t node)
+{
+	for (unsigned pass = 0; pass < 2; pass++) {
+		for (unsigned i = 0; i < block_count; i++) {
+			const bool local = blocks[i].node == node;
+
+			if (local != (pass == 0)) {
+				continue;
+			}
+			char *ptr = take(&blocks[i], pages, align_pages);
+
+			if (ptr != nullptr) {
+				return ptr;
+			}
+		}
+	}
+	return nullptr;
+}
+
+void *heap_alloc(unsigned pages, unsigned align_pages, uint32_t node)
+{
+	char *ptr = nullptr;
+
+	KASSERT(pages > 0 && pages <= BLOCK_PAGES);
+	spin_lock(&heap_lock);
+	if (!may_fail()) {
+		ptr = take_any(pages, align_pages, node);
+	}
+	spin_unlock(&heap_lock);
+	if (ptr != nullptr) {
+		memset(ptr, 0, (size_t)pages * PAGE_BYTES);
+		for (unsigned p = 0; p < pages; p++) {
+			memset(heap_tag(ptr + (size_t)p * PAGE_BYTES), 0, HEAP_TAG_BYTES);
+		}
+	}
+	return ptr;
+}
+
+void heap_free(void *ptr, unsigned pages)
+{
+	spin_lock(&heap_lock);
+	struct heap_block *b = block_of(ptr);
+
+	mark(b, (unsigned)(((char *)ptr - b->base) / (int64_t)PAGE_BYTES), pages, false);
+	spin_unlock(&heap_lock);
+}
+
+void *heap_tag(const void *page)
+{
+	const struct heap_block *b = block_of(page);
+	const uint64_t n = (uint64_t)((const char *)page - b->base) / PAGE_BYTES;
+
+	return b->base + n * HEAP_TAG_BYTES;
+}
+
+pa_t heap_pa(const void *ptr)
+{
+	const struct heap_block *b = block_find(ptr);
+
+	if (b != nullptr) {
+		return pa(b->pa.v + (uint64_t)((const char *)ptr - b->base));
+	}
+	KASSERT((uint64_t)((const char *)ptr - image_ptr) < image_size);
+	return pa(image_base.v + (uint64_t)((const char *)ptr - image_ptr));
+}
+
+void *heap_ptr(pa_t at)
+{
+	for (unsigned i = 0; i < block_count; i++) {
+		const uint64_t off = at.v - blocks[i].pa.v;
+
+		if (off < (uint64_t)blocks[i].pages * PAGE_BYTES) {
+			return blocks[i].base + off;
+		}
+	}
+	if (at.v - image_base.v < image_size) {
+		return image_ptr + (at.v - image_base.v);
+	}
+	panic("heap: physical %#llx is not in the pinned heap", (unsigned long long)at.v);
+}
+
+struct heap_stats heap_stats(void)
+{
+	struct heap_stats s = { 0 };
+
+	spin_lock(&heap_lock);
+	s.blocks = block_count;
+	for (unsigned i = 0; i < block_count; i++) {
+		s.pages += blocks[i].pages - blocks[i].first;
+		s.pages_free += blocks[i].free;
+	}
+	spin_unlock(&heap_lock);
+	return s;
+}
+
+uint64_t heap_fail_after(uint64_t successes)
+{
+	spin_lock(&heap_lock);
+	const uint64_t refused = fail_count;
+
+	fail_budget = successes;
+	fail_count = 0;
+	spin_unlock(&heap_lock);
+	return refused;
+}

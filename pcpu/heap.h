@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pcpu/heap.h - the pinned heap: pages for whatever must never lose its mapping.
+ *
+ * THEORY   Slices, translation tables, kernel objects and the frame array live in 2 MiB blocks of
+ *          the pinned map. What the CPUs leave of their block is not wasted: it is this heap. Each
+ *          page has a 128-byte tag beside it, for its owner's notes (vm keeps the entry counts of a
+ *          table there). The first, small block lies in the image, so that there are tables before
+ *          there is memory.
+ * LOCKING  LOCK_HEAP inside.
+ * FAILURE  nullptr; nothing changed. Growth is the caller's affair (vm/pinned.c), because it
+ *          changes the linear map.
+ */
+#pragma once
+
+#include <types.h>
+
+#define HEAP_TAG_BYTES 128
+#define HEAP_ANY_NODE UINT32_MAX
+
+/* Give a block: `pages` (<= 512) pages at ptr, physically at base. Its tags are taken from its front. */
+void heap_add_block(void *ptr, pa_t base, unsigned pages, uint32_t node);
+
+/*
+ * `pages` contiguous zeroed pages (1 to 496), aligned to `align_pages` (a power of two), from `node`
+ * if it has some, else from any.
+ */
+void *heap_alloc(unsigned pages, unsigned align_pages, uint32_t node);
+void heap_free(void *ptr, unsigned pages);
+
+/* The page's tag: HEAP_TAG_BYTES bytes, zeroed when the page was allocated. */
+void *heap_tag(const void *page);
+
+/* Does the page belong to the heap, so that it has a tag? */
+bool heap_has_tag(const void *page);
+
+/* Let heap_ptr() and heap_pa() know the kernel image, whose tables lie outside every block. */
+void heap_set_image(void *ptr, pa_t base, uint64_t size);
+
+/* Physical address of pinned heap memory, and back. */
+pa_t heap_pa(const void *ptr);
+void *heap_ptr(pa_t pa);
+
+struct heap_stats {
+	unsigned blocks;
+	unsigned pages;      /* that can be allocated */
+	unsigned pages_free;
+};
+struct heap_stats heap_stats(void);
+
+/*
+ * Test: let `successes` more allocations through, then fail every one; UINT64_MAX: never fail.
+ * Tells how many were refused since the last call.
+ */
+uint64_t heap_fail_after(uint64_t successes);

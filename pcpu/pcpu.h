@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pcpu/pcpu.h - the slices of the per-CPU blocks.
+ *
+ * THEORY   Everything that a CPU touches between an exception and its release from a park lies in
+ *          its slice: struct pcpu, its stacks, its mailbox, its flight recorder. The slices of a
+ *          NUMA node's CPUs lie in 2 MiB blocks that are mapped by one level-2 entry each, which
+ *          never changes (R1). A slice is aligned to its size: `sp ^ slice` tells at once whether
+ *          a stack pointer is ours.
+ * NOT HERE Who may write which field of the mailbox, and in which order: ipi/park.h.
+ */
+#pragma once
+
+#include <arch/cpu.h>
+#include <compiler.h>
+#include <cpubase.h>
+#include <memmap.h>
+#include <types.h>
+
+#include "pcpu/counter.h"
+
+/* Where a CPU stands with respect to the door (ARCHITECTURE section 4). */
+enum door_state {
+	DOOR_OFF = 0,    /* not running, or not yet */
+	DOOR_IDLE = 1,   /* before the door: touches pinned memory only */
+	DOOR_EL0 = 2,    /* in user mode */
+	DOOR_KERNEL = 3, /* past the door: touches anything */
+};
+
+/* The initiator writes the first line, the CPU itself the second. */
+struct mailbox {
+	cacheline_aligned uint64_t request; /* newest generation that asks this CPU to park */
+	uint64_t release;                   /* newest generation that lets it go */
+	cacheline_aligned uint64_t ack;     /* newest generation that it parked for */
+	uint64_t door;                      /* enum door_state */
+	uint64_t ack_pc;                    /* what the park interrupted; 0: a wait loop answered */
+	uint64_t stopped;                   /* non-zero: stopped for ever, by panic */
+	uint64_t heartbeat;                 /* interrupts taken */
+};
+
+#define PARK_HIST_BUCKETS 64
+#define BREAK_LOG 32
+
+struct park_request;
+
+/* [p] written by this CPU only */
+struct pcpu {
+	struct cpubase base;
+	uint64_t counter[CTR_COUNT];              /* [p] */
+	uint64_t park_hist[PARK_HIST_BUCKETS];    /* [p] latency of parks that this CPU started, log2 * 2 */
+	uint64_t window_max;                      /* [p] longest window, ticks */
+	uint64_t park_max;                        /* [p] longest time from request to last ack, ticks */
+	uint64_t recorder_next;                   /* [p] records written since boot */
+	uint64_t work_block;                      /* [p] stress: the block this CPU works in now */
+	uint64_t irq_drop_parks;                  /* test: park interrupts to lose on this CPU */
+	uint64_t fault_retry_va;                  /* [p] last address whose walk was found good */
+	uint64_t fault_retry_count;
+	uint64_t timer_deadline;
+	uint64_t timer_period;                    /* 0: one shot */
+	volatile uint64_t timer_fired;
+};
+
+static inline struct pcpu *pcpu_this(void)
+{
+	return (struct pcpu *)this_cpu();
+}
+
+/* [c] after boot: slice of CPU n, nullptr beyond pcpu_count(). */
+extern struct pcpu *pcpu_slice[MAX_CPUS];
+
+static inline struct pcpu *pcpu_of(unsigned cpu)
+{
+	return pcpu_slice[cpu];
+}
+
+static inline struct mailbox *pcpu_mailbox(struct pcpu *p)
+{
+	return (struct mailbox *)((char *)p + SLICE_MAILBOX);
+}
+
+static inline struct mailbox *mailbox_of(unsigned cpu)
+{
+	return pcpu_mailbox(pcpu_slice[cpu]);
+}
+
+/* CPUs that the device tree names and we have slices for. */
+unsigned pcpu_count(void);
+
+/*
+ * Write the head of a fresh, zeroed slice and enter it in the table. Boot CPU, before the CPU starts.
+ * Pre: slice is SLICE_BYTES-aligned.
+ */
+void pcpu_register(unsigned cpu, uint32_t node, uint64_t mpidr, void *slice);
+
+/* The red zones at the foot of the stacks are intact. O(1), for slow exits. */
+bool pcpu_stacks_intact(const struct pcpu *p);
+
+static inline void count_add(enum counter c, uint64_t n)
+{
+	pcpu_this()->counter[c] += n;
+}
+
+static inline void count(enum counter c)
+{
+	count_add(c, 1);
+}
+
+/* Sum over all CPUs; exact when they are quiet. */
+uint64_t counter_sum(enum counter c);

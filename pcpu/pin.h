@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pcpu/pin.h - the register of pinned memory (R1, R3).
+ *
+ * THEORY   A range is pinned by virtual and by physical address: breaking the mapping of an alias
+ *          of a pcpu block would be as fatal as breaking the block's own. There are few ranges
+ *          (image, per-CPU blocks, devices), so the check is a scan, exact, and cheap; it looks at
+ *          addresses, never at bits in an entry, which a wrong entry could lack.
+ * LOCKING  Added at boot by one CPU; after pin_seal() only under the window token, which also
+ *          guards every check that precedes a break (ipi/park.h). Readers need no lock: the count
+ *          is published after the range.
+ */
+#pragma once
+
+#include <types.h>
+
+#define PIN_MAX 64
+
+struct pin {
+	va_t va;
+	pa_t pa;
+	uint64_t size; /* bytes */
+	const char *what;
+};
+
+/* Register [va, va + size) -> pa. Never removed. Panics when the register is full (boot) or sealed. */
+void pin_add(va_t va, pa_t pa, uint64_t size, const char *what);
+
+/* From now on only pin_grow() adds. */
+void pin_seal(void);
+
+/* Add after the seal: the pinned heap's growth. Pre: the caller holds the window token. False: full. */
+bool pin_grow(va_t va, pa_t pa, uint64_t size, const char *what);
+
+/* Does a range meet pinned memory? The pin, or nullptr. */
+const struct pin *pin_overlaps_va(va_t va, uint64_t size);
+const struct pin *pin_overlaps_pa(pa_t pa, uint64_t size);
+
+/* For reports: the pins one by one; nullptr past the last. */
+const struct pin *pin_at(unsigned i);

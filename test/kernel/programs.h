@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test/kernel/programs.h - the programs that run= can name. Each returns the status: 0 is a pass.
+ */
+#pragma once
+
+unsigned stress_main(void);
+unsigned ktest_main(void);
+unsigned bench_main(void);

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vm/frame.c - see vm/frame.h.
+ *
+ * A state word: order in 5:0, kind in 7:6, next in 35:8, previous in 63:36; links are frame
+ * numbers + 1 within the range, 0 is the end of a list. Only the first frame of a block has a
+ * kind other than INNER.
+ */
+#include "vm/frame.h"
+
+#include <memmap.h>
+
+#include "kern/assert.h"
+#include "kern/lock.h"
+
+#define FRAME_RANGES 64
+
+enum frame_kind { INNER = 0, FREE = 1, OWNED = 2 };
+
+struct frame_range {
+	uint64_t base; /* frame number of the first */
+	uint64_t count;
+	uint32_t node;
+	uint64_t *state;
+	uint64_t free; /* frames */
+	uint64_t head[FRAME_ORDER_MAX + 1]; /* link */
+};
+
+static struct spinlock frame_lock = SPINLOCK("frame", LOCK_FRAME);
+static struct frame_range ranges[FRAME_RANGES];
+static unsigned range_count;
+static uint64_t fail_budget = UINT64_MAX;
+
+#define LINK_MASK ((UINT64_C(1) << 28) - 1)
+
+static uint64_t pack(enum frame_kind kind, unsigned order, uint64_t next, uint64_t prev)
+{
+	return order | (uint64_t)kind << 6 | next << 8 | prev << 36;
+}
+
+static enum frame_kind kind_of(uint64_t s)
+{
+	return (enum frame_kind)(s >> 6 & 3);
+}
+
+static unsigned order_of(uint64_t s)
+{
+	return (unsigned)s & 0x3f;
+}
+
+static uint64_t next_of(uint64_t s)
+{
+	return s >> 8 & LINK_MASK;
+}
+
+static uint64_t prev_of(uint64_t s)
+{
+	return s >> 36 & LINK_MASK;
+}
+
+static void push(struct frame_range *r, uint64_t i, unsigned order)
+{
+	const uint64_t head = r->head[order];
+
+	if (head != 0) {
+		const uint64_t s = r->state[head - 1];
+
+		r->state[head - 1] = pack(FREE, order, next_of(s), i + 1);
+	}
+	r->state[i] = pack(FREE, order, head, 0);
+	r->head[order] = i + 1;
+}
+
+static void take_out(struct frame_range *r, uint64_t i)
+{
+	const uint64_t s = r->state[i];
+	const unsigned order = order_of(s);
+	const uint64_t next = next_of(s);
+	const uint64_t prev = prev_of(s);
+
+	KASSERT(kind_of(s) == FREE);
+	if (prev != 0) {
+		r->state[prev - 1] = pack(FREE, order, next, prev_of(r->state[prev - 1]));
+	} else {
+		r->head[order] = next;
+	}
+	if (next != 0) {
+		r->state[next - 1] = pack(FREE, order, next_of(r->state[next - 1]), prev);
+	}
+	r->state[i] = 0;
+}
+
+/* Join with free buddies, as far as the range goes; buddies are aligned by frame number. */
+static void insert(struct frame_range *r, uint64_t i, unsigned order)
+{
+	while (order < FRAME_ORDER_MAX) {
+		const uint64_t buddy = ((r->base + i) ^ (UINT64_C(1) << order)) - r->base;
+
+		if (buddy >= r->count || kind_of(r->state[buddy]) != FREE || order_of(r->state[buddy]) != order) {
+			break;
+		}
+		take_out(r, buddy);
+		i = buddy < i ? buddy : i;
+		order++;
+	}
+	push(r, i, order);
+}
+
+void frame_add_range(pa_t base, uint64_t size, uint32_t node, uint64_t *state)
+{
+	KASSERT(range_count < FRAME_RANGES);
+	struct frame_range *r = &ranges[range_count++];
+
+	*r = (struct frame_range){
+		.base = base.v / PAGE_BYTES, .count = size / PAGE_BYTES, .node = node, .state = state
+	};
+	KASSERT(r->count < LINK_MASK);
+	for (uint64_t i = 0; i < r->count;) {
+		unsigned order = FRAME_ORDER_MAX;
+
+		while (!is_aligned(r->base + i, UINT64_C(1) << order) || i + (UINT64_C(1) << order) > r->count) {
+			order--;
+		}
+		push(r, i, order);
+		i += UINT64_C(1) << order;
+	}
+	r->free = r->count;
+}
+
+static bool take(struct frame_range *r, unsigned order, pa_t *out)
+{
+	unsigned from = order;
+
+	while (from <= FRAME_ORDER_MAX && r->head[from] == 0) {
+		from++;
+	}
+	if (from > FRAME_ORDER_MAX) {
+		return false;
+	}
+	const uint64_t i = r->head[from] - 1;
+
+	take_out(r, i);
+	while (from > order) {
+		from--;
+		push(r, i + (UINT64_C(1) << from), from);
+	}
+	r->state[i] = pack(OWNED, order, 0, 0);
+	r->free -= UINT64_C(1) << order;
+	*out = pa((r->base + i) * PAGE_BYTES);
+	return true;
+}
+
+enum kerr frame_alloc(unsigned order, uint32_t node, pa_t *out)
+{
+	bool found = false;
+
+	KASSERT(order <= FRAME_ORDER_MAX);
+	spin_lock(&frame_lock);
+	const bool allowed = fail_budget > 0;
+
+	if (allowed && fail_budget != UINT64_MAX) {
+		fail_budget--;
+	}
+	for (unsigned pass = 0; pass < 2 && allowed && !found; pass++) {
+		for (unsigned i = 0; i < range_count && !found; i++) {
+			if ((ranges[i].node == node) == (pass == 0)) {
+				found = take(&ranges[i], order, out);
+			}
+		}
+	}
+	spin_unlock(&frame_lock);
+	return found ? KERR_OK : KERR_NO_MEMORY;
+}
+
+static struct frame_range *range_of(uint64_t frame)
+{
+	for (unsigned i = 0; i < range_count; i++) {
+		if (frame - ranges[i].base < ranges[i].count) {
+			return &ranges[i];
+		}
+	}
+	panic("frame: physical %#llx is not ours", (unsigned long long)(frame * PAGE_BYTES));
+}
+
+void frame_free(pa_t base, unsigned order)
+{
+	spin_lock(&frame_lock);
+	struct frame_range *r = range_of(base.v / PAGE_BYTES);
+	const uint64_t i = base.v / PAGE_BYTES - r->base;
+
+	KASSERT(kind_of(r->state[i]) == OWNED && order_of(r->state[i]) == order); /* R10 */
+	r->state[i] = 0;
+	r->free += UINT64_C(1) << order;
+	insert(r, i, order);
+	spin_unlock(&frame_lock);
+}
+
+void frame_split(pa_t base, unsigned from_order, unsigned order)
+{
+	spin_lock(&frame_lock);
+	struct frame_range *r = range_of(base.v / PAGE_BYTES);
+	const uint64_t first = base.v / PAGE_BYTES - r->base;
+
+	KASSERT(kind_of(r->state[first]) == OWNED && order_of(r->state[first]) == from_order);
+	for (uint64_t i = 0; i < UINT64_C(1) << from_order; i += UINT64_C(1) << order) {
+		r->state[first + i] = pack(OWNED, order, 0, 0);
+	}
+	spin_unlock(&frame_lock);
+}
+
+struct frame_stats frame_stats(void)
+{
+	struct frame_stats s = { 0 };
+
+	spin_lock(&frame_lock);
+	for (unsigned i = 0; i < range_count; i++) {
+		s.total += ranges[i].count;
+		s.free += ranges[i].free;
+	}
+	spin_unlock(&frame_lock);
+	return s;
+}
+
+/* Blocks tile the range; their free frames are as many as counted, and as many as the lists hold. */
+static bool range_is_exact(const struct frame_range *r)
+{
+	uint64_t free = 0;
+	uint64_t listed = 0;
+
+	for (uint64_t i = 0; i < r->count;) {
+		const uint64_t s = r->state[i];
+		const uint64_t frames = UINT64_C(1) << order_of(s);
+
+		if (kind_of(s) == INNER || i + frames > r->count) {
+			return false;
+		}
+		free += kind_of(s) == FREE ? frames : 0;
+		i += frames;
+	}
+	for (unsigned order = 0; order <= FRAME_ORDER_MAX; order++) {
+		for (uint64_t link = r->head[order]; link != 0; link = next_of(r->state[link - 1])) {
+			listed += UINT64_C(1) << order;
+		}
+	}
+	return free == r->free && listed == free;
+}
+
+bool frame_audit(void)
+{
+	bool exact = true;
+
+	spin_lock(&frame_lock);
+	for (unsigned i = 0; i < range_count; i++) {
+		exact = exact && range_is_exact(&ranges[i]);
+	}
+	spin_unlock(&frame_lock);
+	return exact;
+}
+
+void frame_fail_after(uint64_t successes)
+{
+	spin_lock(&frame_lock);
+	fail_budget = successes;
+	spin_unlock(&frame_lock);
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vm/pmap.c - map, unmap, protect: ranges on top of the single steps. See vm/pmap.h.
+ */
+#include <arch/barrier.h>
+
+#include "ipi/inval.h"
+#include "vm/pmap_impl.h"
+
+static enum kerr check_range(va_t at, uint64_t size)
+{
+	if (size == 0 || !is_aligned(at.v | size, PAGE_BYTES)) {
+		return KERR_INVALID;
+	}
+	/* The kernel's half, without wrapping. */
+	if (at.v < LINEAR_BASE || size > UINT64_MAX - at.v) {
+		return KERR_RANGE;
+	}
+	return KERR_OK;
+}
+
+static enum kerr check_flags(unsigned flags)
+{
+	return (flags & PMAP_WRITE) != 0 && (flags & PMAP_EXEC) != 0 ? KERR_INVALID : KERR_OK;
+}
+
+/* The leaf that maps the most of [at, at + size) -> out: its level, and whether a run of 16 fits. */
+static unsigned choose_level(va_t at, pa_t out, uint64_t size, unsigned flags, bool *run)
+{
+	unsigned level = 3;
+
+	*run = false;
+	if ((flags & PMAP_PAGES) != 0) {
+		return level;
+	}
+	for (unsigned l = 1; l <= 3; l++) {
+		if (is_aligned(at.v | out.v, level_bytes(l)) && size >= level_bytes(l)) {
+			level = l;
+			break;
+		}
+	}
+	const uint64_t span = level_bytes(level) * CONT_ENTRIES;
+
+	*run = level >= 2 && (flags & PMAP_NO_PROMOTE) == 0 && is_aligned(at.v | out.v, span) && size >= span;
+	return level;
+}
+
+/* Is nothing mapped in the range? */
+static bool is_empty(struct pmap *pmap, va_t start, uint64_t size)
+{
+	uint64_t at = start.v;
+
+	while (at - start.v < size) {
+		const struct walk w = pmap_walk(pmap, va(at));
+
+		if (pte_is_valid(w.entry)) {
+			return false;
+		}
+		at = align_down(at, level_bytes(w.level)) + level_bytes(w.level);
+	}
+	return true;
+}
+
+/* Enter one leaf, or the 16 of a run. Returns the bytes mapped, 0 without memory. */
+static uint64_t enter(struct pmap *pmap, va_t at, pa_t out, uint64_t size, unsigned flags)
+{
+	bool run;
+	unsigned level = choose_level(at, out, size, flags, &run);
+	pte_t *slot = table_reach(pmap, at, level);
+
+	/* An empty table may hang where a block would fit; pages go into it, and promote. */
+	while (slot != nullptr && pte_is_valid(arch_pte_load(slot))) {
+		level++;
+		run = run && level == 3;
+		slot = table_reach(pmap, at, level);
+	}
+	if (slot == nullptr) {
+		return 0;
+	}
+	const unsigned count = run ? CONT_ENTRIES : 1;
+
+	for (unsigned i = 0; i < count; i++) {
+		pte_t e = pte_leaf(pa(out.v + i * level_bytes(level)), pmap_attr(flags), level);
+
+		if (run) {
+			if (pte_is_valid(arch_pte_load(slot + i))) {
+				return i * level_bytes(level); /* a table inside the run: go on one by one */
+			}
+			e.v |= PTE_CONT;
+		}
+		pmap_write_entry(slot + i, e);
+	}
+	return count * level_bytes(level);
+}
+
+/* Take out every leaf of a range that was split at its ends, then invalidate. */
+static void remove_leaves(struct pmap *pmap, va_t start, uint64_t size)
+{
+	uint64_t at = start.v;
+	uint64_t stride = BLOCK_BYTES;
+
+	while (at - start.v < size) {
+		const struct walk w = pmap_walk(pmap, va(at));
+
+		if (pte_is_leaf(w.entry, w.level)) {
+			KASSERT(is_aligned(at, level_bytes(w.level)));
+			if (w.level == 2) {
+				pmap_mark_stale(w.slot);
+			}
+			if (w.level == 3) {
+				stride = PAGE_BYTES;
+			}
+			pmap_write_entry(w.slot, (pte_t){ 0 });
+		}
+		at = align_down(at, level_bytes(w.level)) + level_bytes(w.level);
+	}
+	inval_range_now(start, size, size >= stride ? stride : PAGE_BYTES);
+}
+
+enum kerr pmap_map(struct pmap *pmap, va_t start, pa_t out, uint64_t size, unsigned flags)
+{
+	enum kerr e = check_range(start, size);
+	uint64_t done = 0;
+
+	if (e == KERR_OK) {
+		e = check_flags(flags);
+	}
+	if (e != KERR_OK || !is_aligned(out.v, PAGE_BYTES)) {
+		return e != KERR_OK ? e : KERR_INVALID;
+	}
+	spin_lock(&pmap->lock);
+	if (!is_empty(pmap, start, size)) {
+		spin_unlock(&pmap->lock);
+		return KERR_EXISTS;
+	}
+	while (done < size) {
+		const uint64_t bytes =
+			enter(pmap, va(start.v + done), pa(out.v + done), size - done, flags);
+
+		if (bytes == 0) {
+			e = KERR_NO_MEMORY;
+			break;
+		}
+		done += bytes;
+	}
+	if (e != KERR_OK && done > 0) {
+		remove_leaves(pmap, start, done);
+	}
+	dsb_ishst(); /* pairs with the walks of every CPU that learns of the address later */
+	isb();
+	if (e == KERR_OK && (flags & PMAP_NO_PROMOTE) == 0) {
+		e = pmap_promote_range(pmap, start, size);
+	}
+	spin_unlock(&pmap->lock);
+	return e;
+}
+
+/* Reserve for both ends, then split there. Nothing below `bytes` is needed at an aligned end. */
+static enum kerr split_ends(struct pmap *pmap, struct reserve *r, va_t start, uint64_t size)
+{
+	const va_t end = va(start.v + size);
+	enum kerr e = KERR_OK;
+
+	if (!reserve_for_split(pmap, r, start, PAGE_BYTES) || !reserve_for_split(pmap, r, end, PAGE_BYTES)) {
+		return KERR_NO_MEMORY;
+	}
+	e = pmap_split(pmap, r, start);
+	if (e == KERR_OK) {
+		e = pmap_split(pmap, r, end);
+	}
+	/* An end inside the leaf that starts at start: split by the end, which took the whole leaf apart. */
+	return e;
+}
+
+enum kerr pmap_unmap(struct pmap *pmap, va_t start, uint64_t size)
+{
+	struct reserve r = { .count = 0 };
+	enum kerr e = check_range(start, size);
+
+	if (e != KERR_OK) {
+		return e;
+	}
+	spin_lock(&pmap->lock);
+	e = split_ends(pmap, &r, start, size);
+	if (e == KERR_OK) {
+		remove_leaves(pmap, start, size);
+	}
+	reserve_drop(&r);
+	spin_unlock(&pmap->lock);
+	return e;
+}
+
+/* Is every page of the range mapped? */
+static bool is_full(struct pmap *pmap, va_t start, uint64_t size)
+{
+	uint64_t at = start.v;
+
+	while (at - start.v < size) {
+		const struct walk w = pmap_walk(pmap, va(at));
+
+		if (!pte_is_leaf(w.entry, w.level)) {
+			return false;
+		}
+		at = align_down(at, level_bytes(w.level)) + level_bytes(w.level);
+	}
+	return true;
+}
+
+/* Change one leaf, or the run it belongs to. Returns the bytes behind it in *bytes. */
+static enum kerr protect_leaf(struct pmap *pmap, va_t at, unsigned flags, uint64_t *bytes)
+{
+	const struct walk w = pmap_walk(pmap, at);
+	const uint64_t attr = pmap_attr(flags) & PTE_PROTECT_MASK;
+
+	*bytes = leaf_span(w.entry, w.level);
+	if ((w.entry.v & PTE_PROTECT_MASK) == attr) {
+		return KERR_OK;
+	}
+	if (w.level == 2) {
+		if ((w.entry.v & PTE_CONT) != 0) {
+			for (unsigned i = 0; i < CONT_ENTRIES; i++) {
+				pmap_mark_stale(group_first(w.slot) + i);
+			}
+		} else {
+			pmap_mark_stale(w.slot);
+		}
+	}
+	if ((w.entry.v & PTE_CONT) != 0) {
+		return pmap_change_run(pmap, w, at, attr, PTE_PROTECT_MASK);
+	}
+	pmap_protect_entry(w.slot, (pte_t){ (w.entry.v & ~PTE_PROTECT_MASK) | attr });
+	return KERR_OK;
+}
+
+enum kerr pmap_protect(struct pmap *pmap, va_t start, uint64_t size, unsigned flags)
+{
+	struct reserve r = { .count = 0 };
+	enum kerr e = check_range(start, size);
+	uint64_t stride = BLOCK_BYTES;
+
+	if (e == KERR_OK) {
+		e = check_flags(flags);
+	}
+	if (e != KERR_OK) {
+		return e;
+	}
+	spin_lock(&pmap->lock);
+	e = is_full(pmap, start, size) ? split_ends(pmap, &r, start, size) : KERR_ABSENT;
+	if (e == KERR_OK) {
+		uint64_t bytes = 0;
+
+		for (uint64_t off = 0; off < size && e == KERR_OK; off += bytes) {
+			e = protect_leaf(pmap, va(start.v + off), flags, &bytes);
+			stride = bytes < BLOCK_BYTES ? PAGE_BYTES : stride;
+		}
+		inval_range_now(start, size, stride);
+		if (e == KERR_OK && (flags & PMAP_NO_PROMOTE) == 0) {
+			e = pmap_promote_range(pmap, start, size);
+		}
+	}
+	reserve_drop(&r);
+	spin_unlock(&pmap->lock);
+	return e;
+}
+
+static enum kerr demote_to(struct pmap *pmap, struct reserve *r, va_t at, uint64_t bytes, uint64_t *span)
+{
+	for (;;) {
+		const struct walk w = pmap_walk(pmap, at);
+
+		*span = pte_is_leaf(w.entry, w.level) ? leaf_span(w.entry, w.level) : level_bytes(w.level);
+		if (!pte_is_leaf(w.entry, w.level) || *span <= bytes) {
+			return KERR_OK;
+		}
+		if (!reserve_for_split(pmap, r, at, bytes)) {
+			return KERR_NO_MEMORY;
+		}
+		const enum kerr e = pmap_demote_leaf(pmap, r, at);
+
+		reserve_drop(r);
+		if (e != KERR_OK) {
+			return e;
+		}
+	}
+}
+
+enum kerr pmap_demote(struct pmap *pmap, va_t start, uint64_t size, uint64_t bytes)
+{
+	struct reserve r = { .count = 0 };
+	enum kerr e = check_range(start, size);
+
+	if (e == KERR_OK && bytes != PAGE_BYTES && bytes != 16 * PAGE_BYTES && bytes != BLOCK_BYTES &&
+	    bytes != 16 * BLOCK_BYTES) {
+		e = KERR_INVALID;
+	}
+	if (e != KERR_OK) {
+		return e;
+	}
+	spin_lock(&pmap->lock);
+	for (uint64_t at = start.v; e == KERR_OK && at - start.v < size;) {
+		uint64_t span = 0;
+
+		e = demote_to(pmap, &r, va(at), bytes, &span);
+		at = align_down(at, span) + span;
+	}
+	spin_unlock(&pmap->lock);
+	return e;
+}
+
+enum kerr pmap_promote(struct pmap *pmap, va_t start, uint64_t size)
+{
+	enum kerr e = check_range(start, size);
+
+	if (e != KERR_OK) {
+		return e;
+	}
+	spin_lock(&pmap->lock);
+	e = pmap_promote_range(pmap, start, size);
+	spin_unlock(&pmap->lock);
+	return e;
+}

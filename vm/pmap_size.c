@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vm/pmap_size.c - promotion and demotion: what may change size, and in which steps.
+ *
+ * THEORY   Each step changes one level: run of 16, or table and block. A step that takes a block
+ *          apart prepares the table first, unreachable, so that the window stores one entry. The
+ *          group of 16 that the caller wants to change is left without Contiguous, so that it can be
+ *          changed page by page after one window. New tables carry Contiguous on all other groups.
+ * LOCKING  pmap->lock.
+ * FAILURE  A demotion needs no memory when the table was saved; for other blocks the caller
+ *          reserved before the first step. KERR_BUSY or KERR_PINNED: what was mapped is mapped.
+ */
+#include "pcpu/pcpu.h"
+#include "vm/pmap_impl.h"
+
+#define ALL_GROUPS UINT32_MAX
+
+static uint64_t saved_of(pte_t *slot)
+{
+	return notes_of(table_of(slot))->saved[slot_index(slot)];
+}
+
+static void set_saved(pte_t *slot, uint64_t saved)
+{
+	notes_of(table_of(slot))->saved[slot_index(slot)] = saved;
+}
+
+void pmap_mark_stale(pte_t *slot)
+{
+	const uint64_t saved = saved_of(slot);
+
+	if (saved != 0) {
+		set_saved(slot, saved | SAVED_STALE);
+	}
+}
+
+/* Tables that taking one leaf of this level apart would take from the reserve. */
+static unsigned tables_needed(struct walk w)
+{
+	if (w.level == 1) {
+		return 1;
+	}
+	return w.level == 2 && saved_of(w.slot) == 0 ? 1 : 0;
+}
+
+bool reserve_for_split(struct pmap *pmap, struct reserve *r, va_t at, uint64_t bytes)
+{
+	const struct walk w = pmap_walk(pmap, at);
+	unsigned level3 = 0;
+
+	if (!pte_is_leaf(w.entry, w.level) || level_bytes(w.level) <= bytes) {
+		return true;
+	}
+	if (w.level == 1) {
+		pte_t *table = table_alloc(2);
+
+		if (table == nullptr) {
+			return false;
+		}
+		r->table[r->count++] = table;
+		level3 = bytes < BLOCK_BYTES ? 1 : 0;
+	} else {
+		level3 = tables_needed(w);
+	}
+	if (level3 != 0) {
+		pte_t *table = table_alloc(3);
+
+		if (table == nullptr) {
+			return false;
+		}
+		r->table[r->count++] = table;
+	}
+	return true;
+}
+
+void reserve_drop(struct reserve *r)
+{
+	while (r->count > 0) {
+		table_free(r->table[--r->count]);
+	}
+}
+
+static pte_t *reserve_take(struct reserve *r, unsigned level)
+{
+	for (unsigned i = 0; i < r->count; i++) {
+		pte_t *table = r->table[i];
+
+		if (notes_of(table)->level == level) {
+			r->table[i] = r->table[--r->count];
+			return table;
+		}
+	}
+	return nullptr;
+}
+
+/* 16 entries of a run: the same with Contiguous set or cleared. */
+static enum kerr change_run(struct pmap *pmap, pte_t *first, va_t at, unsigned level, uint64_t set, uint64_t clear)
+{
+	pte_t expected[CONT_ENTRIES];
+	pte_t fresh[CONT_ENTRIES];
+
+	for (unsigned i = 0; i < CONT_ENTRIES; i++) {
+		expected[i] = arch_pte_load(&first[i]);
+		fresh[i] = (pte_t){ (expected[i].v & ~clear) | set };
+	}
+	return pmap_update_run(pmap, first, at, level, expected, fresh);
+}
+
+enum kerr pmap_change_run(struct pmap *pmap, struct walk w, va_t at, uint64_t set, uint64_t clear)
+{
+	const uint64_t span = level_bytes(w.level) * CONT_ENTRIES;
+
+	return change_run(pmap, group_first(w.slot), va(align_down(at.v, span)), w.level, set, clear);
+}
+
+static enum kerr demote_run(struct pmap *pmap, struct walk w, va_t at)
+{
+	const enum kerr e = pmap_change_run(pmap, w, at, 0, PTE_CONT);
+
+	if (e == KERR_OK) {
+		count(w.level == 3 ? CTR_demote_64k : CTR_demote_32m);
+	}
+	return e;
+}
+
+/* The table that shall replace a block: saved and true, saved and refilled, or reserved. */
+static pte_t *prepare_table(struct reserve *r, struct walk w, unsigned loose_group)
+{
+	const uint32_t contiguous = ALL_GROUPS & ~(UINT32_C(1) << loose_group);
+	const uint64_t saved = w.level == 2 ? saved_of(w.slot) : 0;
+	pte_t *table = (pte_t *)(uintptr_t)(saved & ~SAVED_STALE);
+
+	if (table != nullptr && (saved & SAVED_STALE) == 0) {
+		KASSERT(pte_attr(arch_pte_load(table)) == pte_attr(w.entry)); /* PM3 */
+		if ((notes_of(table)->contiguous >> loose_group & 1) != 0) {
+			pmap_loosen_group(table, loose_group);
+		}
+		return table;
+	}
+	if (table == nullptr) {
+		table = reserve_take(r, w.level + 1);
+		KASSERT(table != nullptr); /* reserved before the first step */
+	} else {
+		count(CTR_demote_stale);
+	}
+	pmap_fill_table(table, w.entry, w.level + 1, contiguous);
+	return table;
+}
+
+static enum kerr demote_block(struct pmap *pmap, struct reserve *r, struct walk w, va_t at)
+{
+	const unsigned loose_group = level_index(at, w.level + 1) / CONT_ENTRIES;
+	const va_t base = va(align_down(at.v, level_bytes(w.level)));
+	pte_t *table = prepare_table(r, w, loose_group);
+
+	if (w.level == 2) {
+		set_saved(w.slot, (uint64_t)(uintptr_t)table); /* ours to find again if the park fails */
+	}
+	const enum kerr e =
+		pmap_update_entry(pmap, w.slot, base, w.level, w.entry, pte_table(heap_pa(table)));
+
+	if (e != KERR_OK) {
+		if (w.level == 1) {
+			r->table[r->count++] = table;
+		}
+		return e;
+	}
+	if (w.level == 2) {
+		set_saved(w.slot, 0);
+	}
+	count(w.level == 2 ? CTR_demote_2m : CTR_demote_1g);
+	return KERR_OK;
+}
+
+enum kerr pmap_demote_leaf(struct pmap *pmap, struct reserve *r, va_t at)
+{
+	const struct walk w = pmap_walk(pmap, at);
+
+	KASSERT(pte_is_leaf(w.entry, w.level));
+	if ((w.entry.v & PTE_CONT) != 0) {
+		return demote_run(pmap, w, at);
+	}
+	KASSERT(w.level < 3);
+	return demote_block(pmap, r, w, at);
+}
+
+enum kerr pmap_split(struct pmap *pmap, struct reserve *r, va_t at)
+{
+	for (;;) {
+		const struct walk w = pmap_walk(pmap, at);
+
+		if (!pte_is_leaf(w.entry, w.level) || is_aligned(at.v, leaf_span(w.entry, w.level))) {
+			return KERR_OK;
+		}
+		const enum kerr e = pmap_demote_leaf(pmap, r, at);
+
+		if (e != KERR_OK) {
+			return e;
+		}
+	}
+}
+
+/* A full level-3 table becomes a block. PM2 makes the decision two comparisons. */
+static bool promote_table(struct pmap *pmap, pte_t *table, va_t at)
+{
+	const struct table_notes *notes = notes_of(table);
+	const pte_t first = arch_pte_load(table);
+
+	if (notes->valid != PT_ENTRIES || notes->breaks != 0 || !is_aligned(pte_pa(first).v, BLOCK_BYTES)) {
+		return false;
+	}
+	const va_t base = va(align_down(at.v, BLOCK_BYTES));
+	pte_t *slot = table_reach(pmap, base, 2);
+	const pte_t fresh = pte_leaf(pte_pa(first), pte_attr(first), 2);
+
+	if (pmap_update_entry(pmap, slot, base, 2, arch_pte_load(slot), fresh) != KERR_OK) {
+		return false;
+	}
+	set_saved(slot, (uint64_t)(uintptr_t)table);
+	count(CTR_promote_2m);
+	return true;
+}
+
+static bool promote_run(struct pmap *pmap, struct walk w, va_t at)
+{
+	const unsigned group = slot_index(w.slot) / CONT_ENTRIES;
+	const struct table_notes *notes = notes_of(table_of(w.slot));
+	pte_t *first = group_first(w.slot);
+	const uint64_t span = level_bytes(w.level) * CONT_ENTRIES;
+
+	if ((notes->contiguous >> group & 1) != 0 || notes->group_valid[group] != CONT_ENTRIES ||
+	    notes->group_breaks[group] != 0 || !is_aligned(pte_pa(arch_pte_load(first)).v, span)) {
+		return false;
+	}
+	if (pmap_change_run(pmap, w, at, PTE_CONT, 0) != KERR_OK) {
+		return false;
+	}
+	count(w.level == 3 ? CTR_promote_64k : CTR_promote_32m);
+	return true;
+}
+
+bool pmap_promote_step(struct pmap *pmap, va_t at)
+{
+	const struct walk w = pmap_walk(pmap, at);
+
+	if (!pte_is_leaf(w.entry, w.level) || w.level < 2) {
+		return false;
+	}
+	if (w.level == 3 && promote_table(pmap, table_of(w.slot), at)) {
+		return true;
+	}
+	return promote_run(pmap, w, at);
+}
+
+static void promote_at(struct pmap *pmap, va_t at)
+{
+	if (!pmap_promote_step(pmap, at)) {
+		count(CTR_promote_declined);
+	}
+	while (pmap_promote_step(pmap, at)) {
+	}
+}
+
+enum kerr pmap_promote_range(struct pmap *pmap, va_t start, uint64_t size)
+{
+	const uint64_t end = start.v + size;
+	uint64_t at = start.v;
+
+	while (at < end) {
+		promote_at(pmap, va(at));
+		const struct walk w = pmap_walk(pmap, va(at));
+		const uint64_t step = w.level == 3 ? PAGE_BYTES * CONT_ENTRIES : level_bytes(w.level);
+
+		at = align_down(at, step) + step;
+	}
+	return KERR_OK;
+}
