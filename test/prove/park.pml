@@ -49,7 +49,7 @@ proctype cpu()
 	byte g, j, sent, left, on;	/* initiator */
 	byte todo = IN(INITIATORS, me) * WINDOWS;
 	byte ret, job;
-	bit idle, born;
+	bit idle;
 
 	if
 	:: open[me] -> goto end_inside
@@ -60,10 +60,11 @@ proctype cpu()
 end_outside:
 	atomic {
 		if
-		:: sgi[me] -> sgi[me] = 0; open[me] = 0; ISB; ret = TO_OUTSIDE; goto answer
-		:: sgi_stop[me] -> goto stopped
-		:: !evening && IN(PANICKERS, me) && mem[STOP] == 0 -> goto panic
-		:: !evening -> open[me] = 0
+		:: DSB_LEAVE && sgi[me] ->
+			IAR; open[me] = 0; ISB; ret = TO_OUTSIDE; goto answer
+		:: DSB_LEAVE && sgi_stop[me] -> goto stopped
+		:: DSB_LEAVE && !evening && IN(PANICKERS, me) && mem[STOP] == 0 -> goto panic
+		:: DSB_LEAVE && !evening -> open[me] = 0
 		fi;
 /* door_enter() */
 enter:
@@ -83,38 +84,36 @@ enter:
 	}
 	atomic {
 		LDAR_TARGET;
-		met = mem[WIN]
+		met = mem[WIN];
+		if
+		:: met == 0 -> goto through
+		:: else
+		fi
 	}
 d_wait:
 	atomic {
 		if
-		:: met == 0 || mem[WIN] != met -> met = 0
+		:: mem[WIN] != met -> met = 0
 		:: DOOR_ANSWERS && ASKED -> ret = TO_DOOR; goto answer
 		:: mem[STOP] != 0 -> goto stopped
 		fi;
+through:
 #ifndef W_DOOR_NO_ISB
 		ISB;
+#else
+		skip;
 #endif
 
 /* Past the door. */
 arrive:
 		assert(mem[MAP] == 0 || broken_access);
 		assert(early[me] == 0 || early_fault);
-		if
-		:: born ->
-#ifdef SEEN_BORN
-			assert(gen == 0 || seen_born);
-#endif
-			born = 0;
-			PUT_REL(OFFLINE, mem[OFFLINE] & (ALL - (1 << me)))
-		:: else
-		fi;
 		open[me] = 1
 	}
 end_inside:
 	atomic {
 		if
-		:: sgi[me] -> sgi[me] = 0; open[me] = 0; ISB; ret = TO_INSIDE; goto answer
+		:: sgi[me] -> IAR; open[me] = 0; ISB; ret = TO_INSIDE; goto answer
 		:: sgi_stop[me] -> open[me] = 0; goto stopped
 		:: !evening && IN(WALKERS, me) ->
 			open[me] = OPEN_OUTSIDE; PUT_REL(DOOR(me), EL0); goto end_outside
@@ -122,6 +121,10 @@ end_inside:
 			open[me] = 0; idle = 1; PUT_REL(DOOR(me), IDLE); goto end_outside
 		:: !evening && todo > 0 -> todo--; open[me] = 0; job = TO_PARK; goto t_wait
 		:: !evening && IN(PLUGGED, me) -> open[me] = 0; job = TO_GO_OFF; goto t_wait
+#ifdef W_START_GIVEN_UP
+		:: !evening && IN(STARTERS, me) && mem[OFFLINE] == 0 ->
+			open[me] = 0; job = TO_GIVE_UP; goto t_wait
+#endif
 		:: !evening && IN(STARTERS, me) && mem[OFFLINE] != 0 ->
 			open[me] = 0; job = TO_START;
 #ifdef W_PLUG_NO_TOKEN
@@ -137,6 +140,12 @@ end_inside:
 answer:
 	r = mem[REQ(me)];
 	atomic {
+#ifdef W_IAR_LATE
+		if
+		:: !parked && (ret == TO_INSIDE || ret == TO_OUTSIDE) -> sgi[me] = 0
+		:: else
+		fi;
+#endif
 		if
 		:: mem[REL(me)] >= r -> goto answered
 		:: else
@@ -147,7 +156,7 @@ answer:
 p_wait:
 	atomic {
 		if
-		:: RELEASED ->
+		:: DSB_ACK && RELEASED ->
 #ifdef SEEN_LATE_ACK
 			assert(mem[ACK(me)] == r || seen_late_ack);
 #endif
@@ -197,6 +206,9 @@ t_wait:
 			:: job == TO_PARK -> goto begin
 			:: job == TO_GO_OFF -> goto go_off
 			:: job == TO_START -> goto start
+#ifdef W_START_GIVEN_UP
+			:: job == TO_GIVE_UP -> goto give_up
+#endif
 			fi
 		:: TOKEN_ANSWERS && ASKED -> ret = TO_TOKEN; goto answer
 		:: TOLD_TO_STOP -> goto stopped
@@ -222,7 +234,7 @@ b_next:
 		:: j < N && (j == me || !IN(on, j)) -> j++; goto b_next
 		:: j < N && j != me && IN(on, j) && LDAR_INITIATOR ->
 			if
-			:: mem[DOOR(j)] == KERNEL -> PUT(REQ(j), g); sent = sent | (1 << j)
+			:: mem[DOOR(j)] == KERNEL -> PUT_REQUEST(REQ(j), g); sent = sent | (1 << j)
 			:: else
 			fi;
 			j++;
@@ -331,35 +343,63 @@ brk:
 t_release:
 	atomic { PUT_REL(TOK, 0); job = 0; goto arrive }
 
-/* Hotplug: off by itself, on by another, both under the token. */
+/*
+ * Hotplug, all under the token: a CPU leaves the set before its door says OFF, and is in it again
+ * before it starts, so that whoever is past the door is asked.
+ */
 go_off:
-	atomic { PUT_REL(OFFLINE, mem[OFFLINE] | (1 << me)); PUT_REL(DOOR(me), OFF) }
-	DSB;
-	atomic { PUT_REL(TOK, 0); job = 0 }
-	DSB;
+	atomic {
+		PUT_REL(OFFLINE, mem[OFFLINE] | (1 << me));
+		PUT_REL(TOK, 0);
+		job = 0
+	}
+	atomic { assert(!ASKED || request_skipped); PUT_REL(DOOR(me), OFF) }
+	atomic { DSB; off[me] = 1 }
 end_off:
 	atomic {
 		power[me];
 		power[me] = 0;
-		sgi[me] = 0;
 		ISB;				/* comes up through its reset vector */
-		born = 1;
+#ifdef SEEN_BORN
+		assert(gen == 0 || seen_born);
+#endif
 		goto enter
 	}
 start:
 	atomic {
 		j = 0;
 		do
-		:: j < N && IN(mem[OFFLINE], j) -> power[j] = 1; break
-		:: j < N && !IN(mem[OFFLINE], j) -> j++
-		:: j == N -> goto t_release
-		od
-	}
-#ifdef W_PLUG_NO_TOKEN
-	atomic { j = 0; job = 0; goto arrive }
+		:: j < N && off[j] ->
+			PUT_REL(OFFLINE, mem[OFFLINE] & (ALL - (1 << j)));
+			break
+		:: j < N && !off[j] -> j++
+		:: j == N -> break
+		od;
+#ifndef W_PLUG_NO_TOKEN
+		PUT_REL(TOK, 0);
 #endif
-h_wait:
-	atomic { !IN(mem[OFFLINE], j); j = 0; goto t_release }
+		job = 0;
+		if
+		:: j == N -> j = 0; goto arrive
+		:: else
+		fi
+	}
+	atomic { DSB; off[j] = 0; power[j] = 1; j = 0; goto arrive }
+#ifdef W_START_GIVEN_UP
+give_up:
+	atomic {
+		j = 0;
+		do
+		:: j < N && mem[DOOR(j)] == OFF && !off[j] ->
+			PUT_REL(OFFLINE, mem[OFFLINE] | (1 << j));
+			break
+		:: j < N && !(mem[DOOR(j)] == OFF && !off[j]) -> j++
+		:: j == N -> break
+		od;
+		j = 0;
+		goto t_release
+	}
+#endif
 
 /* Panic: stop the others, and wait for them. */
 panic:

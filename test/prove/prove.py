@@ -29,30 +29,43 @@ MEMORY_MAX_MIB = 4000
 
 @dataclass(frozen=True)
 class Case:
-    """One run: `defines` choose the scenario and the weakening; cc chooses how spin stores states."""
+    """One run: `defines` choose the scenario and the weakening; see words.pml."""
 
     name: str
     expect: str
     defines: str
-    cc: str = ""
+    large: bool = False
 
+
+# How spin stores states. Partial-order reduction is off: nearly every step is global, and the
+# watchdog looks at labels from outside, which the reduction does not know about.
+SMALL = ["-O0", "-DNOREDUCE"]
+LARGE = ["-O2", "-DNOREDUCE", "-DCOLLAPSE"]
 
 # The protocol. CPU 0 does not walk through the door where it would only multiply states.
 PROTOCOL = [
-    Case("one initiator, all walk, slow target", HOLDS, "N=2 INITIATORS=1 ABANDON=2"),
-    Case("two initiators, all walk, idle", HOLDS, "N=2 INITIATORS=3 IDLERS=3"),
-    Case("two initiators, slow and lost SGI", HOLDS,
+    Case("one initiator, slow target", HOLDS, "N=2 INITIATORS=1 ABANDON=2"),
+    Case("two initiators, idling", HOLDS, "N=2 INITIATORS=3 IDLERS=3"),
+    Case("two initiators, slow target, lost SGI", HOLDS,
          "N=2 INITIATORS=3 ABANDON=1 DROPS=1 WALKERS=2"),
-    Case("two windows in turn, SGI lost", HOLDS, "N=2 INITIATORS=1 WINDOWS=2 DROPS=1"),
-    Case("off and on beside windows", HOLDS, "N=2 INITIATORS=1 WINDOWS=2 PLUGGED=2 STARTERS=1"),
-    Case("panic beside windows", HOLDS, "N=2 INITIATORS=3 ABANDON=1 PANICKERS=3"),
-    Case("one initiator, slow target", HOLDS,
-         "N=3 INITIATORS=1 ABANDON=1 WALKERS=6", "-DCOLLAPSE"),
-    Case("two initiators", HOLDS, "N=3 INITIATORS=3 WALKERS=6", "-DCOLLAPSE"),
-    Case("off and on beside a window", HOLDS,
-         "N=3 INITIATORS=1 WALKERS=4 PLUGGED=4 STARTERS=2", "-DCOLLAPSE"),
-    Case("panic beside two initiators", HOLDS, "N=3 INITIATORS=3 WALKERS=4 PANICKERS=4",
-         "-DCOLLAPSE"),
+    Case("two windows, lost SGI", HOLDS, "N=2 INITIATORS=1 WINDOWS=2 DROPS=1"),
+    Case("off and on, two windows", HOLDS, "N=2 INITIATORS=1 WINDOWS=2 PLUGGED=2 STARTERS=1"),
+    Case("panic, two initiators", HOLDS, "N=2 INITIATORS=3 PANICKERS=3", large=True),
+    Case("one initiator, slow target", HOLDS, "N=3 ABANDON=1 WALKERS=6", large=True),
+    Case("two initiators", HOLDS, "N=3 INITIATORS=3 WALKERS=6", large=True),
+    Case("off and on", HOLDS, "N=3 WALKERS=6 PLUGGED=4 STARTERS=2", large=True),
+    Case("panic, two initiators", HOLDS, "N=3 INITIATORS=3 WALKERS=4 PANICKERS=4", large=True),
+    Case("one initiator", HOLDS, "N=4 WALKERS=14 AS_C", large=True),
+    Case("one initiator, slow target", HOLDS, "N=4 WALKERS=8 ABANDON=1 AS_C", large=True),
+    Case("two initiators", HOLDS, "N=4 INITIATORS=3 WALKERS=8 AS_C", large=True),
+]
+
+# The same with more at once: minutes and gigabytes. Only with --long.
+PROTOCOL_LONG = [
+    Case("two initiators, slow target", HOLDS, "N=3 INITIATORS=3 WALKERS=6 ABANDON=1 AS_C",
+         large=True),
+    Case("one initiator", HOLDS, "N=4 WALKERS=14", large=True),
+    Case("two initiators, two walk", HOLDS, "N=4 INITIATORS=3 WALKERS=12 AS_C", large=True),
 ]
 
 # One step weakened: what must catch it.
@@ -75,8 +88,11 @@ WEAKENED = [
     Case("abandoned without a release", "unanswered", "N=2 ABANDON=1 W_ABANDON_SILENT"),
     Case("no token", "two_windows", "N=3 INITIATORS=3 WALKERS=0 W_NO_TOKEN"),
     Case("token waits deaf to parks", "unanswered", "N=2 INITIATORS=3 WALKERS=0 W_TOKEN_DEAF"),
-    Case("CPU starts without the token", "broken_access",
-         "N=3 INITIATORS=1 WALKERS=4 PLUGGED=4 STARTERS=2 W_PLUG_NO_TOKEN STALL"),
+    Case("CPU started without the token", "broken_access",
+         "N=3 WALKERS=4 PLUGGED=4 STARTERS=2 W_PLUG_NO_TOKEN"),
+    Case("late CPU struck off the set", "broken_access",
+         "N=3 WALKERS=4 PLUGGED=4 STARTERS=2 W_START_GIVEN_UP"),
+    Case("request read before the IAR", "unanswered", "N=2 WINDOWS=2 W_IAR_LATE"),
     Case("waiting initiator deaf to stop", "deaf_to_stop",
          "N=2 INITIATORS=1 WALKERS=0 PANICKERS=2 W_STOP_DEAF"),
     Case("stop obeyed while broken", "left_broken",
@@ -120,9 +136,8 @@ def build(case, folder, tools):
     made = run([tools.spin, "-a", *defines, MODEL], folder, 60)
     if made.returncode != 0 or not os.path.exists(os.path.join(folder, "pan.c")):
         return made.stdout
-    optimise = "-O2" if case.cc else "-O1"
-    made = run([tools.cc, optimise, "-w", "-DSAFETY", "-DVECTORSZ=1024",
-                f"-DMEMLIM={MEMORY_MAX_MIB}", *case.cc.split(), "-o", "pan", "pan.c"], folder, 120)
+    made = run([tools.cc, *(LARGE if case.large else SMALL), "-w", "-DSAFETY", "-DVECTORSZ=1024",
+                f"-DMEMLIM={MEMORY_MAX_MIB}", "-o", "pan", "pan.c"], folder, 120)
     return made.stdout if made.returncode != 0 else None
 
 
@@ -201,7 +216,8 @@ def main():
     parser.add_argument("--out", default="build/prove", help="where the verifiers are built")
     parser.add_argument("--spin", default="spin")
     parser.add_argument("--cc", default="clang-19")
-    parser.add_argument("--limit", type=int, default=100, help="seconds one run may take")
+    parser.add_argument("--limit", type=int, default=600, help="seconds one run may take")
+    parser.add_argument("--long", action="store_true", help="larger scenarios too")
     parser.add_argument("--only", default="", help="regular expression on the case's name")
     tools = parser.parse_args()
     tools.out = os.path.abspath(tools.out)
@@ -209,7 +225,8 @@ def main():
     if shutil.which(tools.spin) is None or shutil.which(tools.cc) is None:
         print(f"prove needs {tools.spin} and {tools.cc}", file=sys.stderr)
         return 2
-    groups = [("The protocol holds:", PROTOCOL), ("One step weakened:", WEAKENED),
+    protocol = PROTOCOL + (PROTOCOL_LONG if tools.long else [])
+    groups = [("The protocol holds:", protocol), ("One step weakened:", WEAKENED),
               ("Situations that must occur:", SEEN)]
     if tools.only:
         groups = [(t, [c for c in cases if re.search(tools.only, c.name)]) for t, cases in groups]

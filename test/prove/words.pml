@@ -68,6 +68,7 @@ byte releases[N];	/* store-releases in sb[] */
 bit sgi[N];		/* SGI_PARK pending at the GIC */
 bit sgi_stop[N];	/* SGI_STOP pending; never lost */
 bit power[N];		/* PSCI CPU_ON issued */
+bit off[N];		/* PSCI AFFINITY_INFO says OFF */
 
 byte gen;		/* last generation taken; written by the token's owner */
 byte abandons = ABANDON;
@@ -93,6 +94,20 @@ byte breaker;		/* who has broken MAP, + 1 */
 #define DSB		(empty(sb[me]))
 #define LDAR		(releases[me] == 0)
 #define ISB		early[me] = mem[MAP]
+
+/*
+ * AS_C: the C has more order than the proof needs, DSBs so that a waiter's WFE ends in time and
+ * store-release for the request. The model does without, except where states must be saved.
+ */
+#ifdef AS_C
+#define DSB_LEAVE	DSB
+#define DSB_ACK		DSB
+#define PUT_REQUEST	PUT_REL
+#else
+#define DSB_LEAVE	true
+#define DSB_ACK		true
+#define PUT_REQUEST	PUT
+#endif
 
 /* ---- The weakenings. ---- */
 #ifdef W_DOOR_TARGET
@@ -145,6 +160,11 @@ byte breaker;		/* who has broken MAP, + 1 */
 #else
 #define OPEN_OUTSIDE	0
 #endif
+#ifdef W_IAR_LATE
+#define IAR		skip	/* the request is read before the interrupt is acknowledged */
+#else
+#define IAR		sgi[me] = 0
+#endif
 #ifdef W_TOKEN_DEAF
 #define TOKEN_ANSWERS	false
 #else
@@ -173,3 +193,4 @@ byte breaker;		/* who has broken MAP, + 1 */
 #define TO_PARK		0
 #define TO_GO_OFF	1
 #define TO_START	2
+#define TO_GIVE_UP	3	/* on a CPU that was started and did not come in time */
