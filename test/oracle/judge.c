@@ -380,8 +380,12 @@ static void judge_change(const struct store *st)
 
 	g.n.changes++;
 	if (pte_compatible(st->old, st->new, t->level)) {
-		if (st->place_count > 0 && !pte_cacheable(st->new, t->level, hardware_af(st->cpu))) {
-			debt_add(st->table, st->index, st->old, st, 0); /* AF cleared */
+		bool hidden = !pte_cacheable(st->new, t->level, hardware_af(st->cpu));
+		bool lost_global = pte_kind(st->old, t->level) == KIND_LEAF &&
+				   (~st->old & st->new & PTE_NG);
+
+		if (st->place_count > 0 && (hidden || lost_global)) {
+			debt_add(st->table, st->index, st->old, st, 0); /* the old one lives on */
 		}
 	} else if (st->place_count == 0) {
 		g.n.free_changes++;

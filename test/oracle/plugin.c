@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "decode.h"
 #include "oracle.h"
@@ -384,15 +385,27 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	pthread_mutex_unlock(&g.lock);
 }
 
+/*
+ * When one host thread runs all CPUs, QEMU compiles the number of the CPU that *translated* a
+ * block into our calls, and every judgement would be about the wrong CPU. Refuse that.
+ */
 static void on_vcpu_init(qemu_plugin_id_t id, unsigned index)
 {
+	static _Thread_local bool has_cpu;
+
 	(void)id;
+	if (has_cpu) {
+		fprintf(stderr, "oracle: several CPUs need multi-threaded TCG "
+				"(-accel tcg,thread=multi, no -icount)\n");
+		_exit(2);
+	}
+	if (index >= MAX_CPUS) {
+		fprintf(stderr, "oracle: more than %u CPUs are not supported\n", MAX_CPUS);
+		_exit(2);
+	}
+	has_cpu = true;
 	pthread_mutex_lock(&g.lock);
 	regs_init();
-	if (index >= MAX_CPUS) {
-		report_note("more than %u CPUs are not supported", MAX_CPUS);
-		exit(2);
-	}
 	g.cpu_count = index >= g.cpu_count ? index + 1 : g.cpu_count;
 	pthread_mutex_unlock(&g.lock);
 }

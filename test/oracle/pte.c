@@ -8,23 +8,32 @@
  */
 #include "pte.h"
 
-#define LEAF_RIGID (PTE_ATTR | PTE_NS | PTE_SH | PTE_NG)
+#define LEAF_RIGID (PTE_ATTR | PTE_NS | PTE_SH)
 
-bool pte_compatible(uint64_t a, uint64_t b, unsigned level)
+/*
+ * A new global entry may meet old ones of any ASID. The other way round the old global entry has
+ * the same contents as the new one, which is no conflict, unless it stands for a whole run.
+ */
+static bool global_clash(uint64_t old, uint64_t new, unsigned level)
 {
-	enum pte_kind kind = pte_kind(a, level);
+	return ((old ^ new) & PTE_NG) && ((old & PTE_NG) || pte_cont(old, level));
+}
 
-	if (kind != pte_kind(b, level)) {
+bool pte_compatible(uint64_t old, uint64_t new, unsigned level)
+{
+	enum pte_kind kind = pte_kind(old, level);
+
+	if (kind != pte_kind(new, level)) {
 		return false;
 	}
 	if (kind == KIND_TABLE) {
-		return (a & PTE_OA) == (b & PTE_OA);
+		return (old & PTE_OA) == (new & PTE_OA);
 	}
 	if (kind == KIND_INVALID) {
 		return true;
 	}
-	return pte_oa(a, level) == pte_oa(b, level) &&
-	       !((a ^ b) & (LEAF_RIGID | (level > 0 ? PTE_CONT : 0)));
+	return pte_oa(old, level) == pte_oa(new, level) && !global_clash(old, new, level) &&
+	       !((old ^ new) & (LEAF_RIGID | (level > 0 ? PTE_CONT : 0)));
 }
 
 bool pte_bbm_allows(uint64_t a, uint64_t b, unsigned level, unsigned bbm, uint64_t child0)
@@ -45,7 +54,7 @@ bool pte_bbm_allows(uint64_t a, uint64_t b, unsigned level, unsigned bbm, uint64
 	}
 	return pte_kind(child0, level + 1) != KIND_LEAF ||
 	       (pte_oa(child0, level + 1) == pte_oa(block, level) &&
-		!((child0 ^ block) & LEAF_RIGID));
+		!((child0 ^ block) & (LEAF_RIGID | PTE_NG)));
 }
 
 bool pte_run_consistent(uint64_t a, unsigned i, uint64_t b, unsigned j, unsigned level,
@@ -56,5 +65,5 @@ bool pte_run_consistent(uint64_t a, unsigned i, uint64_t b, unsigned j, unsigned
 	if (pte_kind(a, level) != KIND_LEAF || pte_oa(a, level) - pte_oa(b, level) != delta) {
 		return false;
 	}
-	return !((a ^ b) & (LEAF_RIGID | (bbm == 2 ? 0 : PTE_CONT)));
+	return !((a ^ b) & (LEAF_RIGID | PTE_NG | (bbm == 2 ? 0 : PTE_CONT)));
 }

@@ -72,11 +72,11 @@ static inline bool pte_cont(uint64_t pte, unsigned level)
 }
 
 /*
- * May a TLB hold both descriptors at once without harm, so that no break is needed between them
+ * May a TLB hold old and new at once without harm, so that no break is needed between them
  * (Arm ARM D8.16.1)? Permissions, AF, DBM and software bits may differ; address, size, memory
- * type, shareability, nG and Contiguous may not.
+ * type, shareability and Contiguous may not, and a global entry may not follow one that was not.
  */
-bool pte_compatible(uint64_t a, uint64_t b, unsigned level);
+bool pte_compatible(uint64_t old, uint64_t new, unsigned level);
 
 /*
  * Do a and b differ in block size only, so that FEAT_BBM of `bbm` lets one replace the other

@@ -102,14 +102,18 @@ static void describe_tlbi(char *buf, size_t size, const struct tlbi *t)
 static void describe(struct finding *f, const struct debt *debt, const struct tlbi *tlbi,
 		     const struct dsb *dsb)
 {
+	const struct place *owed = debt != NULL ? debt->place : NULL;
 	char at[NAME_BYTES];
 
 	if (debt != NULL) {
+		while (owed->cpus == 0 && owed + 1 < debt->place + debt->place_count) {
+			owed++; /* the first place that nobody invalidated */
+		}
 		where(at, sizeof(at), debt->site);
 		snprintf(f->event[0], sizeof(f->event[0]),
-			 "break cpu%u entry 0x%" PRIx64 " for va 0x%" PRIx64
-			 " may be cached by cpus 0x%" PRIx64 ", at %s",
-			 debt->cpu, debt->old, debt->place[0].va, debt->place[0].cpus, at);
+			 "break cpu%u entry 0x%" PRIx64 " for va 0x%" PRIx64 " asid %u root 0x%" PRIx64
+			 ", may be cached by cpus 0x%" PRIx64 ", at %s",
+			 debt->cpu, debt->old, owed->va, owed->asid, owed->root, owed->cpus, at);
 	}
 	if (tlbi != NULL) {
 		describe_tlbi(f->event[1], sizeof(f->event[1]), tlbi);

@@ -256,9 +256,28 @@ CASE(leaf_shareability_wrong, "no-break", NEEDS_NOTHING)
 	put(&a->l3[0], a->l3[0] & ~SH_INNER);
 }
 
-CASE(leaf_not_global_wrong, "no-break", NEEDS_NOTHING)
+CASE(leaf_not_global_right, "ok", NEEDS_NOTHING)
 {
 	put(&a->l2[1], a->l2[1] | NG);
+}
+
+CASE(leaf_not_global_flush_by_asid_wrong, "wrong-asid", NEEDS_NOTHING)
+{
+	put(&a->l2[1], a->l2[1] | NG); /* the global one is still cached */
+	DSB(ishst);
+	TLBI(aside1is, 1ull << 48);
+	DSB(ish);
+	put(&a->l2[1], 0);
+	DSB(ishst);
+	TLBI(aside1is, 1ull << 48);
+	DSB(ish);
+	put(&a->l2[1], BLOCK(OTHER_PA) | NG);
+}
+
+CASE(leaf_global_wrong, "no-break", NEEDS_NOTHING)
+{
+	put(&a->l2[2], BLOCK(DATA_PA) | NG);
+	put(&a->l2[2], BLOCK(DATA_PA));
 }
 
 CASE(leaf_access_flag_clear_right, "ok", NEEDS_NO_LSE)

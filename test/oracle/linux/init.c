@@ -124,9 +124,10 @@ static void exec_children(void)
 	wait_all();
 }
 
-[[gnu::used]] static void start(long argc)
+/* In: the stack as the kernel leaves it: argc, argv. Words that it did not know come as arguments. */
+[[gnu::used]] static void start(long argc, const char *const *argv)
 {
-	if (argc > 1) { /* a child of exec_children() */
+	if (argc == 2 && argv[1][0] == 'c') { /* a child of exec_children() */
 		touch(map(MIB, MAP_PRIVATE_ANON), MIB);
 		call(SYS_exit, 0, 0, 0, 0, 0, 0);
 	}
@@ -145,4 +146,4 @@ static void exec_children(void)
 	call(SYS_reboot, (long)0xfee1dead, 672274793, 0x4321fedc, 0, 0, 0);
 }
 
-__asm__(".globl _start\n_start: ldr x0, [sp]\n\tb start");
+__asm__(".globl _start\n_start: ldr x0, [sp]\n\tadd x1, sp, #8\n\tb start");
