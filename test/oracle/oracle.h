@@ -187,6 +187,8 @@ struct oracle {
 	unsigned report_max;
 	bool strict_use, stack_stores, vaddr_reads;
 	const char *json_path, *kernel_path;
+	unsigned access_cpu;       /* the last store to a table: by whom, */
+	uint64_t access_delta;     /* and its virtual less its physical address */
 	struct range protect[16];
 	unsigned protect_count;
 	struct cpu cpu[MAX_CPUS];
@@ -234,6 +236,8 @@ enum rule inval_diagnose(const struct table *table, const struct debt *debt,
 void phys_learn(uint64_t pa, const void *host);
 bool phys_known(const void *host);
 bool phys_read(uint64_t pa, uint64_t *value);
+bool phys_read_through(uint64_t va, void *to, size_t bytes);
+bool phys_read_either(uint64_t pa, uint64_t va, uint64_t *value);
 
 /* regs.c */
 enum reg { REG_TTBR0, REG_TTBR1, REG_TCR, REG_SCTLR, REG_VBAR, REG_ELR, REG_CPSR, REG_HCR,

@@ -8,12 +8,14 @@
  *          physical address is known therefore gives the whole block. The block's bounds are
  *          those of the host mapping, so that a wild descriptor cannot make us fault.
  *
- * FAILURE  Memory in which no instruction ever ran (a second NUMA node) stays unknown; the
- *          caller then uses the value that the store carried.
+ * FAILURE  Memory in which no instruction ever ran (a second NUMA node) stays unknown. It is then
+ *          read through a virtual address that maps to it, which the caller must know.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "oracle.h"
+#include "qemu_api.h"
 
 #define MAX_BLOCKS 16u
 
@@ -75,4 +77,25 @@ bool phys_read(uint64_t pa, uint64_t *value)
 		}
 	}
 	return false;
+}
+
+/* Read by virtual address, on the CPU that is executing: slow, and only where va is mapped. */
+bool phys_read_through(uint64_t va, void *to, size_t bytes)
+{
+	static _Thread_local struct glib_bytes *buf;
+
+	if (buf == NULL) {
+		buf = g_byte_array_new();
+	}
+	if (!qemu_plugin_read_memory_vaddr(va, buf, bytes)) {
+		return false;
+	}
+	memcpy(to, buf->data, bytes);
+	return true;
+}
+
+/* One descriptor at pa, which va maps to at this moment. */
+bool phys_read_either(uint64_t pa, uint64_t va, uint64_t *value)
+{
+	return phys_read(pa, value) || phys_read_through(va, value, sizeof(*value));
 }

@@ -91,43 +91,48 @@ static bool is_vector(uint64_t pc)
 static void entry_store(unsigned cpu, uint64_t pa, uint64_t value, uint64_t va,
 			const struct site *site)
 {
-	static _Thread_local struct glib_bytes *page;
+	uint64_t page[ENTRIES];
 	unsigned index = (unsigned)(pa >> 3) % ENTRIES;
 
+	g.access_cpu = cpu;
+	g.access_delta = (va & ~7ull) - pa;
 	for (unsigned level = 0; level <= 3; level++) {
 		struct table *table = table_find(pa, level);
 
 		if (table == NULL) {
 			continue;
 		}
-		if (table->blind) {
-			page = page != NULL ? page : g_byte_array_new();
-			if (qemu_plugin_read_memory_vaddr(va & ~0xfffull, page, 4096)) {
-				table_fill(table, (const uint64_t *)(const void *)page->data, index);
-			}
+		if (table->blind && phys_read_through(va & ~0xfffull, page, sizeof(page))) {
+			table_fill(table, page, index);
 		}
 		judge_store(cpu, table, index, value, site);
 	}
 }
 
+/* What a plain store of eight bytes or more put at `at`, for memory that cannot be read. */
+static bool stored_value(qemu_plugin_meminfo_t info, uint64_t at, uint64_t pa, uint64_t *value)
+{
+	struct qemu_mem_value v = qemu_plugin_mem_get_value(info);
+
+	if (v.type < QEMU_VALUE_U64 || pa % 8 != 0) {
+		return false;
+	}
+	*value = v.type == QEMU_VALUE_U64 ? v.data.u64 : at == pa ? v.data.u128.low : v.data.u128.high;
+	return true;
+}
+
 static void memory_store(unsigned cpu, uint64_t pa, uint64_t va, qemu_plugin_meminfo_t info,
 			 const struct site *site)
 {
-	struct qemu_mem_value value = qemu_plugin_mem_get_value(info);
 	uint64_t end = pa + (1ull << qemu_plugin_mem_size_shift(info));
+	uint64_t now;
 
 	for (uint64_t at = pa & ~7ull; at < end; at += 8) {
-		uint64_t now;
+		uint64_t at_va = va + (at - pa);
 
-		if (!phys_read(at, &now)) {
-			if (value.type < QEMU_VALUE_U64 || pa % 8 != 0) {
-				continue; /* part of an entry, in memory that we cannot read */
-			}
-			now = value.type == QEMU_VALUE_U64 ? value.data.u64
-			      : at == pa                   ? value.data.u128.low
-							   : value.data.u128.high;
+		if (phys_read_either(at, at_va, &now) || stored_value(info, at, pa, &now)) {
+			entry_store(cpu, at, now, at_va, site);
 		}
-		entry_store(cpu, at, now, va, site);
 	}
 }
 
@@ -180,7 +185,7 @@ static void bulk_check(unsigned index)
 		}
 		if (!table_watched(pa)) {
 			at += 4088 - va % 4096; /* to the last entry of this page */
-		} else if (phys_read(pa & ~7ull, &now)) {
+		} else if (phys_read_either(pa & ~7ull, va, &now)) {
 			entry_store(index, pa & ~7ull, now, va, cpu->bulk_site);
 		}
 		pa += 8;

@@ -70,14 +70,33 @@ struct table *table_find(uint64_t pa, unsigned level)
 	return table;
 }
 
+/*
+ * Read a table in memory that we have no host address for. A kernel that reaches one table at a
+ * constant offset reaches most at it; with the MMU off the offset is 0. Both are verified, the
+ * first by a walk, since another page's contents would be worse than none.
+ */
+static bool table_read_through(struct table *table)
+{
+	uint64_t va = table->pa + g.access_delta, pa;
+
+	if (!(regs_sys(REG_SCTLR) & 1)) {
+		return phys_read_through(table->pa, table->value, sizeof(table->value));
+	}
+	return tables_walk(g.access_cpu, va, &pa) && pa == table->pa &&
+	       phys_read_through(va, table->value, sizeof(table->value));
+}
+
 static void table_read(struct table *table)
 {
-	for (unsigned i = 0; i < ENTRIES; i++) {
-		if (!phys_read(table->pa + i * 8, &table->value[i])) {
-			table->blind = true;
-			g.n.blind++;
-			return;
-		}
+	bool ok = true;
+
+	for (unsigned i = 0; ok && i < ENTRIES; i++) {
+		ok = phys_read(table->pa + i * 8, &table->value[i]);
+	}
+	if (!ok && !table_read_through(table)) {
+		table->blind = true; /* until a store shows a way to it */
+		g.n.blind++;
+		return;
 	}
 	for (unsigned i = 0; i < ENTRIES; i++) {
 		table_link(table, i, table->value[i]);
@@ -345,7 +364,18 @@ void tables_collect(void)
 	}
 }
 
-/* Where va is in physical memory for this CPU now, by a walk of the guest's own memory. */
+static bool entry_read(uint64_t pa, unsigned level, uint64_t *pte)
+{
+	const struct table *table = table_find(pa, level);
+
+	if (table != NULL && !table->blind) {
+		*pte = table->value[(pa >> 3) % ENTRIES];
+		return true;
+	}
+	return phys_read(pa, pte);
+}
+
+/* Where va is in physical memory for this CPU now, by a walk of its tables. */
 bool tables_walk(unsigned index, uint64_t va, uint64_t *pa)
 {
 	const struct cpu *cpu = &g.cpu[index];
@@ -363,7 +393,7 @@ bool tables_walk(unsigned index, uint64_t va, uint64_t *pa)
 	for (unsigned level = s->level; level <= 3; level++) {
 		unsigned mask = level == s->level ? s->count - 1 : ENTRIES - 1;
 
-		if (!phys_read(at + (va >> level_shift(level) & mask) * 8, &pte)) {
+		if (!entry_read(at + (va >> level_shift(level) & mask) * 8, level, &pte)) {
 			return false;
 		}
 		if (pte_kind(pte, level) != KIND_TABLE) {
