@@ -407,7 +407,9 @@ panic:
 		if
 		:: mem[STOP] == 0 -> mem[STOP] = 1	/* compare-and-swap */
 		:: mem[STOP] != 0 -> goto stopped
-		fi;
+		fi
+	}
+	atomic {
 		j = 0;
 		do
 		:: j == N -> break

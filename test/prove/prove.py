@@ -133,7 +133,7 @@ def build(case, folder, tools):
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     defines = ["-D" + d for d in case.defines.split()]
-    made = run([tools.spin, "-a", *defines, MODEL], folder, 60)
+    made = run([tools.spin, "-a", *defines, os.path.relpath(MODEL, folder)], folder, 60)
     if made.returncode != 0 or not os.path.exists(os.path.join(folder, "pan.c")):
         return made.stdout
     made = run([tools.cc, *(LARGE if case.large else SMALL), "-w", "-DSAFETY", "-DVECTORSZ=1024",
@@ -186,7 +186,8 @@ def check_all(groups, tools):
             number += 1
             progress(tools, f"{number}/{total} {case.name}")
             began = time.monotonic()
-            outcome = check(case, os.path.join(tools.out, f"{number:02}"), tools)
+            folder = os.path.join(tools.out, f"{number:02}")
+            outcome = check(case, folder, tools)
             took = time.monotonic() - began
             progress(tools, "")
             good = outcome.verdict == case.expect
@@ -196,6 +197,8 @@ def check_all(groups, tools):
             print(f"  {'ok  ' if good else 'FAIL'} {cpus} CPUs  {case.name:<38}"
                   f" {outcome.states:>10} states {took:5.1f} s"
                   f"  expected {case.expect}, seen {outcome.verdict}", flush=True)
+            if not good:
+                print(f"       in {folder}: ./pan -r park.pml.trail tells the steps")
             if good and title == groups[0][0]:
                 never = outcome.unreached if never is None else never & outcome.unreached
     return passed, failed, never or set()
