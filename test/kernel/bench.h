@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test/kernel/bench.h - what one benchmark is, and the memory that they all change.
+ */
+#pragma once
+
+#include <kerr.h>
+#include <types.h>
+
+/* What of a sample is the figure. */
+enum bench_metric {
+	BENCH_CALL,   /* the call to run() */
+	BENCH_WINDOW, /* how long the last window that run() opened was open */
+};
+
+/* Where the other CPUs are meanwhile. One CPU: no difference. */
+enum bench_others {
+	BENCH_BUSY, /* past the door: each has to be asked to park */
+	BENCH_IDLE, /* before the door: none is */
+};
+
+struct bench_case {
+	const char *name;
+	enum bench_metric metric;
+	enum bench_others others;
+	uint64_t goal;         /* instructions on one CPU; 0: no goal stated */
+	uint64_t goal_per_cpu; /* more for each further CPU */
+	unsigned least_cpus;
+	bool (*prepare)(void);   /* before each sample: the state that run() starts from */
+	enum kerr (*run)(void);  /* what is measured */
+	uint64_t bytes;          /* afterwards the first leaf must map so many; 0: not looked at */
+};
+
+extern const struct bench_case bench_cases[];
+extern const unsigned bench_case_count;
+
+/* 32 MiB of kernel map and of memory, both aligned so. False: there is not so much. */
+bool bench_arena_open(void);
+void bench_arena_close(void);
+
+/* Bytes behind the first leaf of the arena, 0: not mapped. */
+uint64_t bench_leaf_bytes(void);
+
+/* A window of one entry that changes nothing: what measuring a window costs. */
+enum kerr bench_empty_window(void);
