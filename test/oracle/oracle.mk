@@ -49,3 +49,20 @@ $(eval $(call guest_rules,39))
 $(eval $(call guest_rules,48))
 
 oracle-plugin: $(GUEST_IMAGES)
+
+# ---- runs ---------------------------------------------------------------------------------------
+ORACLE_PYTEST := BUILD_DIR=$(BUILD_DIR) /usr/bin/python3 -m pytest -q -p no:cacheprovider
+
+.PHONY: oracle-guest oracle-linux oracle-perch oracle
+oracle-guest: oracle-plugin ## prove the oracle: the verdict on each sequence of its own guest
+	$(ORACLE_PYTEST) $(ORACLE_DIR)/test_oracle.py
+
+oracle-linux: oracle-plugin ## Debian's Linux kernel (downloaded) under the oracle
+	$(ORACLE_PYTEST) $(ORACLE_DIR)/test_linux.py
+
+oracle-perch: oracle-plugin $(BUILD_DIR)/perch.img
+	$(ORACLE_PYTEST) $(ORACLE_DIR)/test_perch.py
+
+oracle: ## all of Perch under the oracle, after proving the oracle
+	$(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST)) oracle-guest
+	$(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST)) oracle-perch
