@@ -11,6 +11,7 @@ LIMITS   Each machine has a wall-clock limit that the runner enforces. No test a
 
 import os
 import re
+import subprocess
 
 import pexpect
 import pytest
@@ -95,6 +96,17 @@ class Machine:
         assert status == 0, f"status {status}, see {self.log_path}"
         assert not [line for line in self.lines(BAD_LINES) if "=" not in line]
         return self.text
+
+
+@pytest.fixture
+def release_image(tmp_path):
+    """The image of BUILD=release; test/suite builds it beside the one under test."""
+    elf = os.path.join(BUILD, "release/perch.elf")
+    if not os.path.exists(elf):
+        pytest.fail(f"no {elf}: make BUILD=release {os.path.relpath(elf, TOP)}")
+    image = str(tmp_path / "perch.img")
+    subprocess.run(["llvm-objcopy-19", "-O", "binary", elf, image], check=True, timeout=60)
+    return image
 
 
 @pytest.fixture
