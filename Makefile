@@ -36,7 +36,8 @@ ARCH := arch/arm64/start.S arch/arm64/vectors.S arch/arm64/el3.S arch/arm64/prob
 	arch/arm64/bcm_pm.c arch/arm64/boot_mmu.c arch/arm64/cpu.c arch/arm64/fatal.c \
 	arch/arm64/gic.c arch/arm64/gicv2.c arch/arm64/gicv3.c arch/arm64/machine.c \
 	arch/arm64/psci.c arch/arm64/smp.c arch/arm64/timer.c arch/arm64/trap.c arch/arm64/uart.c
-KTEST := test/kernel/stress.c test/kernel/ktest.c test/kernel/bench.c
+KTEST := test/kernel/stress.c test/kernel/stress_load.c test/kernel/stress_size.c \
+	test/kernel/stress_safe.c test/kernel/stress_many.c test/kernel/stress_stub.S test/kernel/ktest.c test/kernel/bench.c test/kernel/bench_cases.c
 SOURCES := $(ARCH) $(KERN) $(PCPU) $(IPI) $(VM) $(KTEST)
 
 # ---- the kernel -----------------------------------------------------------------------------

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#define noinline __attribute__((noinline))
+#define noinline __attribute__((__noinline__))
 #define always_inline inline __attribute__((always_inline))
 #define noreturn_fn __attribute__((noreturn))
 #define packed_struct __attribute__((packed))

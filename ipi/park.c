@@ -80,12 +80,12 @@ void token_acquire(void)
 	if (cas_acquire(&park_state.token, 0, me)) {
 		return;
 	}
-	const uint64_t start = counter_now();
+	const struct wait wait = wait_begin();
 
 	do {
 		wait_round(); /* R5 */
 	} while (load_relaxed(&park_state.token) != 0 || !cas_acquire(&park_state.token, 0, me));
-	irq_mask_waited(counter_now() - start);
+	wait_end(&wait);
 }
 
 void token_release(void)
@@ -199,25 +199,23 @@ static unsigned histogram_bucket(uint64_t ticks)
 	return bucket < PARK_HIST_BUCKETS ? bucket : PARK_HIST_BUCKETS - 1;
 }
 
-static void note_latency(const struct park *p)
+static void note_latency(uint64_t ticks)
 {
 	struct pcpu *me = pcpu_this();
-	const uint64_t ticks = counter_now() - p->ticks_begin;
 
 	me->park_hist[histogram_bucket(ticks)]++;
 	if (ticks > me->park_max) {
 		me->park_max = ticks;
 	}
-	irq_mask_waited(ticks);
 }
 
 enum kerr park_begin(struct park *p)
 {
 	const uint64_t attempts = load_relaxed(&park_state.attempts);
+	const struct wait wait = wait_begin();
 
 	KASSERT(token_is_mine());
 	KASSERT(park_state.window == 0);
-	p->ticks_begin = counter_now();
 	for (uint64_t attempt = 0; attempt < attempts; attempt++) {
 		const uint64_t ask = open_window(p);
 
@@ -229,13 +227,13 @@ enum kerr park_begin(struct park *p)
 			p->culprits = 0;
 			if (ask != 0) {
 				count_add(CTR_parks, (uint64_t)__builtin_popcountll(ask));
-				note_latency(p);
+				note_latency(wait_end(&wait));
 			}
 			return KERR_OK;
 		}
 		park_abandon(p, ask);
 	}
-	irq_mask_waited(counter_now() - p->ticks_begin);
+	wait_end(&wait);
 	count(CTR_busy_errors);
 	return KERR_BUSY;
 }
@@ -243,7 +241,7 @@ enum kerr park_begin(struct park *p)
 void park_begin_unparked(struct park *p)
 {
 	KASSERT(token_is_mine());
-	*p = (struct park){ .gen = park_state.generation + 1, .ticks_begin = counter_now() };
+	*p = (struct park){ .gen = park_state.generation + 1 };
 	store_release(&park_state.generation, p->gen);
 	store_seq_cst(&park_state.window, p->gen);
 }
@@ -312,14 +310,14 @@ void door_enter(void)
 
 	count(CTR_doors);
 	if (open != 0) {
-		const uint64_t start = counter_now();
+		const struct wait wait = wait_begin();
 
 		count(CTR_door_waits);
 		/* A later window has seen our state and asks: waiting for this one to go is enough. */
 		while (load_acquire(&park_state.window) == open) {
 			wait_round();
 		}
-		irq_mask_waited(counter_now() - start);
+		wait_end(&wait);
 	}
 	isb(); /* a translation, or a fault, that was walked during the window is forgotten */
 }

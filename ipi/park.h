@@ -34,7 +34,6 @@ struct park {
 	uint64_t gen;         /* generation of the window that is open */
 	uint64_t targets;     /* CPUs that were asked */
 	uint64_t culprits;    /* KERR_BUSY: CPUs that did not answer the last attempt */
-	uint64_t ticks_begin; /* counter at the first request */
 };
 
 /* The window token. Waiting answers parks and stop requests. Pre: interrupts masked. */

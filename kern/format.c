@@ -168,7 +168,8 @@ static bool out_conversion(struct format_out *out, const struct spec *spec, char
 	case 'X':
 		out_number(out, spec,
 			   spec->longs > 0 ? va_arg(*ap, unsigned long) : va_arg(*ap, unsigned),
-			   conversion == 'u' ? 10 : 16, "");
+			   conversion == 'u' ? 10 : 16,
+			   spec->alternate && conversion != 'u' ? "0x" : "");
 		return true;
 	case 'p':
 		out_number(out, spec, (uintptr_t)va_arg(*ap, void *), 16, "0x");

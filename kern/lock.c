@@ -60,20 +60,27 @@ void irq_unmask(void)
 	}
 }
 
-void irq_mask_waited(uint64_t ticks)
+struct wait wait_begin(void)
+{
+	return (struct wait){ .start = counter_now(), .waited = this_cpu()->mask_waited };
+}
+
+uint64_t wait_end(const struct wait *w)
 {
 	struct cpubase *cpu = this_cpu();
+	const uint64_t ticks = counter_now() - w->start;
 
-	cpu->mask_waited += ticks;
+	cpu->mask_waited = w->waited + ticks;
 	if (ticks > cpu->wait_max) {
 		cpu->wait_max = ticks;
 	}
+	return ticks;
 }
 
 static noinline void wait_for(struct spinlock *lock, uint64_t me)
 {
 	struct cpubase *cpu = this_cpu();
-	const uint64_t start = counter_now();
+	const struct wait wait = wait_begin();
 
 	cpu->lock_wanted = lock;
 	do {
@@ -81,7 +88,7 @@ static noinline void wait_for(struct spinlock *lock, uint64_t me)
 	} while (load_relaxed(&lock->owner) != 0 || !cas_acquire(&lock->owner, 0, me));
 	cpu->lock_wanted = nullptr;
 	lock->contended++;
-	irq_mask_waited(counter_now() - start);
+	wait_end(&wait);
 }
 
 void spin_lock(struct spinlock *lock) __attribute__((no_thread_safety_analysis))

@@ -56,5 +56,14 @@ void wait_round(void);
 void irq_mask(void);
 void irq_unmask(void);
 
-/* Account `ticks` of the current masked stretch as waiting for other CPUs. */
-void irq_mask_waited(uint64_t ticks);
+/*
+ * A wait for other CPUs inside a masked stretch: accounted apart. What is answered while waiting
+ * (a park) lies inside the wait and is not counted twice.
+ */
+struct wait {
+	uint64_t start;  /* counter */
+	uint64_t waited; /* what was accounted before */
+};
+struct wait wait_begin(void);
+/* Returns the ticks waited. */
+uint64_t wait_end(const struct wait *w);

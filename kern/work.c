@@ -30,9 +30,12 @@ uint64_t work_cpus(void)
 	return load_acquire(&loops);
 }
 
-void work_forget(unsigned cpu)
+void work_finish(void)
 {
-	__atomic_fetch_and(&loops, ~CPU_BIT(cpu), __ATOMIC_RELEASE);
+	struct work *w = &work[cpu_number()];
+
+	__atomic_fetch_and(&loops, ~CPU_BIT(cpu_number()), __ATOMIC_RELEASE);
+	store_release(&w->done, w->given);
 }
 
 void work_start(uint64_t cpus, work_fn *fn, void *arg)

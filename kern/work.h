@@ -25,5 +25,5 @@ _Noreturn void work_loop(void);
 /* CPUs that run work_loop(), a bit each, without the boot CPU. */
 uint64_t work_cpus(void);
 
-/* The CPU leaves for good or for a time: its current function must be the last thing it does. */
-void work_forget(unsigned cpu);
+/* This CPU will not return from its function: it counts as done, and takes no more. Then it goes off. */
+void work_finish(void);

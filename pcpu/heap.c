@@ -23,7 +23,7 @@ struct heap_block {
 	uint64_t used[BLOCK_PAGES / 64];
 };
 
-static struct spinlock heap_lock = SPINLOCK("heap", LOCK_HEAP);
+struct spinlock heap_lock = SPINLOCK("heap", LOCK_HEAP);
 static struct heap_block blocks[HEAP_BLOCKS];
 static unsigned block_count;
 static char *image_ptr;

@@ -15,6 +15,10 @@
 
 #include <types.h>
 
+#include "kern/lock.h"
+
+extern struct spinlock heap_lock; /* LOCK_HEAP */
+
 #define HEAP_TAG_BYTES 128
 #define HEAP_ANY_NODE UINT32_MAX
 

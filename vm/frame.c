@@ -26,7 +26,7 @@ struct frame_range {
 	uint64_t head[FRAME_ORDER_MAX + 1]; /* link */
 };
 
-static struct spinlock frame_lock = SPINLOCK("frame", LOCK_FRAME);
+struct spinlock frame_lock = SPINLOCK("frame", LOCK_FRAME);
 static struct frame_range ranges[FRAME_RANGES];
 static unsigned range_count;
 static uint64_t fail_budget = UINT64_MAX;

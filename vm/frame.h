@@ -13,6 +13,10 @@
 #include <kerr.h>
 #include <types.h>
 
+#include "kern/lock.h"
+
+extern struct spinlock frame_lock; /* LOCK_FRAME */
+
 #define FRAME_ORDER_MAX 18 /* 1 GiB */
 
 /*

@@ -11,7 +11,7 @@
 
 #define KMAP_UNITS (KMAP_BYTES / BLOCK_BYTES)
 
-static struct spinlock kmap_lock = SPINLOCK("kmap", LOCK_KMAP);
+struct spinlock kmap_lock = SPINLOCK("kmap", LOCK_KMAP);
 static uint64_t used[KMAP_UNITS / 64];
 
 static bool unit_is_used(uint64_t unit)

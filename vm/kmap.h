@@ -12,6 +12,10 @@
 #include <kerr.h>
 #include <types.h>
 
+#include "kern/lock.h"
+
+extern struct spinlock kmap_lock; /* LOCK_KMAP */
+
 /* Reserve `size` bytes aligned to `align`, multiples of 2 MiB. KERR_NO_MEMORY: no such range. */
 enum kerr kmap_reserve(uint64_t size, uint64_t align, va_t *out);
 

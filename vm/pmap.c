@@ -5,6 +5,8 @@
 #include <arch/barrier.h>
 
 #include "ipi/inval.h"
+#include "pcpu/pcpu.h"
+#include "pcpu/pin.h"
 #include "vm/pmap_impl.h"
 
 static enum kerr check_range(va_t at, uint64_t size)
@@ -17,6 +19,16 @@ static enum kerr check_range(va_t at, uint64_t size)
 		return KERR_RANGE;
 	}
 	return KERR_OK;
+}
+
+/* R1: a pinned mapping never changes, not even its permissions. */
+static enum kerr check_not_pinned(va_t at, uint64_t size)
+{
+	if (pin_overlaps_va(at, size) == nullptr) {
+		return KERR_OK;
+	}
+	count(CTR_refused);
+	return KERR_PINNED;
 }
 
 static enum kerr check_flags(unsigned flags)
@@ -177,6 +189,9 @@ enum kerr pmap_unmap(struct pmap *pmap, va_t start, uint64_t size)
 	struct reserve r = { .count = 0 };
 	enum kerr e = check_range(start, size);
 
+	if (e == KERR_OK) {
+		e = check_not_pinned(start, size);
+	}
 	if (e != KERR_OK) {
 		return e;
 	}
@@ -241,6 +256,9 @@ enum kerr pmap_protect(struct pmap *pmap, va_t start, uint64_t size, unsigned fl
 	if (e == KERR_OK) {
 		e = check_flags(flags);
 	}
+	if (e == KERR_OK) {
+		e = check_not_pinned(start, size);
+	}
 	if (e != KERR_OK) {
 		return e;
 	}
@@ -292,6 +310,9 @@ enum kerr pmap_demote(struct pmap *pmap, va_t start, uint64_t size, uint64_t byt
 	if (e == KERR_OK && bytes != PAGE_BYTES && bytes != 16 * PAGE_BYTES && bytes != BLOCK_BYTES &&
 	    bytes != 16 * BLOCK_BYTES) {
 		e = KERR_INVALID;
+	}
+	if (e == KERR_OK) {
+		e = check_not_pinned(start, size);
 	}
 	if (e != KERR_OK) {
 		return e;

@@ -80,7 +80,7 @@ void table_account(const pte_t *first, const pte_t *was, const pte_t *now, unsig
 /* The notes of a full, uniform table with Contiguous on the groups of a mask. */
 void table_account_uniform(pte_t *table, uint32_t contiguous);
 
-/* Descend to `level`, making tables. nullptr: no memory, or a leaf is in the way. */
+/* The slot of `level` for an address, whatever it holds, making tables above it. nullptr: no memory, or a leaf above. */
 pte_t *table_reach(struct pmap *pmap, va_t va, unsigned level);
 
 /* vm/pmap_entry.c */

@@ -179,21 +179,27 @@ static pte_t *table_for_slot(pte_t *slot, unsigned level)
 
 pte_t *table_reach(struct pmap *pmap, va_t at, unsigned level)
 {
-	for (;;) {
-		const struct walk w = pmap_walk(pmap, at);
+	pte_t *table = pmap->root;
 
-		if (w.level >= level) {
-			return w.level == level ? w.slot : nullptr;
+	for (unsigned l = 0;; l++) {
+		pte_t *slot = &table[level_index(at, l)];
+		const pte_t e = arch_pte_load(slot);
+
+		if (l == level) {
+			return slot;
 		}
-		if (pte_is_valid(w.entry)) {
+		if (pte_is_table(e, l)) {
+			table = table_under(e);
+			continue;
+		}
+		if (pte_is_valid(e)) {
 			return nullptr;
 		}
-		pte_t *table = table_for_slot(w.slot, w.level);
-
+		table = table_for_slot(slot, l);
 		if (table == nullptr) {
 			return nullptr;
 		}
 		dsb_ishst(); /* a walker that sees the link sees an empty table */
-		pmap_write_entry(w.slot, pte_table(heap_pa(table)));
+		pmap_write_entry(slot, pte_table(heap_pa(table)));
 	}
 }
