@@ -50,6 +50,10 @@ proctype cpu()
 	byte todo = IN(INITIATORS, me) * WINDOWS;
 	byte ret, job;
 	bit idle;
+#ifdef NMI
+	byte outer_r, outer_at;	/* the answer that an urgent SGI interrupted, if any */
+	bit outer_parked;
+#endif
 
 	if
 	:: open[me] -> goto end_inside
@@ -150,12 +154,22 @@ answer:
 		:: mem[REL(me)] >= r -> goto answered
 		:: else
 		fi;
+#ifdef NMI
+	}
+p_store:
+	atomic {
+		if
+		NEST(IN_STORE)
+		:: true
+		fi;
+#endif
 		PUT_REL(ACK(me), r);
 		parked = 1
 	}
 p_wait:
 	atomic {
 		if
+		NEST(IN_WAIT)
 		:: DSB_ACK && RELEASED ->
 #ifdef SEEN_LATE_ACK
 			assert(mem[ACK(me)] == r || seen_late_ack);
@@ -184,6 +198,21 @@ answered:
 		:: else
 		fi;
 		parked = 0;
+#ifdef NMI
+		if
+		:: outer_at != 0 ->
+			r = outer_r;
+			parked = outer_parked;
+			outer_r = 0;
+			outer_parked = 0;
+			ISB;						/* ERET */
+			if
+			:: outer_at == IN_STORE -> outer_at = 0; goto p_store
+			:: outer_at == IN_WAIT -> outer_at = 0; goto p_wait
+			fi
+		:: else
+		fi;
+#endif
 		if
 		:: ret == TO_OUTSIDE -> ISB; goto end_outside		/* ERET */
 		:: ret == TO_INSIDE -> ret = 0; ISB; goto arrive	/* ERET */
@@ -210,6 +239,9 @@ t_wait:
 			:: job == TO_GIVE_UP -> goto give_up
 #endif
 			fi
+#ifdef NMI
+		:: sgi[me] -> sgi[me] = 0; ISB; ret = TO_TOKEN; goto answer
+#endif
 		:: TOKEN_ANSWERS && ASKED -> ret = TO_TOKEN; goto answer
 		:: TOLD_TO_STOP -> goto stopped
 		fi
@@ -429,18 +461,6 @@ stopped:
 end_stopped:
 	false
 }
-
-/* Is any CPU at the label? Process 0 is init. */
-#define ANY_2(label)	(cpu[1]@label || cpu[2]@label)
-#if N == 2
-#define ANY(label)	ANY_2(label)
-#endif
-#if N == 3
-#define ANY(label)	(ANY_2(label) || cpu[3]@label)
-#endif
-#if N == 4
-#define ANY(label)	(ANY_2(label) || cpu[3]@label || cpu[4]@label)
-#endif
 
 /* A store reaches memory. */
 inline land(c, w, v)

@@ -49,6 +49,8 @@ PROTOCOL = [
     Case("two initiators, slow target, lost SGI", HOLDS,
          "N=2 INITIATORS=3 ABANDON=1 DROPS=1 WALKERS=2"),
     Case("two windows, lost SGI", HOLDS, "N=2 INITIATORS=1 WINDOWS=2 DROPS=1"),
+    Case("urgent SGI inside an answer", HOLDS,
+         "N=2 INITIATORS=3 WINDOWS=2 ABANDON=1 WALKERS=0 NMI"),
     Case("off and on, two windows", HOLDS, "N=2 INITIATORS=1 WINDOWS=2 PLUGGED=2 STARTERS=1"),
     Case("panic, two initiators", HOLDS, "N=2 INITIATORS=3 PANICKERS=3", large=True),
     Case("one initiator, slow target", HOLDS, "N=3 ABANDON=1 WALKERS=6", large=True),

@@ -189,8 +189,40 @@ byte breaker;		/* who has broken MAP, + 1 */
 #define TO_DOOR		2
 #define TO_TOKEN	3
 
+/*
+ * NMI: masked means by priority (park=nmi), and SGI_PARK is above that: it arrives in a CPU that
+ * waits with interrupts masked on SP0, in the midst of an answer too, once.
+ */
+#ifdef NMI
+#define NEST(at)								\
+	:: ret == TO_TOKEN && outer_at == 0 && sgi[me] ->			\
+		sgi[me] = 0;							\
+		ISB;								\
+		outer_r = r;							\
+		outer_parked = parked;						\
+		parked = 0;							\
+		outer_at = at;							\
+		goto answer
+#else
+#define NEST(at)
+#endif
+#define IN_STORE	1
+#define IN_WAIT		2
+
 /* What the token is wanted for. */
 #define TO_PARK		0
 #define TO_GO_OFF	1
 #define TO_START	2
 #define TO_GIVE_UP	3	/* on a CPU that was started and did not come in time */
+
+/* Is any CPU at the label? Process 0 is init. */
+#define ANY_2(label)	(cpu[1]@label || cpu[2]@label)
+#if N == 2
+#define ANY(label)	ANY_2(label)
+#endif
+#if N == 3
+#define ANY(label)	(ANY_2(label) || cpu[3]@label)
+#endif
+#if N == 4
+#define ANY(label)	(ANY_2(label) || cpu[3]@label || cpu[4]@label)
+#endif
