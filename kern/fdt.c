@@ -76,7 +76,7 @@ static bool walk(struct tree *t, node_visit *visit)
 		node = fdt_next_node(t->blob, node, &depth);
 	}
 	if (node < 0 && node != -FDT_ERR_NOTFOUND) {
-		return tree_fail(t, "device tree: structure block: %s", fdt_strerror(node));
+		return tree_fail(t, "structure block: %s", fdt_strerror(node));
 	}
 	if (deep) {
 		tree_warn(t, "nodes more than %d levels deep ignored", TREE_DEPTH_MAX);
@@ -266,23 +266,22 @@ static bool check_header(struct tree *t, size_t size_max)
 	int e;
 
 	if (t->blob == NULL) {
-		return tree_fail(t, "device tree: none was given");
+		return tree_fail(t, "none was given");
 	}
 	if (size_max < BLOB_MIN_BYTES) {
-		return tree_fail(t, "device tree: only %zu bytes are readable", size_max);
+		return tree_fail(t, "only %zu bytes are readable", size_max);
 	}
 	e = fdt_check_header(t->blob);
 	if (e != 0) {
-		return tree_fail(t, "device tree: header: %s", fdt_strerror(e));
+		return tree_fail(t, "header: %s", fdt_strerror(e));
 	}
 	/* Unaligned, they are not as the format has them, and libfdt would load words from there. */
 	if (!is_aligned(fdt_off_mem_rsvmap(t->blob), RESERVE_ALIGN) ||
 	    !is_aligned(fdt_off_dt_struct(t->blob), STRUCT_ALIGN)) {
-		return tree_fail(t, "device tree: header: a block is not aligned");
+		return tree_fail(t, "header: a block is not aligned");
 	}
 	if (fdt_totalsize(t->blob) > size_max) {
-		return tree_fail(t, "device tree: %u bytes, %zu are readable",
-				 fdt_totalsize(t->blob), size_max);
+		return tree_fail(t, "%u bytes, %zu are readable", fdt_totalsize(t->blob), size_max);
 	}
 	return true;
 }

@@ -118,7 +118,7 @@ static bool add_reserved(struct tree *t, uint64_t base, uint64_t size, bool by_t
 
 	add.size = align_up(end, PAGE_BYTES) - add.base;
 	if (!insert(info->reserved, &info->reserved_count, add, &merged)) {
-		return tree_fail(t, "device tree: more than %d reservations", BOOT_MAX_RANGES);
+		return tree_fail(t, "more than %d reservations", BOOT_MAX_RANGES);
 	}
 	if (twice && by_tree) {
 		tree_warn(t, "reservation at 0x%lx, size 0x%lx, meets another: merged",
@@ -173,14 +173,14 @@ bool tree_memreserve(struct tree *t)
 	int count = fdt_num_mem_rsv(t->blob);
 
 	if (count < 0) {
-		return tree_fail(t, "device tree: reservation block: %s", fdt_strerror(count));
+		return tree_fail(t, "reservation block: %s", fdt_strerror(count));
 	}
 	for (int i = 0; i < count; i++) {
 		uint64_t base, size;
 		int e = fdt_get_mem_rsv(t->blob, i, &base, &size);
 
 		if (e != 0) {
-			return tree_fail(t, "device tree: reservation %d: %s", i, fdt_strerror(e));
+			return tree_fail(t, "reservation %d: %s", i, fdt_strerror(e));
 		}
 		if (!add_reserved(t, base, size, true)) {
 			return false;
@@ -224,7 +224,7 @@ bool tree_memory_finish(struct tree *t)
 	uint64_t total = 0, taken = 0;
 
 	if (info->memory_count == 0) {
-		return tree_fail(t, "device tree: no memory node");
+		return tree_fail(t, "no memory node");
 	}
 	check_initrd(t);
 	if (!add_reserved(t, info->fdt_base, info->fdt_size, false) ||

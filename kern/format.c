@@ -144,6 +144,18 @@ static void out_signed(struct format_out *out, const struct spec *spec, int64_t 
 	out_number(out, spec, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, 10, v < 0 ? "-" : "");
 }
 
+static void out_unsigned(struct format_out *out, const struct spec *spec, char conversion,
+			 uint64_t v)
+{
+	const char *prefix = "";
+
+	/* As in C, a zero has no prefix. */
+	if (spec->alternate && conversion != 'u' && v != 0) {
+		prefix = spec->upper ? "0X" : "0x";
+	}
+	out_number(out, spec, v, conversion == 'u' ? 10 : 16, prefix);
+}
+
 static void out_string(struct format_out *out, const struct spec *spec, const char *s)
 {
 	if (s == NULL) {
@@ -166,10 +178,8 @@ static bool out_conversion(struct format_out *out, const struct spec *spec, char
 	case 'u':
 	case 'x':
 	case 'X':
-		out_number(out, spec,
-			   spec->longs > 0 ? va_arg(*ap, unsigned long) : va_arg(*ap, unsigned),
-			   conversion == 'u' ? 10 : 16,
-			   spec->alternate && conversion != 'u' ? "0x" : "");
+		out_unsigned(out, spec, conversion,
+			     spec->longs > 0 ? va_arg(*ap, unsigned long) : va_arg(*ap, unsigned));
 		return true;
 	case 'p':
 		out_number(out, spec, (uintptr_t)va_arg(*ap, void *), 16, "0x");

@@ -186,6 +186,7 @@ static void formats_mean_what_they_mean_in_c(void **state)
 	SAME_AS_LIBC("%u %lu %llu %zu", UINT_MAX, ULONG_MAX, ULLONG_MAX, SIZE_MAX);
 	SAME_AS_LIBC("%x|%X|%08x|%-8x|%16lx|%llx", 0xbeefU, 0xbeefU, 0xbeefU, 0xbeefU, 0xfUL,
 		     0x123456789abcULL);
+	SAME_AS_LIBC("%#x|%#lx|%#010x|%#-8x|%#x", 0xbeefU, ~0UL, 0xbeefU, 0xfU, 0U);
 	SAME_AS_LIBC("%s|%8s|%-8s|%.2s|%.*s|%*s|%-*s", "abc", "abc", "abc", "abc", 1, "abc", 5,
 		     "abc", 5, "abc");
 	SAME_AS_LIBC("%c%c%%|%3c|%-3c|", 'x', 'y', 'z', 'w');

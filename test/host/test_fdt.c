@@ -344,7 +344,7 @@ static void no_memory_is_an_error_told_on_the_console(void **state)
 	(void)state;
 	load("buses");
 	assert_int_equal(fdt_del_node(blob, node_at("/memory@0")), 0);
-	parse_bad("device tree: no memory node");
+	parse_bad("no memory node");
 	assert_int_equal(info.uart, UART_BCM_AUX);
 	assert_int_equal(info.uart_base, 0x200000040);
 }
@@ -384,26 +384,26 @@ static void too_many_reservations_are_an_error(void **state)
 	for (uint64_t i = 0; i < BOOT_MAX_RANGES; i++) {
 		assert_int_equal(fdt_add_mem_rsv(blob, 0x2000 * i, 0x1000), 0);
 	}
-	parse_bad("device tree: more than 64 reservations"); /* with the tree's own */
+	parse_bad("more than 64 reservations"); /* with the tree's own */
 }
 
 static void a_header_that_is_none_is_an_error(void **state)
 {
 	(void)state;
 	assert_false(fdt_parse(NULL, 0, 0, &info, error, sizeof(error)));
-	assert_string_equal(error, "device tree: none was given");
+	assert_string_equal(error, "none was given");
 	load("numa");
 	assert_false(fdt_parse(blob, 63, 0, &info, error, sizeof(error)));
-	assert_string_equal(error, "device tree: only 63 bytes are readable");
+	assert_string_equal(error, "only 63 bytes are readable");
 	blob[0] ^= 1;
-	parse_bad("device tree: header: FDT_ERR_BADMAGIC");
+	parse_bad("header: FDT_ERR_BADMAGIC");
 	load("numa");
 	fdt_set_version(blob, 1);
-	parse_bad("device tree: header: FDT_ERR_BADVERSION");
+	parse_bad("header: FDT_ERR_BADVERSION");
 	load("numa");
 	fdt_set_off_dt_struct(blob, fdt_off_dt_struct(blob) + 2);
 	fdt_set_size_dt_struct(blob, fdt_size_dt_struct(blob) - 2);
-	parse_bad("device tree: header: a block is not aligned");
+	parse_bad("header: a block is not aligned");
 }
 
 static void every_truncation_is_an_error(void **state)
@@ -419,7 +419,8 @@ static void every_truncation_is_an_error(void **state)
 		assert_non_null(part);
 		memcpy(part, blob, n);
 		assert_false(fdt_parse(part, n, BLOB_PA, &info, error, sizeof(error)));
-		assert_true(strncmp(error, "device tree: ", 13) == 0);
+		assert_null(text_wrong(error, sizeof(error)));
+		assert_true(error[0] != '\0');
 		free(part);
 	}
 }
@@ -430,7 +431,7 @@ static void a_structure_cut_short_is_an_error(void **state)
 	(void)state;
 	load("numa");
 	fdt_set_size_dt_struct(blob, fdt_size_dt_struct(blob) / 2 & ~3U);
-	parse_bad("device tree: structure block: FDT_ERR_BADSTRUCTURE");
+	parse_bad("structure block: FDT_ERR_BADSTRUCTURE");
 	assert_int_equal(info.memory_count, 0);
 }
 
