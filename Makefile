@@ -29,13 +29,13 @@ PCPU := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/recorder.c
 IPI := ipi/park.c ipi/inval.c
 VM := vm/frame.c vm/kmap.c vm/memory.c vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c \
 	vm/pmap_size.c vm/pmap_table.c
-KERN := kern/bootargs.c kern/fdt.c kern/fdt_dev.c kern/fdt_mem.c kern/fdt_reg.c kern/format.c \
-	kern/irq.c kern/kerr.c kern/lock.c kern/log.c kern/main.c kern/panic.c kern/run.c \
-	kern/string.c kern/work.c
+KERN := kern/bootargs.c kern/fatal.c kern/fdt.c kern/fdt_dev.c kern/fdt_mem.c kern/fdt_reg.c kern/format.c \
+	kern/irq.c kern/kerr.c kern/lock.c kern/log.c kern/machine.c kern/main.c kern/panic.c kern/run.c kern/smp.c \
+	kern/string.c kern/trap.c kern/work.c
 ARCH := arch/arm64/start.S arch/arm64/vectors.S arch/arm64/el3.S arch/arm64/probe.S \
-	arch/arm64/bcm_pm.c arch/arm64/boot_mmu.c arch/arm64/cpu.c arch/arm64/fatal.c \
-	arch/arm64/gic.c arch/arm64/gicv2.c arch/arm64/gicv3.c arch/arm64/machine.c \
-	arch/arm64/psci.c arch/arm64/smp.c arch/arm64/timer.c arch/arm64/trap.c arch/arm64/uart.c
+	arch/arm64/bcm_pm.c arch/arm64/boot_mmu.c arch/arm64/cpu.c \
+	arch/arm64/gic.c arch/arm64/gicv2.c arch/arm64/gicv3.c \
+	arch/arm64/psci.c arch/arm64/timer.c arch/arm64/uart.c
 KTEST := test/kernel/stress.c test/kernel/stress_load.c test/kernel/stress_size.c \
 	test/kernel/stress_safe.c test/kernel/stress_many.c test/kernel/stress_stub.S test/kernel/ktest.c test/kernel/bench.c test/kernel/bench_cases.c
 SOURCES := $(ARCH) $(KERN) $(PCPU) $(IPI) $(VM) $(KTEST)

@@ -58,6 +58,7 @@ uint64_t inval_window_delay(void)
 void inval_begin(struct inval_batch *batch, const struct inval_steps *steps)
 {
 	batch->count = 0;
+	batch->park.culprits = 0;
 	batch->steps = steps;
 }
 

@@ -17,7 +17,9 @@
 
 /* Each on a line of its own: the token is fought for, the window is read by every door. */
 static struct {
-	cacheline_aligned uint64_t token;  /* 0: free, else CPU number + 1 */
+	cacheline_aligned uint64_t next;   /* tickets of the token: drawn, */
+	uint64_t serving;                  /* and whose turn it is */
+	uint64_t owner;                    /* 0: free, else CPU number + 1 */
 	cacheline_aligned uint64_t window; /* [token] generation that is open, 0: none */
 	uint64_t generation;               /* [token] newest ever used */
 	uint64_t online;                   /* [token] CPUs that take part */
@@ -69,29 +71,30 @@ uint64_t park_online(void)
 
 bool token_is_mine(void)
 {
-	return load_relaxed(&park_state.token) == (uint64_t)cpu_number() + 1;
+	return load_relaxed(&park_state.owner) == (uint64_t)cpu_number() + 1;
 }
 
 void token_acquire(void)
 {
-	const uint64_t me = (uint64_t)cpu_number() + 1;
-
 	KASSERT(!token_is_mine());
-	if (cas_acquire(&park_state.token, 0, me)) {
-		return;
-	}
-	const struct wait wait = wait_begin();
+	const uint64_t ticket = fetch_add_relaxed(&park_state.next, 1);
 
-	do {
-		wait_round(); /* R5 */
-	} while (load_relaxed(&park_state.token) != 0 || !cas_acquire(&park_state.token, 0, me));
-	wait_end(&wait);
+	if (load_acquire(&park_state.serving) != ticket) {
+		const struct wait wait = wait_begin();
+
+		do {
+			wait_round(); /* R5 */
+		} while (load_acquire(&park_state.serving) != ticket);
+		wait_end(&wait);
+	}
+	store_relaxed(&park_state.owner, (uint64_t)cpu_number() + 1);
 }
 
 void token_release(void)
 {
 	KASSERT(token_is_mine());
-	store_release(&park_state.token, 0);
+	store_relaxed(&park_state.owner, 0);
+	store_release(&park_state.serving, park_state.serving + 1);
 	dsb_ishst();
 	cpu_sev();
 }

@@ -19,4 +19,6 @@
  * Any context. The first caller reports, later ones stop.
  */
 _Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* The board or its description is not one we can run on: one line, then a clean stop. Boot CPU. */
+_Noreturn void boot_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void panic_assert(const char *file, int line, const char *fact);

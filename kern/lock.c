@@ -77,7 +77,7 @@ uint64_t wait_end(const struct wait *w)
 	return ticks;
 }
 
-static noinline void wait_for(struct spinlock *lock, uint64_t me)
+static noinline void wait_for(struct spinlock *lock, uint64_t ticket)
 {
 	struct cpubase *cpu = this_cpu();
 	const struct wait wait = wait_begin();
@@ -85,7 +85,7 @@ static noinline void wait_for(struct spinlock *lock, uint64_t me)
 	cpu->lock_wanted = lock;
 	do {
 		wait_round();
-	} while (load_relaxed(&lock->owner) != 0 || !cas_acquire(&lock->owner, 0, me));
+	} while (load_acquire(&lock->serving) != ticket);
 	cpu->lock_wanted = nullptr;
 	lock->contended++;
 	wait_end(&wait);
@@ -94,14 +94,16 @@ static noinline void wait_for(struct spinlock *lock, uint64_t me)
 void spin_lock(struct spinlock *lock) __attribute__((no_thread_safety_analysis))
 {
 	struct cpubase *cpu = this_cpu();
-	const uint64_t me = (uint64_t)cpu->cpu + 1;
 
 	mask_begin(caller_pc());
 	KASSERT(cpu->lock_count < LOCKS_HELD_MAX);
 	KASSERT(cpu->lock_count == 0 || cpu->lock[cpu->lock_count - 1]->rank < lock->rank); /* R7 */
-	if (!cas_acquire(&lock->owner, 0, me)) {
-		wait_for(lock, me);
+	const uint64_t ticket = fetch_add_relaxed(&lock->next, 1);
+
+	if (load_acquire(&lock->serving) != ticket) {
+		wait_for(lock, ticket);
 	}
+	store_relaxed(&lock->owner, (uint64_t)cpu->cpu + 1);
 	cpu->lock[cpu->lock_count++] = lock;
 }
 
@@ -111,7 +113,8 @@ void spin_unlock(struct spinlock *lock) __attribute__((no_thread_safety_analysis
 
 	KASSERT(cpu->lock_count > 0 && cpu->lock[cpu->lock_count - 1] == lock);
 	cpu->lock_count--;
-	store_release(&lock->owner, 0);
+	store_relaxed(&lock->owner, 0);
+	store_release(&lock->serving, lock->serving + 1);
 	/* Waiters sleep in WFE without watching the line: the store buffer is drained, then they wake. */
 	dsb_ishst();
 	cpu_sev();

@@ -6,6 +6,8 @@
  *          that holds the lock may be the one that waits for the acknowledgement. So the wait
  *          loop calls a hook, which ipi/ sets, that answers. Locks are taken in rising rank;
  *          a rank that does not rise is a deadlock waiting for its day, and panics on the first.
+ *          Tickets: whoever waits longest is next, so nobody starves behind a CPU that takes the
+ *          lock again and again.
  * LOCKING  Interrupts are masked from acquire to release, and only there.
  */
 #pragma once
@@ -25,7 +27,9 @@ enum lock_rank {
 };
 
 struct __attribute__((capability("mutex"))) spinlock {
-	uint64_t owner; /* 0: free, else CPU number + 1 */
+	uint64_t next;    /* the ticket that the next CPU draws */
+	uint64_t serving; /* the ticket whose turn it is */
+	uint64_t owner;   /* 0: free, else CPU number + 1 */
 	enum lock_rank rank;
 	const char *name;
 	uint64_t contended; /* acquisitions that had to wait */

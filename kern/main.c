@@ -14,11 +14,11 @@
 
 #include "arch/arm64/boot.h"
 #include "arch/arm64/cpu.h"
-#include "arch/arm64/machine.h"
-#include "arch/arm64/smp.h"
+#include "kern/machine.h"
+#include "kern/smp.h"
 #include "arch/arm64/sysreg.h"
 #include "arch/arm64/timer.h"
-#include "arch/arm64/trap.h"
+#include "kern/trap.h"
 #include "ipi/inval.h"
 #include "kern/assert.h"
 #include "kern/bootargs.h"
@@ -35,6 +35,7 @@
 
 #define BOOT_HEAP_PAGES 64
 #define FDT_WINDOW (4 * MIB)
+#define FDT_MAGIC_HERE 0xedfe0dd0u /* d00dfeed, big-endian in memory */
 
 struct bootinfo bootinfo;
 struct bootargs bootargs;
@@ -72,29 +73,55 @@ static void first_tables(void)
 	tlbi_vmalle1_local();
 }
 
-/* Read the tree through a window that is closed again: nothing of it is used afterwards. */
+/* Map a window onto a tree that may be at `at`. Returns where it is, or nullptr with nothing mapped. */
+static const void *open_tree(uint64_t at)
+{
+	const uint64_t base = align_down(at, BLOCK_BYTES);
+	const void *tree = (const void *)(BOOTWIN_BASE + at - base);
+
+	if (at % 8 != 0 || at >> cpu_features.pa_bits != 0 ||
+	    pmap_map(&kernel_pmap, va(BOOTWIN_BASE), pa(base), FDT_WINDOW, PMAP_NO_PROMOTE) != KERR_OK) {
+		return nullptr;
+	}
+	if (*(const uint32_t *)tree == FDT_MAGIC_HERE) {
+		return tree;
+	}
+	if (pmap_unmap(&kernel_pmap, va(BOOTWIN_BASE), FDT_WINDOW) != KERR_OK) {
+		panic("device tree: its window does not close");
+	}
+	return nullptr;
+}
+
+/*
+ * Read the tree through a window that is closed again: nothing of it is used afterwards. A loader
+ * that knows no boot protocol (QEMU with an ELF file) leaves x0 = 0 and the tree at the start of RAM.
+ */
 static void read_tree(void)
 {
-	const uint64_t fdt = boot_regs.fdt_pa;
-	const uint64_t base = align_down(fdt, BLOCK_BYTES);
 	static char error[160];
+	uint64_t at = boot_regs.fdt_pa;
+	const void *tree = at != 0 ? open_tree(at) : nullptr;
 
-	if (fdt % 8 != 0 || fdt >> cpu_features.pa_bits != 0) {
+	if (at == 0) {
+		at = align_down(boot_regs.image_pa, GIB);
+		tree = open_tree(at);
+	}
+	if (tree == nullptr && boot_regs.fdt_pa == 0) {
+		at = 0;
+		tree = open_tree(at);
+	}
+	if (tree == nullptr) {
 		machine_console(UART_NONE, 0, 0);
-		panic("device tree: address %#llx is not 8-byte aligned memory", (unsigned long long)fdt);
+		boot_fail("no device tree at %#llx, where x0 points", (unsigned long long)boot_regs.fdt_pa);
 	}
-	if (pmap_map(&kernel_pmap, va(BOOTWIN_BASE), pa(base), FDT_WINDOW, PMAP_NO_PROMOTE) != KERR_OK) {
-		panic("device tree: no tables for its window");
-	}
-	const bool ok = fdt_parse((const void *)(BOOTWIN_BASE + fdt - base), FDT_WINDOW - (fdt - base), fdt,
-				  &bootinfo, error, sizeof(error));
+	const bool ok = fdt_parse(tree, FDT_WINDOW - at % BLOCK_BYTES, at, &bootinfo, error, sizeof(error));
 
 	if (pmap_unmap(&kernel_pmap, va(BOOTWIN_BASE), FDT_WINDOW) != KERR_OK) {
 		panic("device tree: its window does not close");
 	}
 	machine_console(bootinfo.uart, bootinfo.uart_base, bootinfo.uart_size);
 	if (!ok) {
-		panic("device tree: %s", error);
+		boot_fail("%s", error);
 	}
 }
 
@@ -190,7 +217,6 @@ static void audit(void)
 static void boot_on_slice(void)
 {
 	stop_note_running(0);
-	park_init(arch_counter_hz());
 	log_set_cpu_hook(cpu_number);
 	log_set_lock(&log_lock);
 	machine_init(&bootinfo, bootargs.park == PARK_NMI);
@@ -219,6 +245,7 @@ _Noreturn void kmain(void)
 	lifeboat_sp[0] = (uint64_t)(uintptr_t)boot_slice + SLICE_LIFEBOAT_TOP;
 	lifeboat_slice[0] = (uint64_t)(uintptr_t)boot_slice;
 	arch_features_init();
+	park_init(arch_counter_hz());
 	first_tables();
 	read_tree();
 	say_hello();

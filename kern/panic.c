@@ -125,6 +125,18 @@ _Noreturn void panic(const char *fmt, ...)
 	end();
 }
 
+_Noreturn void boot_fail(const char *fmt, ...)
+{
+	va_list ap;
+
+	kprintf("boot failed: ");
+	va_start(ap, fmt);
+	kvprintf(fmt, ap);
+	va_end(ap);
+	kprintf("\n");
+	arch_machine_end(1);
+}
+
 _Noreturn void panic_assert(const char *file, int line, const char *fact)
 {
 	(void)arch_irq_mask();

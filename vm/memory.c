@@ -112,7 +112,7 @@ static void make_node(const struct bootinfo *info, uint32_t node, struct memory_
 			pa_t block;
 
 			if (!carve(node, BLOCK_BYTES, &block) && !carve(0, BLOCK_BYTES, &block)) {
-				panic("memory too small: no 2 MiB block for the CPUs of node %u", node);
+				boot_fail("memory too small: no 2 MiB block for the CPUs of node %u", node);
 			}
 			heap_add_block(pin_ram(block, BLOCK_BYTES, "pcpu block"), block,
 				       BLOCK_BYTES / PAGE_BYTES, node);
@@ -141,7 +141,7 @@ static uint64_t *state_memory(uint64_t bytes, uint32_t node, struct memory_summa
 	}
 	bytes = align_up(bytes, BLOCK_BYTES);
 	if (!carve(node, bytes, &block)) {
-		panic("memory too small: no room for the frame array (%llu KiB)",
+		boot_fail("memory too small: no room for the frame array (%llu KiB)",
 		      (unsigned long long)(bytes / KIB));
 	}
 	state = pin_ram(block, bytes, "frame array");

@@ -2,9 +2,9 @@
 /*
  * vm/pmap_entry.c - every store to a translation table.
  *
- * THEORY   pte_store() is the only store, and has three kinds of caller: the windows, permission
- *          changes (pmap_protect_entry), and what no CPU can have cached (pmap_write_entry: entries that
- *          were or become invalid; pmap_fill_table, pmap_loosen_group: tables that no walk reaches).
+ * THEORY   pte_store() is the only store, and has three callers: the windows' (window_store),
+ *          permission changes (pmap_protect_entry), and stores that no CPU can have cached (unseen_store:
+ *          entries that were or become invalid, tables that no walk reaches).
  *          Whoever reads this file has read all that Perch ever does to a table.
  * INVARIANTS
  *   PE1  The window touches its batch, table memory and nothing else, and calls nothing (R4).
@@ -24,6 +24,18 @@
 static always_inline void pte_store(pte_t *slot, pte_t e)
 {
 	arch_pte_store(slot, e);
+}
+
+/* The windows' store: break or make entry i of a batch. */
+static always_inline void window_store(const struct inval_batch *b, unsigned i, pte_t e)
+{
+	pte_store(b->slot[i], e);
+}
+
+/* A store that no CPU can have cached: from invalid, to invalid, or in a table that no walk reaches. */
+static always_inline void unseen_store(pte_t *slot, pte_t e)
+{
+	pte_store(slot, e);
 }
 
 /*
@@ -121,8 +133,8 @@ static always_inline void window_invalidate(const struct inval_batch *b)
 /* The window: on SPx, masked, others parked; see R4, PE1 to PE3. */
 static void pmap_window(const struct inval_batch *b)
 {
-#define BREAK(i) pte_store(b->slot[i], (pte_t){ 0 })
-#define MAKE(i) pte_store(b->slot[i], b->fresh[i])
+#define BREAK(i) window_store(b, i, (pte_t){ 0 })
+#define MAKE(i) window_store(b, i, b->fresh[i])
 	if (b->count == 1) {
 		BREAK(0);
 	} else {
@@ -294,7 +306,7 @@ void pmap_write_entry(pte_t *slot, pte_t e)
 	const pte_t was = arch_pte_load(slot);
 
 	KASSERT(!pte_is_valid(was) || !pte_is_valid(e)); /* R2 */
-	pte_store(slot, e);
+	unseen_store(slot, e);
 	table_account(slot, &was, &e, 1);
 	count(pte_is_valid(e) ? CTR_installs : CTR_removes);
 }
@@ -307,7 +319,7 @@ void pmap_fill_table(pte_t *table, pte_t block, unsigned level, uint32_t contigu
 		const uint64_t cont = (contiguous >> group & 1) != 0 ? PTE_CONT : 0;
 
 		for (unsigned i = 0; i < CONT_ENTRIES; i++) {
-			pte_store(&table[group * CONT_ENTRIES + i], (pte_t){ e.v | cont });
+			unseen_store(&table[group * CONT_ENTRIES + i], (pte_t){ e.v | cont });
 			e.v += level_bytes(level);
 		}
 	}
@@ -317,7 +329,7 @@ void pmap_fill_table(pte_t *table, pte_t block, unsigned level, uint32_t contigu
 void pmap_clear_table(pte_t *table)
 {
 	for (unsigned i = 0; i < PT_ENTRIES; i++) {
-		pte_store(&table[i], (pte_t){ 0 });
+		unseen_store(&table[i], (pte_t){ 0 });
 	}
 }
 
@@ -329,7 +341,7 @@ void pmap_loosen_group(pte_t *table, unsigned group)
 		const pte_t was = arch_pte_load(&slot[i]);
 		const pte_t now = { was.v & ~PTE_CONT };
 
-		pte_store(&slot[i], now);
+		unseen_store(&slot[i], now);
 		table_account(&slot[i], &was, &now, 1);
 	}
 }

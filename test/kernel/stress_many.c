@@ -8,7 +8,7 @@
 #include <memmap.h>
 
 #include "arch/arm64/cpu.h"
-#include "arch/arm64/smp.h"
+#include "kern/smp.h"
 #include "arch/arm64/timer.h"
 #include "ipi/inval.h"
 #include "ipi/park.h"
@@ -111,6 +111,7 @@ void work_hotplug(void)
 	work_start(work_cpus() & ~bit, duel_same, nullptr);
 	while (!smp_is_off(&bootinfo, cpu) && counter_now() < limit) {
 		change_block(&stress.main, stress.main.rx);
+		__asm__ volatile("yield" ::: "memory"); /* let it go off, under one host thread */
 	}
 	CHECK(smp_is_off(&bootinfo, cpu));
 	CHECK((park_online() & bit) == 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * arch/arm64/trap.h - the frame that vectors.S makes, and what it calls.
+ * kern/trap.h - the frame that vectors.S makes, and what it calls.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * arch/arm64/machine.c - the devices of this machine, and its end.
+ * kern/machine.c - the devices of this machine, and its end.
  */
-#include "arch/arm64/machine.h"
+#include "kern/machine.h"
 
 #include <arch/barrier.h>
 #include <arch/ipi.h>
@@ -35,7 +35,7 @@ va_t device_map(pa_t base, uint64_t size, const char *what)
 				     PMAP_WRITE | PMAP_DEVICE | PMAP_NO_PROMOTE);
 
 	if (e != KERR_OK) {
-		panic("%s at %#llx cannot be mapped: %s", what, (unsigned long long)base.v, kerr_name(e));
+		boot_fail("%s at %#llx cannot be mapped: %s", what, (unsigned long long)base.v, kerr_name(e));
 	}
 	device_next = at.v + bytes;
 	pin_add(at, pa(first), bytes, what);
@@ -60,7 +60,7 @@ static void init_gic(const struct bootinfo *info)
 	struct gic_map map = { 0 };
 
 	if (gic->version == 0) {
-		panic("no interrupt controller that Perch drives (GICv2, GICv3) in the device tree");
+		boot_fail("no interrupt controller that Perch drives (GICv2, GICv3) in the device tree");
 	}
 	map.dist = device_map(pa(gic->dist_base), gic->dist_size, "gic distributor");
 	if (gic->version == 2) {
@@ -73,7 +73,7 @@ static void init_gic(const struct bootinfo *info)
 	const enum kerr e = gic_init_dist(gic, &map);
 
 	if (e != KERR_OK) {
-		panic("GICv%u at %#llx: %s", gic->version, (unsigned long long)gic->dist_base, kerr_name(e));
+		boot_fail("GICv%u at %#llx: %s", gic->version, (unsigned long long)gic->dist_base, kerr_name(e));
 	}
 	gic_set_urgent(SGI_PARK);
 	gic_set_urgent(SGI_STOP);
@@ -100,10 +100,10 @@ void machine_init_cpu(unsigned cpu, uint64_t mpidr)
 	const enum kerr e = gic_init_cpu(cpu, mpidr);
 
 	if (e != KERR_OK) {
-		panic("cpu%u: interrupt controller: %s", cpu, kerr_name(e));
+		boot_fail("cpu%u: interrupt controller: %s", cpu, kerr_name(e));
 	}
 	if (!timer_init_cpu()) {
-		panic("cpu%u: CNTFRQ_EL0 is 0: the firmware set no counter frequency", cpu);
+		boot_fail("cpu%u: CNTFRQ_EL0 is 0: the firmware set no counter frequency", cpu);
 	}
 }
 

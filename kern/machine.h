@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * arch/arm64/machine.h - what trap.c and fatal.c share, and the devices of this machine.
+ * kern/machine.h - what trap.c and fatal.c share, and the devices of this machine.
  */
 #pragma once
 

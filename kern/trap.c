@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * arch/arm64/trap.c - what exceptions lead to.
+ * kern/trap.c - what exceptions lead to.
  *
  * THEORY   From SP0 there are interrupts and faults. An interrupt's top half is here, on SPx,
  *          with pinned data only. A translation fault on a kernel address may be *transient*: in
@@ -8,7 +8,7 @@
  *          real one by asking the MMU again, after any open window has closed.
  *          Everything else has no way back: trap_fatal().
  */
-#include "arch/arm64/trap.h"
+#include "kern/trap.h"
 
 #include <arch/atomic.h>
 #include <arch/barrier.h>
@@ -17,7 +17,7 @@
 #include "arch/arm64/boot.h"
 #include "arch/arm64/cpu.h"
 #include "arch/arm64/gic.h"
-#include "arch/arm64/machine.h"
+#include "kern/machine.h"
 #include "arch/arm64/sysreg.h"
 #include "arch/arm64/timer.h"
 #include "ipi/park.h"

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * arch/arm64/smp.c - starting and stopping CPUs. See arch/arm64/smp.h.
+ * kern/smp.c - starting and stopping CPUs. See kern/smp.h.
  *
  * THEORY   A CPU that is started reads, with its caches off, what we wrote with ours on: slice
  *          addresses, affinities, release addresses are cleaned to the point of coherency first.
  *          It becomes a park target (`online`) under the token, after its slice says DOOR_OFF:
  *          from then on it cannot pass the door during a window.
  */
-#include "arch/arm64/smp.h"
+#include "kern/smp.h"
 
 #include <arch/atomic.h>
 #include <arch/barrier.h>
@@ -15,7 +15,7 @@
 #include "arch/arm64/boot.h"
 #include "arch/arm64/cpu.h"
 #include "arch/arm64/gic.h"
-#include "arch/arm64/machine.h"
+#include "kern/machine.h"
 #include "arch/arm64/psci.h"
 #include "arch/arm64/sysreg.h"
 #include "arch/arm64/timer.h"
@@ -50,7 +50,7 @@ void smp_order(struct bootinfo *info)
 			return;
 		}
 	}
-	panic("the boot CPU (MPIDR %#llx) is not in the device tree", (unsigned long long)me);
+	boot_fail("the boot CPU (MPIDR %#llx) is not in the device tree", (unsigned long long)me);
 }
 
 static void clean(const void *p, size_t bytes)

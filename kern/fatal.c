@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * arch/arm64/fatal.c - exceptions without a way back: recursion, SError, a bad stack or x18.
+ * kern/fatal.c - exceptions without a way back: recursion, SError, a bad stack or x18.
  *
  * THEORY   We run on the lifeboat stack, in pinned memory, and trust neither SP nor x18. The first
  *          line can be found by a script. A second failure in here gets a shorter report, a third
@@ -10,9 +10,9 @@
 
 #include "arch/arm64/boot.h"
 #include "arch/arm64/cpu.h"
-#include "arch/arm64/machine.h"
+#include "kern/machine.h"
 #include "arch/arm64/sysreg.h"
-#include "arch/arm64/trap.h"
+#include "kern/trap.h"
 #include "ipi/park.h"
 #include "kern/log.h"
 #include "kern/stop.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * arch/arm64/smp.h - starting, stopping and naming CPUs.
+ * kern/smp.h - starting, stopping and naming CPUs.
  */
 #pragma once
 
