@@ -64,6 +64,12 @@ static inline enum watch decode_bulk(uint32_t insn)
 	return (op1 == 3 ? op2 >> 2 : op1) == 0 ? WATCH_BULK : WATCH_BULK_ON;
 }
 
+/* May this instruction take or release a lock: exclusive, ordered, or atomic? */
+static inline bool is_lock_store(uint32_t insn)
+{
+	return (insn & 0x3f000000) == 0x08000000 || (insn & 0x3b200c00) == 0x38200000;
+}
+
 static inline enum watch decode(uint32_t insn)
 {
 	if ((insn & 0xfff80000) == 0xd5080000) {

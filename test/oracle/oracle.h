@@ -159,7 +159,7 @@ struct cpu {
 	uint64_t dsb_broadcast, dsb_local; /* sequence numbers of the last ordering DSBs */
 	uint64_t tlbi_first;               /* ring position of the oldest TLBI not completed */
 	unsigned depth;                    /* exceptions taken and not returned from */
-	uint64_t broken[BROKEN_MAX];       /* entries broken since the last ERET, a ring */
+	uint64_t broken[BROKEN_MAX];       /* [o] entries broken in this operation, a ring */
 	unsigned broken_next;
 	struct fresh fresh[FRESH_MAX];
 	unsigned fresh_count;

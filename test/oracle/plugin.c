@@ -136,7 +136,17 @@ static void memory_store(unsigned cpu, uint64_t pa, uint64_t va, qemu_plugin_mem
 	}
 }
 
-static void on_memory(unsigned index, qemu_plugin_meminfo_t info, uint64_t va, void *udata)
+/* What was broken up to here is not about to be made again in the same operation. */
+static void broken_forget(struct cpu *cpu)
+{
+	if (cpu->broken_next > 0) {
+		memset(cpu->broken, 0, sizeof(cpu->broken));
+		cpu->broken_next = 0;
+	}
+}
+
+/* Returns whether this was a store to a table. */
+static bool on_access(unsigned index, qemu_plugin_meminfo_t info, uint64_t va, void *udata)
 {
 	struct cpu *cpu = &g.cpu[index];
 	uint64_t epoch = atomic_load(&g.epoch), page = va >> 12, pa;
@@ -148,27 +158,44 @@ static void on_memory(unsigned index, qemu_plugin_meminfo_t info, uint64_t va, v
 		pthread_mutex_unlock(&g.lock);
 	}
 	if (!qemu_plugin_mem_is_store(info)) {
-		return;
+		return false;
 	}
 	if (cpu->filter_epoch != epoch) {
 		memset(cpu->filter, 0xff, sizeof(cpu->filter));
 		cpu->filter_epoch = epoch;
 	}
 	if (cpu->filter[page % FILTER_SLOTS] == page) {
-		return;
+		return false;
 	}
 	hwaddr = qemu_plugin_get_hwaddr(info, va);
 	if (hwaddr == NULL || qemu_plugin_hwaddr_is_io(hwaddr)) {
-		return;
+		return false;
 	}
 	pa = qemu_plugin_hwaddr_phys_addr(hwaddr);
 	if (!table_watched(pa)) {
 		cpu->filter[page % FILTER_SLOTS] = page;
-		return;
+		return false;
 	}
 	pthread_mutex_lock(&g.lock);
 	memory_store(index, pa, va, info, udata);
 	pthread_mutex_unlock(&g.lock);
+	return true;
+}
+
+static void on_memory(unsigned index, qemu_plugin_meminfo_t info, uint64_t va, void *udata)
+{
+	(void)on_access(index, info, va, udata);
+}
+
+/*
+ * A store that can belong to a lock. A break and a make with one in between are an unmapping and
+ * a mapping, two operations; without any they are one change of a live entry, and count as a pair.
+ */
+static void on_lock_memory(unsigned index, qemu_plugin_meminfo_t info, uint64_t va, void *udata)
+{
+	if (!on_access(index, info, va, udata) && qemu_plugin_mem_is_store(info)) {
+		broken_forget(&g.cpu[index]);
+	}
 }
 
 /* A block write may have changed entries: compare the block with our copy. */
@@ -265,7 +292,7 @@ static void on_system(unsigned index, void *udata)
 		break;
 	case WATCH_ERET:
 		cpu->depth -= cpu->depth > 0;
-		memset(cpu->broken, 0, sizeof(cpu->broken));
+		broken_forget(cpu);
 		inval_isb(index);
 		break;
 	case WATCH_ISB:
@@ -300,7 +327,7 @@ static void on_vector(unsigned index, void *udata)
 			report_note("cpu%u: exception taken inside exception entry, ELR 0x%lx", index,
 				    elr);
 		}
-		memset(cpu->broken, 0, sizeof(cpu->broken));
+		broken_forget(cpu);
 		inval_isb(index);
 	}
 	pthread_mutex_unlock(&g.lock);
@@ -315,7 +342,10 @@ static void watch_insn(struct qemu_plugin_insn *insn, uint64_t pc, uint32_t word
 		break;
 	case WATCH_STORE:
 		if (INSN_RN(word) != 31 || g.stack_stores || g.strict_use) {
-			qemu_plugin_register_vcpu_mem_cb(insn, on_memory, QEMU_CB_NO_REGS,
+			qemu_plugin_register_vcpu_mem_cb(insn,
+							 is_lock_store(word) ? on_lock_memory
+									     : on_memory,
+							 QEMU_CB_NO_REGS,
 							 g.strict_use ? QEMU_MEM_RW : QEMU_MEM_W,
 							 site);
 		}

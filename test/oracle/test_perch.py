@@ -16,7 +16,8 @@ IMAGE = os.path.join(BUILD, "perch.img")
 LIMIT_SECONDS = 300
 SHORT = os.environ.get("ORACLE_SHORT") == "1"
 
-STRESS = "run=stress cycles=" + ("200" if SHORT else "2000")
+# More CPUs than host cores make the waiting CPUs spin at the expense of those that work.
+CYCLES = {1: 2000, 2: 300 if SHORT else 2000, 4: 60}
 MATRIX = [(cpu, cpus, gic) for cpu in ("cortex-a72", "max")
           for cpus in ((2,) if SHORT else (1, 2, 4)) for gic in ((3,) if SHORT else (2, 3))]
 
@@ -41,7 +42,8 @@ def judge(tmp_path, cpu, cpus, gic, arguments, *options):
 
 @pytest.mark.parametrize("cpu, cpus, gic", MATRIX)
 def test_stress_breaks_are_all_seen_and_all_right(tmp_path, cpu, cpus, gic):
-    status, output, report = judge(tmp_path, cpu, cpus, gic, STRESS,
+    status, output, report = judge(tmp_path, cpu, cpus, gic,
+                                   f"run=stress cycles={CYCLES[cpus]}",
                                    "same=breaks:pairs", "end=^PERCH END status=0")
     assert status == 0, output
     assert report["violations"] == 0 and report["nested_in_entry"] == 0
