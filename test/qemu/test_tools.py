@@ -186,6 +186,7 @@ NI __attribute__((noreturn)) void die(void) { for (;;) { asm volatile("wfe"); } 
 fn pointer;
 int entry(int x) { if (x > 3) { die(); } return tail(x) + 1; }
 int indirect(int x) { return pointer(x) + 1; }
+int indirect_tail(int x) { return pointer(x + 1); }
 NI int even(int x);
 NI int odd(int x) { volatile int b = x; return b ? even(b - 1) + 1 : 0; }
 NI int even(int x) { volatile int b = x; return b ? odd(b - 1) + 2 : 1; }
@@ -262,6 +263,7 @@ def test_stack_depth_follows_listed_pointers(program):
 @pytest.mark.parametrize("entries, indirect, complaint", [
     ("odd 65536 SP0\n", "", "recursion: "),
     ("indirect 65536 SP0\n", "", "is not listed"),
+    ("indirect_tail 65536 SP0\n", "", "is not listed"),
     ("indirect 65536 SP0\n", "indirect: nobody\n", "nobody is nothing"),
     ("entry 65536 SP0\n", "entry: leaf\n", "matches no indirect call"),
     ("gone 65536 SP0\n", "", "not in the image"),
