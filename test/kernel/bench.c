@@ -60,7 +60,10 @@ static always_inline uint64_t mark_begin(uint64_t id)
 	register uint64_t x0 __asm__("x0") = id;
 	uint64_t ticks;
 
-	__asm__ volatile("isb\n\tmrs %0, cntvct_el0\n\thint #126" : "=&r"(ticks) : "r"(x0) : "memory");
+	__asm__ volatile("isb\n\tmrs %0, cntvct_el0\n\thint #126"
+			 : "=&r"(ticks)
+			 : "r"(x0)
+			 : "memory");
 	return ticks;
 }
 
@@ -128,7 +131,8 @@ static enum kerr take_sample(const struct bench_case *c, uint64_t id, struct sam
 	const uint64_t start = mark_begin(id);
 	const enum kerr e = c->run();
 	uint64_t ticks = mark_end() - start;
-	const uint64_t kinds[] = { tlbi_counted(CTR_tlbi_va) - one, tlbi_counted(CTR_tlbi_range) - range,
+	const uint64_t kinds[] = { tlbi_counted(CTR_tlbi_va) - one,
+				   tlbi_counted(CTR_tlbi_range) - range,
 				   tlbi_counted(CTR_tlbi_all) - all };
 	static const char *const names[] = { "va", "range", "all" };
 	const uint64_t over = c->metric == BENCH_WINDOW ? overhead_window : overhead_call;
@@ -170,7 +174,8 @@ static uint64_t cpus_here(void)
 	return (uint64_t)__builtin_popcountll(work_cpus()) + 1;
 }
 
-static void print_case(const struct bench_case *c, uint64_t id, struct summary s, const struct sample *last)
+static void print_case(const struct bench_case *c, uint64_t id, struct summary s,
+		       const struct sample *last)
 {
 	const uint64_t cpus = cpus_here();
 	char suffix[NAME_BYTES] = "";
@@ -185,9 +190,10 @@ static void print_case(const struct bench_case *c, uint64_t id, struct summary s
 	}
 	kprintf("bench: name=%s%s cpu=%s cpus=%llu instructions=%llu min=%llu max=%llu tlbi=%llu "
 		"barriers=- sysregs=- goal=%s tlbi_kind=%s id=%llu\n",
-		c->name, suffix, cpu_features.model, (unsigned long long)cpus, (unsigned long long)s.median,
-		(unsigned long long)s.least, (unsigned long long)s.most, (unsigned long long)last->tlbi, goal,
-		last->kind, (unsigned long long)id);
+		c->name, suffix, cpu_features.model, (unsigned long long)cpus,
+		(unsigned long long)s.median, (unsigned long long)s.least,
+		(unsigned long long)s.most, (unsigned long long)last->tlbi, goal, last->kind,
+		(unsigned long long)id);
 }
 
 static bool run_case(const struct bench_case *c, uint64_t id)
@@ -203,8 +209,8 @@ static bool run_case(const struct bench_case *c, uint64_t id)
 		const enum kerr e = take_sample(c, id, &s);
 
 		if (e != KERR_OK || (c->bytes != 0 && bench_leaf_bytes() != c->bytes)) {
-			kprintf("bench: failed name=%s result=%s leaf=%llu\n", c->name, kerr_name(e),
-				(unsigned long long)bench_leaf_bytes());
+			kprintf("bench: failed name=%s result=%s leaf=%llu\n", c->name,
+				kerr_name(e), (unsigned long long)bench_leaf_bytes());
 			return false;
 		}
 		value[i] = s.instructions;
@@ -226,10 +232,14 @@ static bool no_preparation(void)
 /* What an empty sample and an empty window show, before anything is taken off. */
 static bool measure_overhead(void)
 {
-	static const struct bench_case call = { .name = "overhead", .metric = BENCH_CALL,
-						.prepare = no_preparation, .run = do_nothing };
-	static const struct bench_case window = { .name = "overhead_window", .metric = BENCH_WINDOW,
-						  .prepare = no_preparation, .run = bench_empty_window };
+	static const struct bench_case call = { .name = "overhead",
+						.metric = BENCH_CALL,
+						.prepare = no_preparation,
+						.run = do_nothing };
+	static const struct bench_case window = { .name = "overhead_window",
+						  .metric = BENCH_WINDOW,
+						  .prepare = no_preparation,
+						  .run = bench_empty_window };
 	const struct bench_case *const both[] = { &call, &window };
 	uint64_t *const to[] = { &overhead_call, &overhead_window };
 
@@ -273,7 +283,8 @@ unsigned bench_main(void)
 
 	per_tick = INSTRUCTIONS_PER_SECOND / arch_counter_hz();
 	if (per_tick == 0 || !bench_arena_open()) {
-		kprintf("bench: failed: %s\n", per_tick == 0 ? "the counter is faster than 1 GHz" : "no memory");
+		kprintf("bench: failed: %s\n",
+			per_tick == 0 ? "the counter is faster than 1 GHz" : "no memory");
 		return 1;
 	}
 	if (!counts_instructions(&permille)) {

@@ -28,7 +28,7 @@ struct bench_case {
 	unsigned least_cpus;
 	bool (*prepare)(void);   /* before each sample: the state that run() starts from */
 	enum kerr (*run)(void);  /* what is measured */
-	uint64_t bytes;          /* afterwards the first leaf must map so many; 0: not looked at */
+	uint64_t bytes; /* afterwards the first leaf must map so many; 0: not looked at */
 };
 
 extern const struct bench_case bench_cases[];
