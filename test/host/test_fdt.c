@@ -233,7 +233,7 @@ static void odd_parts_are_left_out_with_a_warning(void **state)
 	assert_range(&info.reserved[0], 0x40100000, 0x18000, 0);
 	assert_int_equal(info.reserved_count, 2);
 	assert_int_equal(info.cpu_count, 2);
-	assert_int_equal(info.cpu_ignored, 2);
+	assert_int_equal(info.cpu_ignored, 3);
 	assert_int_equal(info.cpu[0].enable, CPU_ENABLE_NONE);
 	assert_int_equal(info.cpu[1].enable, CPU_ENABLE_NONE);
 	assert_int_equal(info.gic.version, 0);
@@ -261,6 +261,27 @@ static void an_unknown_interrupt_controller_is_named(void **state)
 	assert_int_equal(info.uart_irq, 0);
 	assert_true(warned("no interrupt controller that we drive: arm,gic-v5"));
 	assert_true(warned("timer: no virtual interrupt, 27 assumed"));
+}
+
+static void the_first_of_equal_consoles_counts(void **state)
+{
+	(void)state;
+	load("holes");
+	assert_int_equal(fdt_delprop(blob, node_at("/chosen"), "stdout-path"), 0);
+	parse_good();
+	assert_int_equal(info.uart_base, 0x09040000);
+	assert_int_equal(info.uart_irq, 32 + 8);
+}
+
+static void an_interrupt_of_another_controller_is_unknown(void **state)
+{
+	(void)state;
+	load("numa");
+	assert_int_equal(fdt_setprop_u32(blob, node_at("/serial@9000000"), "interrupt-parent", 99),
+			 0);
+	parse_good();
+	assert_int_equal(info.uart_base, 0x09000000);
+	assert_int_equal(info.uart_irq, 0);
 }
 
 static void cpus_past_the_limit_are_counted(void **state)
@@ -491,6 +512,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(addresses_are_translated_through_every_bus),
 		cmocka_unit_test(odd_parts_are_left_out_with_a_warning),
 		cmocka_unit_test(an_unknown_interrupt_controller_is_named),
+		cmocka_unit_test(the_first_of_equal_consoles_counts),
+		cmocka_unit_test(an_interrupt_of_another_controller_is_unknown),
 		cmocka_unit_test(cpus_past_the_limit_are_counted),
 		cmocka_unit_test(psci_cpus_without_psci_cannot_be_started),
 		cmocka_unit_test(a_ram_disk_outside_memory_is_none),
