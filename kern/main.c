@@ -35,6 +35,7 @@
 
 #define BOOT_HEAP_PAGES 64
 #define FDT_WINDOW (4 * MIB)
+#define WINDOW_DELAY_DEFAULT 20
 #define FDT_MAGIC_HERE 0xedfe0dd0u /* d00dfeed, big-endian in memory */
 
 struct bootinfo bootinfo;
@@ -121,7 +122,7 @@ static void read_tree(void)
 	}
 	machine_console(bootinfo.uart, bootinfo.uart_base, bootinfo.uart_size);
 	if (!ok) {
-		boot_fail("%s", error);
+		boot_fail("device tree: %s", error);
 	}
 }
 
@@ -166,7 +167,8 @@ static void choose_mode(void)
 		mode = BBM_PARK;
 	}
 	inval_set_mode(mode);
-	inval_set_window_delay(bootargs.window_delay);
+	/* Without a delay the others hardly ever look: under single-threaded TCG they do not even run. */
+	inval_set_window_delay(bootargs.window_delay != 0 ? bootargs.window_delay : WINDOW_DELAY_DEFAULT);
 	bootargs.bbm = mode;
 }
 

@@ -109,13 +109,20 @@ static bool fault_is_transient(const struct trap_frame *frame)
 	    (frame->esr & ESR_FNV) != 0) {
 		return false;
 	}
-	for (uint64_t open = park_window(); on_record && open != 0 && park_window() == open;) {
-		ipi_poll();
-		cpu_wfe();
-	}
-	isb();
-	if (!arch_translate_read(far, &out)) {
-		return false;
+	for (;;) {
+		const uint64_t gen = park_generation();
+
+		while (park_window() != 0) {
+			ipi_poll();
+			cpu_wfe();
+		}
+		isb();
+		if (arch_translate_read(far, &out)) {
+			break;
+		}
+		if (park_generation() == gen) {
+			return false; /* no window opened meanwhile: nothing is mapped there */
+		}
 	}
 	count(on_record ? CTR_transient_faults : CTR_spurious_make);
 	return true;

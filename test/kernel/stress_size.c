@@ -8,11 +8,13 @@
 #include <string.h>
 
 #include "arch/arm64/cpu.h"
+#include "ipi/inval.h"
 #include "kern/work.h"
 #include "pcpu/pcpu.h"
 #include "test/kernel/stress.h"
 #include "vm/frame.h"
 #include "vm/kmap.h"
+#include "vm/memory.h"
 #include "vm/pmap.h"
 
 #define BLOCK_PAGES (BLOCK_BYTES / PAGE_BYTES)
@@ -166,6 +168,9 @@ void work_storm(void)
 {
 	load_start(&stress.main, LOAD_ALL);
 	change_block(&stress.main, stress_below(2) == 0 ? stress.main.rw : stress.main.rx);
+	if (memory_scattered_block().v != 0 && inval_mode() == BBM_NAIVE && stress_below(4) == 0) {
+		change_block(&stress.main, memory_scattered_block()); /* the disease: the slices lie in it */
+	}
 }
 
 /* The same in a storm of timer and software interrupts. */
