@@ -46,7 +46,7 @@ proctype cpu()
 {
 	byte r, seen, met;	/* target: request read, ghost, window met at the door */
 	bit parked;
-	byte g, j, sent, left, on;	/* initiator */
+	byte g, j, sent, left, on, ticket;	/* initiator */
 	byte todo = IN(INITIATORS, me) * WINDOWS;
 	byte ret, job;
 	bit idle;
@@ -123,18 +123,18 @@ end_inside:
 			open[me] = OPEN_OUTSIDE; PUT_REL(DOOR(me), EL0); goto end_outside
 		:: !evening && IN(IDLERS, me) ->
 			open[me] = 0; idle = 1; PUT_REL(DOOR(me), IDLE); goto end_outside
-		:: !evening && todo > 0 -> todo--; open[me] = 0; job = TO_PARK; goto t_wait
-		:: !evening && IN(PLUGGED, me) -> open[me] = 0; job = TO_GO_OFF; goto t_wait
+		:: !evening && todo > 0 -> todo--; open[me] = 0; job = TO_PARK; goto t_draw
+		:: !evening && IN(PLUGGED, me) -> open[me] = 0; job = TO_GO_OFF; goto t_draw
 #ifdef W_START_GIVEN_UP
 		:: !evening && IN(STARTERS, me) && mem[OFFLINE] == 0 ->
-			open[me] = 0; job = TO_GIVE_UP; goto t_wait
+			open[me] = 0; job = TO_GIVE_UP; goto t_draw
 #endif
 		:: !evening && IN(STARTERS, me) && mem[OFFLINE] != 0 ->
 			open[me] = 0; job = TO_START;
 #ifdef W_PLUG_NO_TOKEN
 			goto start;
 #else
-			goto t_wait;
+			goto t_draw;
 #endif
 		:: !evening && IN(PANICKERS, me) && mem[STOP] == 0 -> open[me] = 0; goto panic
 		fi
@@ -222,15 +222,17 @@ answered:
 /* The caller of token_acquire() is past the door: once answered, it is as good as open. */
 t_back:
 		assert(mem[MAP] == 0 || broken_access);
-		assert(early[me] == 0 || early_fault)
+		assert(early[me] == 0 || early_fault);
+		goto t_wait
 	}
 
 /* token_acquire() */
+t_draw:
+	atomic { ticket = mem[NEXT]; mem[NEXT] = NEXT_TICKET(ticket) }	/* one fetch-and-add */
 t_wait:
 	atomic {
 		if
-		:: TOKEN_FREE ->	/* compare-and-swap, acquire */
-			mem[TOK] = me + 1;
+		:: TOKEN_MINE ->
 			if
 			:: job == TO_PARK -> goto begin
 			:: job == TO_GO_OFF -> goto go_off
@@ -373,7 +375,7 @@ brk:
 #endif
 	}
 t_release:
-	atomic { PUT_REL(TOK, 0); job = 0; goto arrive }
+	atomic { TOKEN_PASS; job = 0; goto arrive }
 
 /*
  * Hotplug, all under the token: a CPU leaves the set before its door says OFF, and is in it again
@@ -382,7 +384,7 @@ t_release:
 go_off:
 	atomic {
 		PUT_REL(OFFLINE, mem[OFFLINE] | (1 << me));
-		PUT_REL(TOK, 0);
+		TOKEN_PASS;
 		job = 0
 	}
 	atomic { assert(!ASKED || request_skipped); PUT_REL(DOOR(me), OFF) }
@@ -408,7 +410,7 @@ start:
 		:: j == N -> break
 		od;
 #ifndef W_PLUG_NO_TOKEN
-		PUT_REL(TOK, 0);
+		TOKEN_PASS;
 #endif
 		job = 0;
 		if
@@ -567,7 +569,7 @@ end_watchdog:
 	assert(!ANY(a_wait) || unanswered);
 	assert(!ANY(p_wait) || lost_release);
 	assert(!ANY(t_wait) || token_lost);
-	assert(mem[STOP] || (mem[TOK] == 0 && mem[WIN] == 0) || token_lost);
+	assert(mem[STOP] || (mem[NEXT] == mem[SERVING] && mem[WIN] == 0) || token_lost);
 	assert(mem[MAP] == 0 || left_broken)
 }
 

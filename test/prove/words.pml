@@ -43,14 +43,15 @@
 /* ---- Words in memory. All start as 0: mapped, closed, free, EL0. ---- */
 #define MAP		0	/* 0 valid, 1 broken */
 #define WIN		1	/* generation of the open window, 0 when closed */
-#define TOK		2	/* the token: 0, or owner + 1 */
-#define STOP		3
-#define OFFLINE		4	/* mask */
-#define DOOR(c)		(5 + (c))
-#define REQ(c)		(5 + N + (c))
-#define ACK(c)		(5 + 2 * N + (c))
-#define REL(c)		(5 + 3 * N + (c))
-#define NWORD		(5 + 4 * N)
+#define SERVING		2	/* the token: whose turn it is, */
+#define NEXT		3	/* and the next ticket, modulo TICKETS */
+#define STOP		4
+#define OFFLINE		5	/* mask */
+#define DOOR(c)		(6 + (c))
+#define REQ(c)		(6 + N + (c))
+#define ACK(c)		(6 + 2 * N + (c))
+#define REL(c)		(6 + 3 * N + (c))
+#define NWORD		(6 + 4 * N)
 
 #define EL0		0
 #define IDLE		1
@@ -91,6 +92,9 @@ byte breaker;		/* who has broken MAP, + 1 */
 #define PUT(w, v)	assert(ROOM || overflow); sb[me]!w, v, 0
 #define PUT_REL(w, v)	assert(ROOM || overflow); sb[me]!w, v, 1; releases[me]++
 #define ASKED		(mem[REL(me)] < mem[REQ(me)])
+#define TICKETS		8	/* more than there are CPUs */
+#define NEXT_TICKET(t)	(((t) + 1) % TICKETS)
+#define TOKEN_PASS	PUT_REL(SERVING, NEXT_TICKET(ticket)); ticket = 0
 #define DSB		(empty(sb[me]))
 #define LDAR		(releases[me] == 0)
 #define ISB		early[me] = mem[MAP]
@@ -135,9 +139,9 @@ byte breaker;		/* who has broken MAP, + 1 */
 #define RELEASED	(mem[REL(me)] >= r)
 #endif
 #ifdef W_NO_TOKEN
-#define TOKEN_FREE	true
+#define TOKEN_MINE	true
 #else
-#define TOKEN_FREE	(mem[TOK] == 0)
+#define TOKEN_MINE	(mem[SERVING] == ticket)
 #endif
 #ifdef W_STOP_DEAF
 #define TOLD_TO_STOP	false
