@@ -48,7 +48,11 @@ endef
 $(eval $(call guest_rules,39))
 $(eval $(call guest_rules,48))
 
-oracle-plugin: $(GUEST_IMAGES)
+$(ORACLE_OUT)/plain.elf: $(ORACLE_OUT)/guest39/boot.S.o $(ORACLE_OUT)/guest39/plain.c.o \
+		$(ORACLE_DIR)/guest/guest.ld
+	$(GUEST_LD) -T $(ORACLE_DIR)/guest/guest.ld -o $@ $(filter %.o,$^)
+
+oracle-plugin: $(GUEST_IMAGES) $(ORACLE_OUT)/plain.elf
 
 # ---- runs ---------------------------------------------------------------------------------------
 ORACLE_PYTEST := BUILD_DIR=$(BUILD_DIR) /usr/bin/python3 -m pytest -q -p no:cacheprovider

@@ -145,8 +145,19 @@ static void broken_forget(struct cpu *cpu)
 	}
 }
 
+/* Is it known that this access can be nothing to us? The whole cost of most stores. */
+static inline bool is_plain(unsigned index, uint64_t va)
+{
+	const struct cpu *cpu = &g.cpu[index];
+	uint64_t page = va >> 12;
+
+	return cpu->filter[page % FILTER_SLOTS] == page && cpu->fresh_count == 0 &&
+	       cpu->filter_epoch == atomic_load_explicit(&g.epoch, memory_order_acquire);
+}
+
 /* Returns whether this was a store to a table. */
-static bool on_access(unsigned index, qemu_plugin_meminfo_t info, uint64_t va, void *udata)
+[[gnu::noinline]] static bool on_access(unsigned index, qemu_plugin_meminfo_t info, uint64_t va,
+					void *udata)
 {
 	struct cpu *cpu = &g.cpu[index];
 	uint64_t epoch = atomic_load(&g.epoch), page = va >> 12, pa;
@@ -163,9 +174,6 @@ static bool on_access(unsigned index, qemu_plugin_meminfo_t info, uint64_t va, v
 	if (cpu->filter_epoch != epoch) {
 		memset(cpu->filter, 0xff, sizeof(cpu->filter));
 		cpu->filter_epoch = epoch;
-	}
-	if (cpu->filter[page % FILTER_SLOTS] == page) {
-		return false;
 	}
 	hwaddr = qemu_plugin_get_hwaddr(info, va);
 	if (hwaddr == NULL || qemu_plugin_hwaddr_is_io(hwaddr)) {
@@ -184,7 +192,9 @@ static bool on_access(unsigned index, qemu_plugin_meminfo_t info, uint64_t va, v
 
 static void on_memory(unsigned index, qemu_plugin_meminfo_t info, uint64_t va, void *udata)
 {
-	(void)on_access(index, info, va, udata);
+	if (!is_plain(index, va)) {
+		(void)on_access(index, info, va, udata);
+	}
 }
 
 /*
@@ -193,7 +203,9 @@ static void on_memory(unsigned index, qemu_plugin_meminfo_t info, uint64_t va, v
  */
 static void on_lock_memory(unsigned index, qemu_plugin_meminfo_t info, uint64_t va, void *udata)
 {
-	if (!on_access(index, info, va, udata) && qemu_plugin_mem_is_store(info)) {
+	bool table = !is_plain(index, va) && on_access(index, info, va, udata);
+
+	if (!table && qemu_plugin_mem_is_store(info)) {
 		broken_forget(&g.cpu[index]);
 	}
 }
