@@ -275,7 +275,7 @@ static bool check_header(struct tree *t, size_t size_max)
 	if (e != 0) {
 		return tree_fail(t, "header: %s", fdt_strerror(e));
 	}
-	/* Unaligned, they are not as the format has them, and libfdt would load words from there. */
+	/* libfdt loads whole words from there, and the format says that they are aligned. */
 	if (!is_aligned(fdt_off_mem_rsvmap(t->blob), RESERVE_ALIGN) ||
 	    !is_aligned(fdt_off_dt_struct(t->blob), STRUCT_ALIGN)) {
 		return tree_fail(t, "header: a block is not aligned");

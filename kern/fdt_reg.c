@@ -81,6 +81,11 @@ bool tree_is_compatible(const struct tree *t, const char *compatible)
 	return fdt_node_check_compatible(t->blob, tree_node(t), compatible) == 0;
 }
 
+static size_t cells_bytes(int cells)
+{
+	return (size_t)cells * CELL_BYTES;
+}
+
 /* Cells may lie at any multiple of 4 in the blob, and 64-bit values too. */
 static uint64_t cells_read(const unsigned char *p, int cells)
 {
@@ -185,10 +190,10 @@ static bool translate_once(const struct tree *t, int depth, bool identity, uint6
 		return false;
 	}
 	for (; len > 0; len -= entry, p += entry) {
-		const unsigned char *q = p + bus->address_cells * CELL_BYTES;
+		const unsigned char *q = p + cells_bytes(bus->address_cells);
 		uint64_t child = cells_read(p, bus->address_cells);
 		uint64_t parent = cells_read(q, parent_cells);
-		uint64_t extent = cells_read(q + parent_cells * CELL_BYTES, bus->size_cells);
+		uint64_t extent = cells_read(q + cells_bytes(parent_cells), bus->size_cells);
 
 		if (*base >= child && *base - child < extent && size <= extent - (*base - child)) {
 			return !__builtin_add_overflow(parent, *base - child, base);
@@ -208,9 +213,9 @@ bool tree_reg(const struct tree *t, unsigned index, bool identity, uint64_t *bas
 	const struct tree_level *bus = &t->level[t->depth - 1];
 	uint64_t end, address, extent;
 
-	p += index * (unsigned)pair_bytes(t, t->depth - 1);
+	p += (size_t)index * (size_t)pair_bytes(t, t->depth - 1);
 	address = cells_read(p, bus->address_cells);
-	extent = cells_read(p + bus->address_cells * CELL_BYTES, bus->size_cells);
+	extent = cells_read(p + cells_bytes(bus->address_cells), bus->size_cells);
 	for (int depth = t->depth - 1; depth > 0; depth--) {
 		if (!translate_once(t, depth, identity, &address, extent)) {
 			return false;
@@ -237,7 +242,7 @@ bool tree_interrupt(const struct tree *t, int node, unsigned index, uint32_t *in
 	    index >= (unsigned)len / (cells * CELL_BYTES)) {
 		return false;
 	}
-	p += index * cells * CELL_BYTES;
+	p += (size_t)index * cells_bytes((int)cells);
 
 	uint64_t kind = cells_read(p, 1);
 	uint64_t number = cells_read(p + CELL_BYTES, 1);

@@ -2,8 +2,9 @@
 /*
  * kern/format.h - printf formats, into a buffer or into a function.
  *
- * Formats: %s %c %d %i %u %x %X %p %%, length l, ll, z, flags `-`, `0` and (x, X) `#`, a width and,
- * for %s, a precision (both may be `*`). Anything else is printed as it stands, and no argument is taken.
+ * Formats: %s %c %d %i %u %x %X %p %%, length l, ll, z, flags `-`, `0` and (x, X) `#`, a width
+ * and, for %s, a precision (both may be `*`). Anything else is printed as it stands, and no
+ * argument is taken.
  */
 #pragma once
 
