@@ -58,22 +58,38 @@ uint64_t inval_window_delay(void)
 void inval_begin(struct inval_batch *batch, const struct inval_steps *steps)
 {
 	batch->count = 0;
+	batch->span_count = 0;
 	batch->park.culprits = 0;
 	batch->steps = steps;
 }
 
-void inval_add(struct inval_batch *batch, const struct inval_entry *entry)
+uint32_t inval_add(struct inval_batch *batch, const struct inval_span *span, uint32_t entries)
 {
-	const unsigned n = batch->count++;
+	const uint32_t first = batch->count;
 
-	KASSERT(n < INVAL_MAX);
-	batch->slot[n] = entry->slot;
-	batch->expected[n] = entry->expected;
-	batch->fresh[n] = entry->fresh;
-	batch->va[n] = entry->va;
-	batch->pa[n] = entry->pa;
-	batch->size[n] = entry->size;
-	batch->leaves[n] = entry->leaves;
+	KASSERT(first + entries <= INVAL_MAX);
+	KASSERT(is_aligned(span->va.v, span->size));
+	batch->span[batch->span_count] = *span;
+	batch->span[batch->span_count].first = first;
+	batch->span_count++;
+	batch->count += entries;
+	return first;
+}
+
+static enum inval_kind choose_kind(const struct inval_batch *batch)
+{
+	uint32_t tables = 0;
+
+	for (uint32_t i = 0; i < batch->span_count; i++) {
+		tables += batch->span[i].operands > INVAL_MAX ? 1 : 0;
+	}
+	if (wanted_kind != INVAL_AUTO && (wanted_kind != INVAL_RANGE || cpu_features.tlb_range)) {
+		return wanted_kind == INVAL_VA && tables != 0 ? INVAL_PAGES : wanted_kind;
+	}
+	if (tables == 0) {
+		return INVAL_VA;
+	}
+	return cpu_features.tlb_range ? INVAL_RANGE : INVAL_ALL;
 }
 
 /*
@@ -83,73 +99,60 @@ void inval_add(struct inval_batch *batch, const struct inval_entry *entry)
  */
 static void plan(struct inval_batch *batch)
 {
-	uint64_t leaves = 0;
-	enum inval_kind kind = wanted_kind;
+	batch->kind = choose_kind(batch);
+	if (batch->kind == INVAL_ALL) {
+		return;
+	}
+	for (uint32_t i = 0; i < batch->span_count; i++) {
+		const struct inval_span *s = &batch->span[i];
+		const uint32_t end = i + 1 < batch->span_count ? s[1].first : batch->count;
+		const uint64_t step = s->size / (end - s->first);
+		uint64_t at = s->va.v;
 
-	for (unsigned i = 0; i < batch->count; i++) {
-		leaves += batch->leaves[i];
-	}
-	if (kind == INVAL_RANGE && !cpu_features.tlb_range) {
-		kind = INVAL_AUTO;
-	}
-	if (kind == INVAL_AUTO) {
-		if (leaves == batch->count) {
-			kind = INVAL_VA;
-		} else {
-			kind = cpu_features.tlb_range ? INVAL_RANGE : INVAL_ALL;
-		}
-	}
-	batch->kind = kind;
-	batch->tlbi_count = kind == INVAL_ALL ? 1 : batch->count;
-	for (unsigned i = 0; i < batch->count; i++) {
-		if (kind == INVAL_RANGE && batch->leaves[i] > 1) {
-			batch->tlbi[i] = tlbi_operand_range(batch->va[i], batch->size[i] / PAGE_BYTES);
-		} else if (kind == INVAL_RANGE) {
-			batch->tlbi[i] = tlbi_operand_range(batch->va[i], 2); /* one block, whatever its size */
-		} else {
-			batch->tlbi[i] = tlbi_operand_va(batch->va[i]);
+		for (uint32_t n = s->first; n < end; n++, at += step) {
+			/* One block takes a range of two pages, whatever its size. */
+			batch->tlbi[n] = batch->kind == INVAL_RANGE ?
+						 tlbi_operand_range(va(at), s->operands > INVAL_MAX ? step / PAGE_BYTES : 2) :
+						 tlbi_operand_va(va(at));
 		}
 	}
 }
 
 static void note_before(const struct inval_batch *batch)
 {
-	for (unsigned i = 0; i < batch->count; i++) {
-		rec(REC_BREAK, batch->va[i].v, batch->expected[i].v);
+	for (uint32_t i = 0; i < batch->span_count; i++) {
+		const struct inval_span *s = &batch->span[i];
+
+		rec(REC_BREAK, s->va.v, batch->expected[s->first].v);
+		break_log_add(s->va, s->size);
 	}
-	rec(REC_WINDOW_OPEN, batch->park.gen, batch->count);
-	break_log_add(batch->va[0], batch->va[batch->count - 1].v - batch->va[0].v +
-					    batch->size[batch->count - 1]);
 }
 
 static void note_after(const struct inval_batch *batch)
 {
 	struct pcpu *p = pcpu_this();
+	uint64_t *counter = p->counter;
 
 	if (batch->window_ticks > p->window_max) {
 		p->window_max = batch->window_ticks;
 	}
-	rec(REC_WINDOW_CLOSE, batch->park.gen, batch->window_ticks);
-	for (unsigned i = 0; i < batch->count; i++) {
-		rec(REC_MAKE, batch->va[i].v, batch->fresh[i].v);
+	counter[CTR_windows]++;
+	counter[CTR_makes] += batch->count;
+	if (mode != BBM_BBML2) {
+		counter[CTR_breaks] += batch->count;
 	}
-	count(CTR_windows);
-	count_add(CTR_makes, batch->count);
-	if (inval_mode() != BBM_BBML2) {
-		count_add(CTR_breaks, batch->count);
+	if (batch->kind == INVAL_ALL) {
+		counter[CTR_tlbi_all]++;
+	} else if (batch->kind == INVAL_RANGE) {
+		counter[CTR_tlbi_range] += batch->count;
 	}
-	switch (batch->kind) {
-	case INVAL_RANGE:
-		count_add(CTR_tlbi_range, batch->tlbi_count);
-		break;
-	case INVAL_ALL:
-		count(CTR_tlbi_all);
-		break;
-	default:
-		for (unsigned i = 0; i < batch->count; i++) {
-			count_add(CTR_tlbi_va, batch->leaves[i]);
+	for (uint32_t i = 0; i < batch->span_count; i++) {
+		const struct inval_span *s = &batch->span[i];
+
+		rec(REC_MAKE, s->va.v, batch->fresh[s->first].v);
+		if (batch->kind == INVAL_VA || batch->kind == INVAL_PAGES) {
+			counter[CTR_tlbi_va] += s->operands;
 		}
-		break;
 	}
 }
 
@@ -170,7 +173,7 @@ static enum kerr open_and_change(struct inval_batch *batch)
 		note_before(batch);
 		const uint64_t start = counter_now();
 
-		batch->steps->window(batch); /* R4 */
+		batch->steps->window[batch->kind][batch->count > 1](batch); /* R4 */
 		batch->window_ticks = counter_now() - start;
 	}
 	park_end(&batch->park);

@@ -23,10 +23,11 @@
 
 /* How the breaks of a batch are invalidated; what is chosen is counted. */
 enum inval_kind {
-	INVAL_AUTO,  /* by what the CPU has and what it costs */
 	INVAL_VA,    /* TLBI VAAE1IS, one for each page or block that was mapped */
 	INVAL_RANGE, /* TLBI RVAAE1IS, one for each entry */
 	INVAL_ALL,   /* TLBI VMALLE1IS */
+	INVAL_PAGES, /* as VA, for entries that were tables: a loop in the window; forced only */
+	INVAL_AUTO,  /* by what the CPU has and what it costs */
 };
 
 struct inval_batch;
@@ -35,34 +36,31 @@ struct inval_batch;
 struct inval_steps {
 	enum kerr (*admit)(const struct inval_batch *batch); /* token held, nobody parked: may refuse */
 	enum kerr (*check)(const struct inval_batch *batch); /* parked: is each entry still as expected? */
-	void (*window)(const struct inval_batch *batch);     /* break, invalidate, make; cannot fail */
+	/* Break, invalidate, make; cannot fail. One function for each kind, for one entry and for more. */
+	void (*window[4][2])(const struct inval_batch *batch);
 };
 
-/* One entry of a batch. */
-struct inval_entry {
-	pte_t *slot;
-	pte_t expected;  /* what is there */
-	pte_t fresh;     /* what shall be there */
-	va_t va;         /* the range that the entry maps, aligned to size */
-	pa_t pa;         /* the memory that it maps (not a table's page) */
-	uint64_t size;   /* bytes */
-	uint64_t leaves; /* translations under the old entry: 1, or 512 for a full table */
+/* A range of addresses that changes size: one entry, or the 16 of a contiguous run. */
+struct inval_span {
+	va_t va;
+	pa_t pa;           /* the memory behind it (not a table's page) */
+	uint64_t size;     /* bytes; va is aligned to it */
+	uint32_t first;    /* its first slot in the batch */
+	uint32_t leaves;   /* translations that may be cached: 1, 16, or 512 under a full table */
+	uint32_t operands; /* TLBI by address: how many its entries need, 512 under a table */
 };
 
 struct inval_batch {
-	/* The window reads these four, and nothing else. */
-	unsigned count;      /* entries */
-	unsigned tlbi_count; /* operands used, or 1 for INVAL_ALL */
-	enum inval_kind kind;
+	/* The window reads these, and nothing else. */
+	uint32_t count; /* slots */
 	pte_t *slot[INVAL_MAX];
 	pte_t fresh[INVAL_MAX];
-	uint64_t tlbi[INVAL_MAX];
+	uint64_t tlbi[INVAL_MAX]; /* an operand for each slot */
 
 	pte_t expected[INVAL_MAX];
-	va_t va[INVAL_MAX];
-	pa_t pa[INVAL_MAX];
-	uint64_t size[INVAL_MAX];
-	uint64_t leaves[INVAL_MAX];
+	uint32_t span_count;
+	enum inval_kind kind;
+	struct inval_span span[INVAL_MAX];
 	const struct inval_steps *steps;
 	struct park park;
 	uint64_t window_ticks; /* how long mappings were broken */
@@ -70,8 +68,12 @@ struct inval_batch {
 
 void inval_begin(struct inval_batch *batch, const struct inval_steps *steps);
 
-/* Record a change. Pre: batch->count < INVAL_MAX. Nothing is parked, nothing changes. */
-void inval_add(struct inval_batch *batch, const struct inval_entry *entry);
+/*
+ * Record a change: a span of `entries` (1 or 16) neighbouring slots. Nothing is parked, nothing
+ * changes. The caller fills slot, expected and fresh of what is returned: the first index.
+ * Pre: batch->count + entries <= INVAL_MAX.
+ */
+uint32_t inval_add(struct inval_batch *batch, const struct inval_span *span, uint32_t entries);
 
 /*
  * Do it. KERR_BUSY: a CPU did not park (batch->park.culprits). Anything else: from the steps.

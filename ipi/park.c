@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ipi/park.c - see ipi/park.h; the proof is in docs/park.md, the model in test/prove.
+ * ipi/park.c - see ipi/park.h; the proof is in docs/park-proof.md, the model in test/prove.
  */
 #include "ipi/park.h"
 

@@ -116,6 +116,7 @@ enum kerr smp_start(const struct bootinfo *info, unsigned cpu)
 	clean(boot_mpidrs, sizeof(boot_mpidrs));
 	clean(&boot_regs, sizeof(boot_regs));
 	enum kerr e = release(info, cpu);
+	const bool asked = e == KERR_OK;
 	const uint64_t limit = counter_now() + START_TIMEOUT_SECONDS * arch_counter_hz();
 
 	while (e == KERR_OK && load_acquire(&m->door) == DOOR_OFF) {
@@ -126,7 +127,8 @@ enum kerr smp_start(const struct bootinfo *info, unsigned cpu)
 		}
 		cpu_wfe();
 	}
-	if (e != KERR_OK) {
+	/* A CPU that was asked and is late may still come in: it stays a park target, off until it does. */
+	if (!asked) {
 		irq_mask();
 		token_acquire();
 		park_set_online(cpu, false);

@@ -26,6 +26,7 @@ struct heap_block {
 struct spinlock heap_lock = SPINLOCK("heap", LOCK_HEAP);
 static struct heap_block blocks[HEAP_BLOCKS];
 static unsigned block_count;
+struct heap_main heap_main;
 static char *image_ptr;
 static pa_t image_base;
 static uint64_t image_size;
@@ -65,6 +66,11 @@ void heap_add_block(void *ptr, pa_t base, unsigned pages, uint32_t node)
 	b->free = pages;
 	mark(b, 0, tag_pages, true);
 	block_count++;
+	if (pages == BLOCK_PAGES && heap_main.bytes == 0) {
+		heap_main.base = ptr;
+		heap_main.pa = base;
+		heap_main.bytes = (uint64_t)pages * PAGE_BYTES;
+	}
 	spin_unlock(&heap_lock);
 }
 
@@ -191,7 +197,7 @@ void heap_free(void *ptr, unsigned pages)
 	spin_unlock(&heap_lock);
 }
 
-void *heap_tag(const void *page)
+void *heap_tag_slow(const void *page)
 {
 	const struct heap_block *b = block_of(page);
 	const uint64_t n = (uint64_t)((const char *)page - b->base) / PAGE_BYTES;
@@ -210,7 +216,7 @@ pa_t heap_pa(const void *ptr)
 	return pa(image_base.v + (uint64_t)((const char *)ptr - image_ptr));
 }
 
-void *heap_ptr(pa_t at)
+void *heap_ptr_slow(pa_t at)
 {
 	for (unsigned i = 0; i < block_count; i++) {
 		const uint64_t off = at.v - blocks[i].pa.v;

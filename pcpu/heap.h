@@ -33,7 +33,7 @@ void *heap_alloc(unsigned pages, unsigned align_pages, uint32_t node);
 void heap_free(void *ptr, unsigned pages);
 
 /* The page's tag: HEAP_TAG_BYTES bytes, zeroed when the page was allocated. */
-void *heap_tag(const void *page);
+static inline void *heap_tag(const void *page);
 
 /* Does the page belong to the heap, so that it has a tag? */
 bool heap_has_tag(const void *page);
@@ -43,7 +43,30 @@ void heap_set_image(void *ptr, pa_t base, uint64_t size);
 
 /* Physical address of pinned heap memory, and back. */
 pa_t heap_pa(const void *ptr);
-void *heap_ptr(pa_t pa);
+void *heap_ptr_slow(pa_t pa);
+void *heap_tag_slow(const void *page);
+
+/* [c] after boot: the block that most tables lie in, the boot CPU's. */
+struct heap_main {
+	char *base;
+	pa_t pa;
+	uint64_t bytes;
+};
+extern struct heap_main heap_main;
+
+static inline void *heap_ptr(pa_t at)
+{
+	const uint64_t off = at.v - heap_main.pa.v;
+
+	return off < heap_main.bytes ? heap_main.base + off : heap_ptr_slow(at);
+}
+
+static inline void *heap_tag(const void *page)
+{
+	const uint64_t off = (uint64_t)((const char *)page - heap_main.base);
+
+	return off < heap_main.bytes ? heap_main.base + off / 4096 * HEAP_TAG_BYTES : heap_tag_slow(page);
+}
 
 struct heap_stats {
 	unsigned blocks;

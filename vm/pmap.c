@@ -186,7 +186,7 @@ static enum kerr split_ends(struct pmap *pmap, struct reserve *r, va_t start, ui
 
 enum kerr pmap_unmap(struct pmap *pmap, va_t start, uint64_t size)
 {
-	struct reserve r = { .count = 0 };
+	struct reserve r;
 	enum kerr e = check_range(start, size);
 
 	if (e == KERR_OK) {
@@ -195,6 +195,7 @@ enum kerr pmap_unmap(struct pmap *pmap, va_t start, uint64_t size)
 	if (e != KERR_OK) {
 		return e;
 	}
+	r.count = 0;
 	spin_lock(&pmap->lock);
 	e = split_ends(pmap, &r, start, size);
 	if (e == KERR_OK) {
@@ -249,7 +250,7 @@ static enum kerr protect_leaf(struct pmap *pmap, va_t at, unsigned flags, uint64
 
 enum kerr pmap_protect(struct pmap *pmap, va_t start, uint64_t size, unsigned flags)
 {
-	struct reserve r = { .count = 0 };
+	struct reserve r;
 	enum kerr e = check_range(start, size);
 	uint64_t stride = BLOCK_BYTES;
 
@@ -262,6 +263,7 @@ enum kerr pmap_protect(struct pmap *pmap, va_t start, uint64_t size, unsigned fl
 	if (e != KERR_OK) {
 		return e;
 	}
+	r.count = 0;
 	spin_lock(&pmap->lock);
 	e = is_full(pmap, start, size) ? split_ends(pmap, &r, start, size) : KERR_ABSENT;
 	if (e == KERR_OK) {
@@ -304,7 +306,7 @@ static enum kerr demote_to(struct pmap *pmap, struct reserve *r, va_t at, uint64
 
 enum kerr pmap_demote(struct pmap *pmap, va_t start, uint64_t size, uint64_t bytes)
 {
-	struct reserve r = { .count = 0 };
+	struct reserve r;
 	enum kerr e = check_range(start, size);
 
 	if (e == KERR_OK && bytes != PAGE_BYTES && bytes != 16 * PAGE_BYTES && bytes != BLOCK_BYTES &&
@@ -317,6 +319,7 @@ enum kerr pmap_demote(struct pmap *pmap, va_t start, uint64_t size, uint64_t byt
 	if (e != KERR_OK) {
 		return e;
 	}
+	r.count = 0;
 	spin_lock(&pmap->lock);
 	for (uint64_t at = start.v; e == KERR_OK && at - start.v < size;) {
 		uint64_t span = 0;

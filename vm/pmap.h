@@ -83,5 +83,16 @@ bool pmap_query(va_t va, pte_t *entry, uint64_t *bytes);
 /* R2: the only ways in which a valid entry becomes another valid entry. vm/pmap_entry.c. */
 enum kerr pmap_update_entry(struct pmap *pmap, pte_t *slot, va_t va, unsigned level, pte_t expected,
 			    pte_t fresh);
-enum kerr pmap_update_run(struct pmap *pmap, pte_t *first, va_t va, unsigned level, const pte_t *expected,
-			  const pte_t *fresh);
+/* Set and clear bits in the 16 entries of a run, which map neighbouring memory alike, in one window. */
+enum kerr pmap_update_run(struct pmap *pmap, pte_t *first, va_t va, unsigned level, uint64_t set,
+			  uint64_t clear);
+
+/* Up to 16 separate entries in one window: all of them change, or none. */
+struct pmap_change {
+	pte_t *slot;
+	va_t va;
+	unsigned level;
+	pte_t expected;
+	pte_t fresh;
+};
+enum kerr pmap_update_batch(struct pmap *pmap, const struct pmap_change *change, unsigned count);

@@ -95,98 +95,108 @@ static always_inline void unseen_store(pte_t *slot, pte_t e)
 		}                    \
 	} while (0)
 
-/* Forced by a test or a benchmark: one TLBI for every page under the old entries. */
-static noinline void tlbi_page_by_page(const struct inval_batch *b)
-{
-	for (unsigned i = 0; i < b->count; i++) {
-		const uint64_t step = b->size[i] / b->leaves[i];
-
-		for (uint64_t page = 0; page < b->leaves[i]; page++) {
-			tlbi_vaae1is(tlbi_operand_va(va(b->va[i].v + page * step)));
-		}
-	}
-}
-
-static always_inline void window_invalidate(const struct inval_batch *b)
-{
-#define TLBI_VA(i) tlbi_vaae1is(b->tlbi[i])
-#define TLBI_RANGE(i) tlbi_rvaae1is(b->tlbi[i])
-	switch (b->kind) {
-	case INVAL_ALL:
-		tlbi_vmalle1is();
-		break;
-	case INVAL_RANGE:
-		FOR_EACH_UNROLLED(b->tlbi_count, TLBI_RANGE);
-		break;
-	default:
-		if (unlikely(b->leaves[0] > 1)) {
-			tlbi_page_by_page(b);
-		} else {
-			FOR_EACH_UNROLLED(b->tlbi_count, TLBI_VA);
-		}
-		break;
-	}
-#undef TLBI_VA
-#undef TLBI_RANGE
-}
-
-/* The window: on SPx, masked, others parked; see R4, PE1 to PE3. */
-static void pmap_window(const struct inval_batch *b)
-{
 #define BREAK(i) window_store(b, i, (pte_t){ 0 })
 #define MAKE(i) window_store(b, i, b->fresh[i])
-	if (b->count == 1) {
-		BREAK(0);
-	} else {
-		FOR_EACH_UNROLLED(b->count, BREAK);
+#define TLBI_VA(i) tlbi_vaae1is(b->tlbi[i])
+#define TLBI_RANGE(i) tlbi_rvaae1is(b->tlbi[i])
+
+/* Forced by a test or a benchmark: one TLBI for every page under the old entries. */
+static always_inline void invalidate_pages(const struct inval_batch *b)
+{
+	for (uint32_t i = 0; i < b->span_count; i++) {
+		const struct inval_span *s = &b->span[i];
+
+		for (uint64_t off = 0; off < s->size; off += PAGE_BYTES) {
+			tlbi_vaae1is(tlbi_operand_va(va(s->va.v + off)));
+		}
 	}
-	dsb_ishst(); /* the walkers of every CPU see the break; pairs with the TLBI */
-	window_invalidate(b);
-	dsb_ish(); /* complete everywhere, and so is every access that used the old entry */
-	isb();
-	if (b->count == 1) {
-		MAKE(0);
-	} else {
-		FOR_EACH_UNROLLED(b->count, MAKE);
-	}
-	dsb_ishst(); /* visible to walkers before the release; pairs with the ISB of park_answer(), door_enter() */
-	isb();
 }
 
-/* Mode retry and naive: the same with a delay, so that others do meet the broken entry. */
-static void pmap_window_slow(const struct inval_batch *b)
+static always_inline void invalidate(const struct inval_batch *b, enum inval_kind kind, bool many)
 {
-	FOR_EACH_UNROLLED(b->count, BREAK);
-	dsb_ishst();
-	window_invalidate(b);
-	dsb_ish();
-	isb();
+	if (kind == INVAL_ALL) {
+		tlbi_vmalle1is();
+	} else if (kind == INVAL_PAGES) {
+		invalidate_pages(b);
+	} else if (kind == INVAL_RANGE) {
+		FOR_EACH_UNROLLED(many ? b->count : 1, TLBI_RANGE);
+	} else {
+		FOR_EACH_UNROLLED(many ? b->count : 1, TLBI_VA);
+	}
+}
+
+/* Mode retry and naive: the entry stays broken for a while, so that others do meet it. */
+static always_inline void linger(void)
+{
 	for (uint64_t round = inval_window_delay(); round > 0; round--) {
 		__asm__ volatile("yield" ::: "memory");
 	}
-	FOR_EACH_UNROLLED(b->count, MAKE);
-	dsb_ishst();
-	isb();
 }
 
-/* FEAT_BBM level 2: one valid entry over another, then forget the old one. */
-static void pmap_window_bbml2(const struct inval_batch *b)
+/*
+ * The window (R4, PE1 to PE3), as straight code for each kind: `kind`, `many` and `mode` are
+ * constants where it is inlined.
+ */
+static always_inline void window_body(const struct inval_batch *b, enum inval_kind kind, bool many,
+				      enum bbm_mode mode)
 {
-	FOR_EACH_UNROLLED(b->count, MAKE);
-	dsb_ishst();
-	window_invalidate(b);
-	dsb_ish();
-	isb();
+	const uint32_t count = many ? b->count : 1;
+
+	if (mode != BBM_BBML2) {
+		FOR_EACH_UNROLLED(count, BREAK);
+		dsb_ishst(); /* the walkers of every CPU see the break; pairs with the TLBI */
+		invalidate(b, kind, many);
+		dsb_ish(); /* complete everywhere, and so is every access that used the old entry */
+		isb();
+		if (mode == BBM_RETRY) {
+			linger();
+		}
+		FOR_EACH_UNROLLED(count, MAKE);
+		dsb_ishst(); /* visible to walkers before the release; pairs with the ISB of park_answer(), door_enter() */
+		isb();
+	} else {
+		FOR_EACH_UNROLLED(count, MAKE); /* FEAT_BBM level 2: one valid entry over another */
+		dsb_ishst();
+		invalidate(b, kind, many);
+		dsb_ish(); /* and the old one is forgotten */
+		isb();
+	}
 }
+
+#define WINDOW(name, kind, mode)                                                          \
+	static void name##_one(const struct inval_batch *b)                               \
+	{                                                                                 \
+		window_body(b, kind, false, mode);                                        \
+	}                                                                                 \
+	static void name##_many(const struct inval_batch *b)                              \
+	{                                                                                 \
+		window_body(b, kind, true, mode);                                         \
+	}
+WINDOW(window_va, INVAL_VA, BBM_PARK)
+WINDOW(window_range, INVAL_RANGE, BBM_PARK)
+WINDOW(window_all, INVAL_ALL, BBM_PARK)
+WINDOW(window_pages, INVAL_PAGES, BBM_PARK)
+WINDOW(retry_va, INVAL_VA, BBM_RETRY)
+WINDOW(retry_range, INVAL_RANGE, BBM_RETRY)
+WINDOW(retry_all, INVAL_ALL, BBM_RETRY)
+WINDOW(retry_pages, INVAL_PAGES, BBM_RETRY)
+WINDOW(bbml2_va, INVAL_VA, BBM_BBML2)
+WINDOW(bbml2_range, INVAL_RANGE, BBM_BBML2)
+WINDOW(bbml2_all, INVAL_ALL, BBM_BBML2)
+WINDOW(bbml2_pages, INVAL_PAGES, BBM_BBML2)
+#undef WINDOW
 #undef BREAK
 #undef MAKE
+#undef TLBI_VA
+#undef TLBI_RANGE
 
 /* R3: by virtual and by physical address, at every level, in every build. Token held. */
 static enum kerr pmap_admit(const struct inval_batch *b)
 {
-	for (unsigned i = 0; i < b->count; i++) {
-		if (pin_overlaps_va(b->va[i], b->size[i]) != nullptr ||
-		    pin_overlaps_pa(b->pa[i], b->size[i]) != nullptr) {
+	for (uint32_t i = 0; i < b->span_count; i++) {
+		const struct inval_span *s = &b->span[i];
+
+		if (pin_overlaps_va(s->va, s->size) != nullptr || pin_overlaps_pa(s->pa, s->size) != nullptr) {
 			return KERR_PINNED;
 		}
 	}
@@ -202,8 +212,10 @@ static bool may_break(va_t at)
 /* Everyone is parked: the last look before the break. */
 static enum kerr pmap_check(const struct inval_batch *b)
 {
-	for (unsigned i = 0; i < b->count; i++) {
-		KASSERT(may_break(b->va[i])); /* R3 */
+	for (uint32_t i = 0; i < b->span_count; i++) {
+		KASSERT(may_break(b->span[i].va)); /* R3 */
+	}
+	for (uint32_t i = 0; i < b->count; i++) {
 		if (arch_pte_load(b->slot[i]).v != b->expected[i].v) {
 			return KERR_CHANGED;
 		}
@@ -211,21 +223,27 @@ static enum kerr pmap_check(const struct inval_batch *b)
 	return KERR_OK;
 }
 
+#define STEPS(prefix)                                                                            \
+	{                                                                                        \
+		pmap_admit, pmap_check,                                                          \
+		{                                                                                \
+			[INVAL_VA] = { prefix##_va_one, prefix##_va_many },                      \
+			[INVAL_RANGE] = { prefix##_range_one, prefix##_range_many },             \
+			[INVAL_ALL] = { prefix##_all_one, prefix##_all_many },                   \
+			[INVAL_PAGES] = { prefix##_pages_one, prefix##_pages_many },             \
+		},                                                                               \
+	}
+
 static const struct inval_steps *steps_of_mode(void)
 {
-	static const struct inval_steps park = { pmap_admit, pmap_check, pmap_window };
-	static const struct inval_steps slow = { pmap_admit, pmap_check, pmap_window_slow };
-	static const struct inval_steps bbml2 = { pmap_admit, pmap_check, pmap_window_bbml2 };
+	static const struct inval_steps steps[] = {
+		[BBM_PARK] = STEPS(window),
+		[BBM_RETRY] = STEPS(retry),
+		[BBM_BBML2] = STEPS(bbml2),
+		[BBM_NAIVE] = STEPS(retry),
+	};
 
-	switch (inval_mode()) {
-	case BBM_RETRY:
-	case BBM_NAIVE:
-		return &slow;
-	case BBM_BBML2:
-		return &bbml2;
-	default:
-		return &park;
-	}
+	return &steps[inval_mode()];
 }
 
 static enum kerr flush(struct inval_batch *b)
@@ -238,55 +256,94 @@ static enum kerr flush(struct inval_batch *b)
 		count(CTR_changed);
 	} else if (e == KERR_BUSY) {
 		park_report_culprits(b->park.culprits);
-	} else {
-		/* A batch is one entry, or the neighbours of one run. */
-		table_account(b->slot[0], b->expected, b->fresh, b->count);
 	}
 	return e;
+}
+
+static void add_change(struct inval_batch *b, const struct pmap_change *c)
+{
+	const bool was_table = pte_is_table(c->expected, c->level);
+
+	KASSERT(pte_is_valid(c->expected) && pte_is_valid(c->fresh));
+	KASSERT(!was_table || !pte_is_table(c->fresh, c->level)); /* one of them is the memory itself */
+	const uint32_t n = inval_add(b,
+				     &(struct inval_span){
+					     .va = c->va,
+					     .pa = pte_pa(was_table ? c->fresh : c->expected),
+					     .size = level_bytes(c->level),
+					     .leaves = was_table ? PT_ENTRIES : 1,
+					     .operands = was_table ? PT_ENTRIES : 1,
+				     },
+				     1);
+
+	b->slot[n] = c->slot;
+	b->expected[n] = c->expected;
+	b->fresh[n] = c->fresh;
 }
 
 enum kerr pmap_update_entry(struct pmap *pmap, pte_t *slot, va_t at, unsigned level, pte_t expected,
 			    pte_t fresh)
 {
 	struct inval_batch b;
-	const bool was_table = pte_is_table(expected, level);
 
 	KASSERT_HELD(&pmap->lock);
-	KASSERT(pte_is_valid(expected) && pte_is_valid(fresh));
-	KASSERT(!was_table || !pte_is_table(fresh, level)); /* one of them is the memory itself */
 	inval_begin(&b, steps_of_mode());
-	inval_add(&b, &(struct inval_entry){
-			      .slot = slot,
-			      .expected = expected,
-			      .fresh = fresh,
-			      .va = at,
-			      .pa = pte_pa(was_table ? fresh : expected),
-			      .size = level_bytes(level),
-			      .leaves = was_table ? PT_ENTRIES : 1,
-		      });
-	return flush(&b);
+	add_change(&b, &(struct pmap_change){ slot, at, level, expected, fresh });
+	const enum kerr e = flush(&b);
+
+	if (e == KERR_OK) {
+		table_account(slot, expected, fresh);
+	}
+	return e;
 }
 
-enum kerr pmap_update_run(struct pmap *pmap, pte_t *first, va_t at, unsigned level, const pte_t *expected,
-			  const pte_t *fresh)
+enum kerr pmap_update_batch(struct pmap *pmap, const struct pmap_change *change, unsigned count)
 {
 	struct inval_batch b;
 
 	KASSERT_HELD(&pmap->lock);
+	KASSERT(count > 0 && count <= INVAL_MAX);
+	inval_begin(&b, steps_of_mode());
+	for (unsigned i = 0; i < count; i++) {
+		add_change(&b, &change[i]);
+	}
+	const enum kerr e = flush(&b);
+
+	if (e == KERR_OK) {
+		/* As if one after the other: a neighbour that is still to come counts as it was. */
+		table_account_batch(b.slot, b.expected, b.fresh, count);
+	}
+	return e;
+}
+
+enum kerr pmap_update_run(struct pmap *pmap, pte_t *first, va_t at, unsigned level, uint64_t set, uint64_t clear)
+{
+	struct inval_batch b;
+	const uint64_t size = level_bytes(level) * CONT_ENTRIES;
+
+	KASSERT_HELD(&pmap->lock);
 	KASSERT(slot_index(first) % CONT_ENTRIES == 0);
 	inval_begin(&b, steps_of_mode());
+	inval_add(&b,
+		  &(struct inval_span){
+			  .va = at,
+			  .pa = pte_pa(arch_pte_load(first)),
+			  .size = size,
+			  .leaves = CONT_ENTRIES,
+			  .operands = CONT_ENTRIES,
+		  },
+		  CONT_ENTRIES);
 	for (unsigned i = 0; i < CONT_ENTRIES; i++) {
-		inval_add(&b, &(struct inval_entry){
-				      .slot = first + i,
-				      .expected = expected[i],
-				      .fresh = fresh[i],
-				      .va = va(at.v + i * level_bytes(level)),
-				      .pa = pte_pa(expected[i]),
-				      .size = level_bytes(level),
-				      .leaves = 1,
-			      });
+		b.slot[i] = first + i;
+		b.expected[i] = arch_pte_load(first + i);
+		b.fresh[i] = (pte_t){ (b.expected[i].v & ~clear) | set };
 	}
-	return flush(&b);
+	const enum kerr e = flush(&b);
+
+	if (e == KERR_OK) {
+		table_account_run(first, b.expected, b.fresh);
+	}
+	return e;
 }
 
 void pmap_protect_entry(pte_t *slot, pte_t e)
@@ -296,7 +353,7 @@ void pmap_protect_entry(pte_t *slot, pte_t e)
 	KASSERT(pte_is_protect_change(was, e)); /* R2 */
 	KASSERT((was.v & PTE_CONT) == 0);       /* a run changes as a whole: pmap_update_run() */
 	pte_store(slot, e);
-	table_account(slot, &was, &e, 1);
+	table_account(slot, was, e);
 	count(CTR_protects);
 	rec(REC_PROTECT, (uint64_t)(uintptr_t)slot, e.v);
 }
@@ -307,21 +364,23 @@ void pmap_write_entry(pte_t *slot, pte_t e)
 
 	KASSERT(!pte_is_valid(was) || !pte_is_valid(e)); /* R2 */
 	unseen_store(slot, e);
-	table_account(slot, &was, &e, 1);
+	table_account(slot, was, e);
 	count(pte_is_valid(e) ? CTR_installs : CTR_removes);
 }
 
 void pmap_fill_table(pte_t *table, pte_t block, unsigned level, uint32_t contiguous)
 {
+	const uint64_t step = level_bytes(level);
 	pte_t e = pte_leaf(pte_pa(block), pte_attr(block), level);
 
 	for (unsigned group = 0; group < PT_GROUPS; group++) {
 		const uint64_t cont = (contiguous >> group & 1) != 0 ? PTE_CONT : 0;
 
+#pragma clang loop unroll(full)
 		for (unsigned i = 0; i < CONT_ENTRIES; i++) {
-			unseen_store(&table[group * CONT_ENTRIES + i], (pte_t){ e.v | cont });
-			e.v += level_bytes(level);
+			unseen_store(&table[group * CONT_ENTRIES + i], (pte_t){ (e.v | cont) + i * step });
 		}
+		e.v += CONT_ENTRIES * step;
 	}
 	table_account_uniform(table, contiguous);
 }
@@ -338,10 +397,7 @@ void pmap_loosen_group(pte_t *table, unsigned group)
 	pte_t *slot = &table[group * CONT_ENTRIES];
 
 	for (unsigned i = 0; i < CONT_ENTRIES; i++) {
-		const pte_t was = arch_pte_load(&slot[i]);
-		const pte_t now = { was.v & ~PTE_CONT };
-
-		unseen_store(&slot[i], now);
-		table_account(&slot[i], &was, &now, 1);
+		unseen_store(&slot[i], (pte_t){ arch_pte_load(&slot[i]).v & ~PTE_CONT });
 	}
+	notes_of(table)->contiguous &= ~(UINT32_C(1) << group); /* nothing else depends on the bit */
 }

@@ -31,6 +31,7 @@ static_assert(sizeof(struct table_notes) <= HEAP_TAG_BYTES, "notes fit the tag")
 struct walk {
 	unsigned level; /* of the entry found: a leaf, or invalid */
 	pte_t *slot;
+	pte_t *up; /* the slot of the level above that leads here */
 	pte_t entry;
 };
 
@@ -75,8 +76,10 @@ pte_t *table_alloc(unsigned level);
 /* Give back a table that was never linked. */
 void table_free(pte_t *table);
 
-/* Note that `count` neighbouring entries of a table changed. Their neighbours did not meanwhile. */
-void table_account(const pte_t *first, const pte_t *was, const pte_t *now, unsigned count);
+/* Note that an entry changed; that all 16 of a uniform run did, alike; that several did, in one table or more. */
+void table_account(const pte_t *slot, pte_t was, pte_t now);
+void table_account_run(const pte_t *first, const pte_t *was, const pte_t *now);
+void table_account_batch(pte_t *const *slot, const pte_t *was, const pte_t *now, unsigned count);
 /* The notes of a full, uniform table with Contiguous on the groups of a mask. */
 void table_account_uniform(pte_t *table, uint32_t contiguous);
 
@@ -110,6 +113,5 @@ enum kerr pmap_demote_leaf(struct pmap *pmap, struct reserve *r, va_t va);
 void pmap_mark_stale(pte_t *slot);
 /* All 16 entries of the run under `at`: set and clear bits, in one window. */
 enum kerr pmap_change_run(struct pmap *pmap, struct walk w, va_t at, uint64_t set, uint64_t clear);
-/* One promotion step at the leaf under va: true if something was promoted. */
-bool pmap_promote_step(struct pmap *pmap, va_t va);
+/* Promote whatever is uniform, 64 KiB runs, blocks, 32 MiB runs. */
 enum kerr pmap_promote_range(struct pmap *pmap, va_t va, uint64_t size);

@@ -93,24 +93,11 @@ static pte_t *reserve_take(struct reserve *r, unsigned level)
 	return nullptr;
 }
 
-/* 16 entries of a run: the same with Contiguous set or cleared. */
-static enum kerr change_run(struct pmap *pmap, pte_t *first, va_t at, unsigned level, uint64_t set, uint64_t clear)
-{
-	pte_t expected[CONT_ENTRIES];
-	pte_t fresh[CONT_ENTRIES];
-
-	for (unsigned i = 0; i < CONT_ENTRIES; i++) {
-		expected[i] = arch_pte_load(&first[i]);
-		fresh[i] = (pte_t){ (expected[i].v & ~clear) | set };
-	}
-	return pmap_update_run(pmap, first, at, level, expected, fresh);
-}
-
 enum kerr pmap_change_run(struct pmap *pmap, struct walk w, va_t at, uint64_t set, uint64_t clear)
 {
 	const uint64_t span = level_bytes(w.level) * CONT_ENTRIES;
 
-	return change_run(pmap, group_first(w.slot), va(align_down(at.v, span)), w.level, set, clear);
+	return pmap_update_run(pmap, group_first(w.slot), va(align_down(at.v, span)), w.level, set, clear);
 }
 
 static enum kerr demote_run(struct pmap *pmap, struct walk w, va_t at)
@@ -200,9 +187,10 @@ enum kerr pmap_split(struct pmap *pmap, struct reserve *r, va_t at)
 	}
 }
 
-/* A full level-3 table becomes a block. PM2 makes the decision two comparisons. */
-static bool promote_table(struct pmap *pmap, pte_t *table, va_t at)
+/* A full level-3 table becomes a block: *w moves up to it. PM2 makes the decision two comparisons. */
+static bool promote_table(struct pmap *pmap, struct walk *w, va_t at)
 {
+	pte_t *table = table_of(w->slot);
 	const struct table_notes *notes = notes_of(table);
 	const pte_t first = arch_pte_load(table);
 
@@ -210,55 +198,48 @@ static bool promote_table(struct pmap *pmap, pte_t *table, va_t at)
 		return false;
 	}
 	const va_t base = va(align_down(at.v, BLOCK_BYTES));
-	pte_t *slot = table_reach(pmap, base, 2);
 	const pte_t fresh = pte_leaf(pte_pa(first), pte_attr(first), 2);
 
-	if (pmap_update_entry(pmap, slot, base, 2, arch_pte_load(slot), fresh) != KERR_OK) {
+	if (pmap_update_entry(pmap, w->up, base, 2, arch_pte_load(w->up), fresh) != KERR_OK) {
 		return false;
 	}
-	set_saved(slot, (uint64_t)(uintptr_t)table);
+	*w = (struct walk){ .level = 2, .slot = w->up, .entry = fresh };
+	set_saved(w->slot, (uint64_t)(uintptr_t)table);
 	count(CTR_promote_2m);
 	return true;
 }
 
-static bool promote_run(struct pmap *pmap, struct walk w, va_t at)
+static bool promote_run(struct pmap *pmap, struct walk *w, va_t at)
 {
-	const unsigned group = slot_index(w.slot) / CONT_ENTRIES;
-	const struct table_notes *notes = notes_of(table_of(w.slot));
-	pte_t *first = group_first(w.slot);
-	const uint64_t span = level_bytes(w.level) * CONT_ENTRIES;
+	const unsigned group = slot_index(w->slot) / CONT_ENTRIES;
+	const struct table_notes *notes = notes_of(table_of(w->slot));
 
 	if ((notes->contiguous >> group & 1) != 0 || notes->group_valid[group] != CONT_ENTRIES ||
-	    notes->group_breaks[group] != 0 || !is_aligned(pte_pa(arch_pte_load(first)).v, span)) {
+	    notes->group_breaks[group] != 0 ||
+	    !is_aligned(pte_pa(arch_pte_load(group_first(w->slot))).v, level_bytes(w->level) * CONT_ENTRIES)) {
 		return false;
 	}
-	if (pmap_change_run(pmap, w, at, PTE_CONT, 0) != KERR_OK) {
+	if (pmap_change_run(pmap, *w, at, PTE_CONT, 0) != KERR_OK) {
 		return false;
 	}
-	count(w.level == 3 ? CTR_promote_64k : CTR_promote_32m);
+	count(w->level == 3 ? CTR_promote_64k : CTR_promote_32m);
 	return true;
 }
 
-bool pmap_promote_step(struct pmap *pmap, va_t at)
+/* Promote as far as it goes; returns the bytes of an entry of the level that the leaf is at now. */
+static uint64_t promote_at(struct pmap *pmap, va_t at)
 {
-	const struct walk w = pmap_walk(pmap, at);
+	struct walk w = pmap_walk(pmap, at);
+	bool promoted = false;
 
-	if (!pte_is_leaf(w.entry, w.level) || w.level < 2) {
-		return false;
+	if (pte_is_leaf(w.entry, w.level) && w.level >= 2) {
+		promoted = w.level == 3 && promote_table(pmap, &w, at);
+		promoted = promote_run(pmap, &w, at) || promoted;
 	}
-	if (w.level == 3 && promote_table(pmap, table_of(w.slot), at)) {
-		return true;
-	}
-	return promote_run(pmap, w, at);
-}
-
-static void promote_at(struct pmap *pmap, va_t at)
-{
-	if (!pmap_promote_step(pmap, at)) {
+	if (!promoted) {
 		count(CTR_promote_declined);
 	}
-	while (pmap_promote_step(pmap, at)) {
-	}
+	return w.level == 3 ? PAGE_BYTES * CONT_ENTRIES : level_bytes(w.level);
 }
 
 enum kerr pmap_promote_range(struct pmap *pmap, va_t start, uint64_t size)
@@ -267,9 +248,7 @@ enum kerr pmap_promote_range(struct pmap *pmap, va_t start, uint64_t size)
 	uint64_t at = start.v;
 
 	while (at < end) {
-		promote_at(pmap, va(at));
-		const struct walk w = pmap_walk(pmap, va(at));
-		const uint64_t step = w.level == 3 ? PAGE_BYTES * CONT_ENTRIES : level_bytes(w.level);
+		const uint64_t step = promote_at(pmap, va(at));
 
 		at = align_down(at, step) + step;
 	}

@@ -51,6 +51,7 @@ struct walk pmap_walk(const struct pmap *pmap, va_t at)
 	struct walk w = { 0 };
 
 	for (w.level = 0;; w.level++) {
+		w.up = w.slot;
 		w.slot = &table[level_index(at, w.level)];
 		w.entry = arch_pte_load(w.slot);
 		if (!pte_is_table(w.entry, w.level)) {
@@ -125,29 +126,66 @@ static void account_entry(struct table_notes *notes, unsigned i, pte_t was, pte_
 	}
 }
 
-void table_account(const pte_t *first, const pte_t *was, const pte_t *now, unsigned count)
+static void account(const pte_t *slot, pte_t was, pte_t now, pte_t left, pte_t right)
+{
+	const unsigned i = slot_index(slot);
+	struct table_notes *notes = notes_of(table_of(slot));
+	const unsigned level = notes->level;
+
+	account_entry(notes, i, was, now);
+	if (i > 0) {
+		account_pair(notes, i, !pte_follows(left, was, level), !pte_follows(left, now, level));
+	}
+	if (i + 1 < PT_ENTRIES) {
+		account_pair(notes, i + 1, !pte_follows(was, right, level), !pte_follows(now, right, level));
+	}
+}
+
+static pte_t neighbour(const pte_t *slot, int step)
+{
+	const int i = (int)slot_index(slot) + step;
+
+	return i >= 0 && i < PT_ENTRIES ? arch_pte_load(slot + step) : (pte_t){ 0 };
+}
+
+void table_account(const pte_t *slot, pte_t was, pte_t now)
+{
+	account(slot, was, now, neighbour(slot, -1), neighbour(slot, 1));
+}
+
+/* A run is uniform before and after: only the pairs at its ends can change. */
+void table_account_run(const pte_t *first, const pte_t *was, const pte_t *now)
 {
 	const unsigned base = slot_index(first);
 	struct table_notes *notes = notes_of(table_of(first));
 	const unsigned level = notes->level;
+	const unsigned last = CONT_ENTRIES - 1;
 
-	for (unsigned i = 0; i < count; i++) {
-		account_entry(notes, base + i, was[i], now[i]);
-		if (i > 0) {
-			account_pair(notes, base + i, !pte_follows(was[i - 1], was[i], level),
-				     !pte_follows(now[i - 1], now[i], level));
-		}
-	}
+	account_entry(notes, base, was[0], now[0]);
 	if (base > 0) {
 		const pte_t left = arch_pte_load(first - 1);
 
 		account_pair(notes, base, !pte_follows(left, was[0], level), !pte_follows(left, now[0], level));
 	}
-	if (base + count < PT_ENTRIES) {
-		const pte_t right = arch_pte_load(first + count);
+	if (base + CONT_ENTRIES < PT_ENTRIES) {
+		const pte_t right = arch_pte_load(first + CONT_ENTRIES);
 
-		account_pair(notes, base + count, !pte_follows(was[count - 1], right, level),
-			     !pte_follows(now[count - 1], right, level));
+		account_pair(notes, base + CONT_ENTRIES, !pte_follows(was[last], right, level),
+			     !pte_follows(now[last], right, level));
+	}
+}
+
+void table_account_batch(pte_t *const *slot, const pte_t *was, const pte_t *now, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		pte_t left = neighbour(slot[i], -1);
+		pte_t right = neighbour(slot[i], 1);
+
+		for (unsigned later = i + 1; later < count; later++) {
+			left = slot[later] == slot[i] - 1 ? was[later] : left;
+			right = slot[later] == slot[i] + 1 ? was[later] : right;
+		}
+		account(slot[i], was[i], now[i], left, right);
 	}
 }
 

@@ -243,11 +243,13 @@ static noinline void open_and_close(const struct inval_batch *batch)
 
 enum kerr bench_empty_window(void)
 {
-	static const struct inval_steps steps = { accept, accept, open_and_close };
+	static const struct inval_steps steps = {
+		accept, accept, { [INVAL_VA] = { open_and_close, open_and_close } }
+	};
 	struct inval_batch batch;
 
 	inval_begin(&batch, &steps);
-	inval_add(&batch, &(struct inval_entry){ .va = at, .size = BLOCK_BYTES, .leaves = 1 });
+	inval_add(&batch, &(struct inval_span){ .va = at, .size = BLOCK_BYTES, .leaves = 1, .operands = 1 }, 1);
 	return inval_flush(&batch);
 }
 

@@ -20,6 +20,7 @@
 
 /* Beyond what any board has, within 40 bits, and a multiple of every leaf. */
 #define FAKE_PA pa(UINT64_C(0xc000000000))
+#define FRESH_BYTES (16 * GIB)
 
 static const struct ktest *const suites[] = {
 	ktest_map, ktest_size, ktest_saved, ktest_access, ktest_pin, ktest_memory, ktest_cpu,
@@ -134,11 +135,37 @@ bool area_open(struct ktest_area *area, unsigned order)
 	return true;
 }
 
+/* Beyond what area_open() is given, because kmap_reserve() gives the lowest that is free. */
+static bool fresh_addresses(uint64_t size, va_t *out)
+{
+	static va_t base;
+	static uint64_t used;
+	va_t below;
+
+	if (base.v == 0) {
+		if (kmap_reserve(FRESH_BYTES, FRESH_BYTES, &below) != KERR_OK) {
+			return false;
+		}
+		const enum kerr e = kmap_reserve(FRESH_BYTES, FRESH_BYTES, &base);
+
+		kmap_release(below, FRESH_BYTES);
+		if (e != KERR_OK) {
+			return false;
+		}
+	}
+	if (size > FRESH_BYTES - used) {
+		return false;
+	}
+	*out = va(base.v + used);
+	used += size;
+	return true;
+}
+
 bool area_open_fake(struct ktest_area *area, uint64_t size)
 {
 	*area = (struct ktest_area){ .size = size, .pa = FAKE_PA };
-	if (kmap_reserve(size, size, &area->va) != KERR_OK) {
-		ktest_fail(__FILE__, __LINE__, "the kernel map has room");
+	if (!is_aligned(size, GIB) || !fresh_addresses(size, &area->va)) {
+		ktest_fail(__FILE__, __LINE__, "there are fresh addresses");
 		return false;
 	}
 	return true;
@@ -147,13 +174,13 @@ bool area_open_fake(struct ktest_area *area, uint64_t size)
 void area_close(struct ktest_area *area)
 {
 	EXPECT(unmap(area->va, area->size));
-	kmap_release(area->va, area->size < BLOCK_BYTES ? BLOCK_BYTES : area->size);
 	if (area->has_frames) {
+		kmap_release(area->va, area->size < BLOCK_BYTES ? BLOCK_BYTES : area->size);
 		frame_free(area->pa, area->order);
 	}
 }
 
-uint64_t leaf_bytes(va_t at)
+uint64_t bytes_at(va_t at)
 {
 	pte_t e;
 	uint64_t bytes;

@@ -77,13 +77,16 @@ struct ktest_area {
 
 /* 2^order frames and addresses to map them at; false: skipped, there is not so much memory. */
 bool area_open(struct ktest_area *area, unsigned order);
-/* Addresses only, over physical memory that nobody has: mapped as a device, never accessed. */
+/*
+ * Addresses only, over physical memory that nobody has: map it as a device, do not access it. The
+ * addresses were never used before, so no table of an earlier test hangs there. Whole GiB, few.
+ */
 bool area_open_fake(struct ktest_area *area, uint64_t size);
 /* Unmaps what is mapped. */
 void area_close(struct ktest_area *area);
 
 /* Bytes of the leaf at an address, 0: nothing mapped. */
-uint64_t leaf_bytes(va_t at);
+uint64_t bytes_at(va_t at);
 
 /* Shorthand for the kernel's map: true is KERR_OK. */
 bool map(va_t at, pa_t out, uint64_t size, unsigned flags);

@@ -79,7 +79,7 @@ uint64_t load_cpus(void);
 /* Did a CPU that acknowledged this CPU's last window stand in the access loop of that arena? */
 bool load_was_busy(const struct arena *a);
 /* Bytes of the leaf at va, 0: not mapped. */
-uint64_t leaf_bytes(va_t va);
+uint64_t stress_leaf(va_t va);
 /* One round of demotion and promotion of the block at va; counts busy. */
 void change_block(const struct arena *a, va_t block);
 

@@ -286,7 +286,7 @@ bool load_was_busy(const struct arena *a)
 	return false;
 }
 
-uint64_t leaf_bytes(va_t at)
+uint64_t stress_leaf(va_t at)
 {
 	pte_t entry;
 	uint64_t bytes;
@@ -299,7 +299,7 @@ void change_block(const struct arena *a, va_t block)
 	const va_t page = va(block.v + stress_below(BLOCK_BYTES / PAGE_BYTES) * PAGE_BYTES);
 
 	CHECK(pmap_demote(&kernel_pmap, page, PAGE_BYTES, PAGE_BYTES) == KERR_OK);
-	CHECK(leaf_bytes(page) == PAGE_BYTES);
+	CHECK(stress_leaf(page) == PAGE_BYTES);
 	CHECK(pmap_promote(&kernel_pmap, page, PAGE_BYTES) == KERR_OK);
 	if (load_was_busy(a)) {
 		stress.busy++;

@@ -80,10 +80,10 @@ void work_duel(void)
 	work_wait(work_cpus(), 0);
 	CHECK(failed == 0);
 	CHECK(pmap_promote(&kernel_pmap, stress.main.rw, stress.main.size) == KERR_OK);
-	CHECK(leaf_bytes(stress.main.rw) >= BLOCK_BYTES);
+	CHECK(stress_leaf(stress.main.rw) >= BLOCK_BYTES);
 	if (stress.big.size != 0) {
 		CHECK(pmap_promote(&kernel_pmap, stress.big.rw, stress.big.size) == KERR_OK);
-		CHECK(leaf_bytes(stress.big.rw) == stress.big.size);
+		CHECK(stress_leaf(stress.big.rw) == stress.big.size);
 	}
 }
 
@@ -180,7 +180,7 @@ static void ignore_all(unsigned cpu)
 		cpu_wfe();
 	}
 	CHECK(pmap_demote(&kernel_pmap, page, PAGE_BYTES, PAGE_BYTES) == KERR_BUSY);
-	CHECK(leaf_bytes(page) >= BLOCK_BYTES); /* abandoned before the break */
+	CHECK(stress_leaf(page) >= BLOCK_BYTES); /* abandoned before the break */
 	CHECK(counter_sum(CTR_windows) == windows);
 	CHECK(arena_is_intact(&stress.main));
 	store_release(&deaf_until, 1);

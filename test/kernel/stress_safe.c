@@ -43,14 +43,14 @@ static void nomem_demote(void)
 			break;
 		}
 		CHECK(e == KERR_NO_MEMORY);
-		CHECK(leaf_bytes(at) == BLOCK_BYTES);
+		CHECK(stress_leaf(at) == BLOCK_BYTES);
 		CHECK(probe_write(at, 1));
 		CHECK(heap_stats().pages_free == mapped_free);
 	}
 	/* The first time the range has no table saved from an earlier life. */
 	CHECK(refused > 0 || !first);
 	first = false;
-	CHECK(leaf_bytes(at) == PAGE_BYTES && !probe_write(at, 1));
+	CHECK(stress_leaf(at) == PAGE_BYTES && !probe_write(at, 1));
 	CHECK(pmap_unmap(&kernel_pmap, at, BLOCK_BYTES) == KERR_OK);
 	kmap_release(at, GIB);
 	frame_free(frames, 9);
@@ -77,10 +77,10 @@ static void nomem_map(void)
 			break;
 		}
 		CHECK(e == KERR_NO_MEMORY);
-		CHECK(leaf_bytes(at) == 0 && !probe_write(at, 1));
-		CHECK(leaf_bytes(va(at.v + BLOCK_BYTES - PAGE_BYTES)) == 0);
+		CHECK(stress_leaf(at) == 0 && !probe_write(at, 1));
+		CHECK(stress_leaf(va(at.v + BLOCK_BYTES - PAGE_BYTES)) == 0);
 	}
-	CHECK(leaf_bytes(at) == BLOCK_BYTES);
+	CHECK(stress_leaf(at) == BLOCK_BYTES);
 	CHECK(pmap_unmap(&kernel_pmap, at, BLOCK_BYTES) == KERR_OK);
 	kmap_release(at, GIB);
 	frame_free(frames, 9);
@@ -102,14 +102,14 @@ void work_nomem(void)
 static void refused_by_alias(va_t page)
 {
 	const uint64_t before = counter_sum(CTR_refused);
-	const uint64_t leaf = leaf_bytes(page);
+	const uint64_t leaf = stress_leaf(page);
 
 	if (leaf == PAGE_BYTES) {
 		CHECK(pmap_promote(&kernel_pmap, page, PAGE_BYTES) == KERR_OK);
 	} else {
 		CHECK(pmap_demote(&kernel_pmap, page, PAGE_BYTES, PAGE_BYTES) == KERR_PINNED);
 	}
-	CHECK(leaf_bytes(page) == leaf);
+	CHECK(stress_leaf(page) == leaf);
 	CHECK(counter_sum(CTR_refused) > before);
 }
 

@@ -82,7 +82,7 @@ void work_fill(void)
 		*(volatile uint64_t *)(uintptr_t)(page_at(at, page).v) = page;
 	}
 	CHECK(pcpu_this()->counter[CTR_promote_2m] == before + 1);
-	CHECK(leaf_bytes(at) >= BLOCK_BYTES);
+	CHECK(stress_leaf(at) >= BLOCK_BYTES);
 	for (uint64_t page = 0; page < BLOCK_PAGES; page++) {
 		stress.corruptions += *(volatile uint64_t *)(uintptr_t)(page_at(at, page).v) != page ? 1 : 0;
 	}
@@ -126,7 +126,7 @@ void work_mismatch(void)
 	CHECK(pmap_promote(&kernel_pmap, at, BLOCK_BYTES) == KERR_OK);
 	CHECK(pcpu_this()->counter[CTR_promote_2m] == before);
 	CHECK(pcpu_this()->counter[CTR_promote_declined] > declined);
-	CHECK(leaf_bytes(there) == (kind == 5 ? 0 : PAGE_BYTES));
+	CHECK(stress_leaf(there) == (kind == 5 ? 0 : PAGE_BYTES));
 	if (kind < 5) {
 		CHECK(pmap_unmap(&kernel_pmap, there, PAGE_BYTES) == KERR_OK);
 	}
@@ -145,18 +145,18 @@ void work_protect(void)
 
 	load_start(&stress.main, LOAD_READ | LOAD_EXEC);
 	CHECK(pmap_protect(&kernel_pmap, there, PAGE_BYTES, PMAP_READ) == KERR_OK);
-	CHECK(leaf_bytes(there) == PAGE_BYTES);
+	CHECK(stress_leaf(there) == PAGE_BYTES);
 	CHECK(!probe_write(va((uint64_t)(uintptr_t)word), 1));
 	CHECK(probe_write(va(neighbour.v + 8), 2));
 	if (stress_below(4) == 0) {
 		CHECK(pmap_protect(&kernel_pmap, stress.main.rw, BLOCK_BYTES, PMAP_READ) == KERR_OK);
-		CHECK(leaf_bytes(there) >= BLOCK_BYTES);
+		CHECK(stress_leaf(there) >= BLOCK_BYTES);
 		CHECK(!probe_write(va(neighbour.v + 8), 3));
 		CHECK(pmap_protect(&kernel_pmap, stress.main.rw, BLOCK_BYTES, PMAP_WRITE) == KERR_OK);
 	} else {
 		CHECK(pmap_protect(&kernel_pmap, there, PAGE_BYTES, PMAP_WRITE) == KERR_OK);
 	}
-	CHECK(leaf_bytes(there) >= BLOCK_BYTES);
+	CHECK(stress_leaf(there) >= BLOCK_BYTES);
 	CHECK(probe_write(va((uint64_t)(uintptr_t)word), 4));
 	if (load_was_busy(&stress.main)) {
 		stress.busy++;
@@ -266,32 +266,32 @@ void work_contig(void)
 	const va_t other = page_at(stress.main.rw, (page + 16) % BLOCK_PAGES);
 
 	CHECK(pmap_promote(&kernel_pmap, other, PAGE_BYTES) == KERR_OK);
-	CHECK(leaf_bytes(other) == run);
+	CHECK(stress_leaf(other) == run);
 	CHECK(pmap_protect(&kernel_pmap, other, PAGE_BYTES, PMAP_READ) == KERR_OK); /* a part of a run */
-	CHECK(leaf_bytes(other) == PAGE_BYTES);
+	CHECK(stress_leaf(other) == PAGE_BYTES);
 	CHECK(!probe_write(va(other.v + 8), 1));
 	CHECK(probe_write(va(align_down(other.v, run) + (other.v % run == 0 ? run - PAGE_BYTES : 0) + 8), 1));
 	CHECK(pmap_protect(&kernel_pmap, other, PAGE_BYTES, PMAP_WRITE) == KERR_OK);
-	CHECK(leaf_bytes(other) == run);
+	CHECK(stress_leaf(other) == run);
 	CHECK(pmap_protect(&kernel_pmap, small, PAGE_BYTES, PMAP_WRITE) == KERR_OK);
-	CHECK(leaf_bytes(small) >= BLOCK_BYTES);
+	CHECK(stress_leaf(small) >= BLOCK_BYTES);
 	if (stress.big.size == 0) {
 		return;
 	}
 	const va_t block = va(stress.big.rw.v + stress_below(16) * BLOCK_BYTES);
 
-	CHECK(leaf_bytes(block) == 16 * BLOCK_BYTES);
+	CHECK(stress_leaf(block) == 16 * BLOCK_BYTES);
 	CHECK(pmap_protect(&kernel_pmap, block, BLOCK_BYTES, PMAP_READ) == KERR_OK);
-	CHECK(leaf_bytes(block) == BLOCK_BYTES);
+	CHECK(stress_leaf(block) == BLOCK_BYTES);
 	CHECK(!probe_write(va(block.v + 8), 1));
 	CHECK(pmap_protect(&kernel_pmap, block, BLOCK_BYTES, PMAP_WRITE) == KERR_OK);
-	CHECK(leaf_bytes(block) == 16 * BLOCK_BYTES);
+	CHECK(stress_leaf(block) == 16 * BLOCK_BYTES);
 	const va_t deep = page_at(block, page);
 
 	CHECK(pmap_demote(&kernel_pmap, deep, PAGE_BYTES, PAGE_BYTES) == KERR_OK); /* run, block, page */
-	CHECK(leaf_bytes(deep) == PAGE_BYTES);
+	CHECK(stress_leaf(deep) == PAGE_BYTES);
 	CHECK(pmap_promote(&kernel_pmap, deep, PAGE_BYTES) == KERR_OK);
-	CHECK(leaf_bytes(deep) == 16 * BLOCK_BYTES);
+	CHECK(stress_leaf(deep) == 16 * BLOCK_BYTES);
 	if (load_was_busy(&stress.big)) {
 		stress.busy++;
 	}

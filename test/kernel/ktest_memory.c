@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "test/kernel/ktest.h"
+const struct ktest ktest_memory[] = { { nullptr, nullptr, 0 } };
