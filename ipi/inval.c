@@ -133,8 +133,9 @@ static void note_after(const struct inval_batch *batch)
 	struct pcpu *p = pcpu_this();
 	uint64_t *counter = p->counter;
 
-	if (batch->window_ticks > p->window_max) {
-		p->window_max = batch->window_ticks;
+	p->window_last = batch->window_ticks;
+	if (p->window_last > p->window_max) {
+		p->window_max = p->window_last;
 	}
 	counter[CTR_windows]++;
 	counter[CTR_makes] += batch->count;

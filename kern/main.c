@@ -65,7 +65,7 @@ static void first_tables(void)
 
 	heap_set_image(_image_start, pa(boot_regs.image_pa), image_bytes);
 	pin_add(va(IMAGE_BASE), pa(boot_regs.image_pa), image_bytes, "kernel image");
-	heap_add_block(boot_heap, image_pa(boot_heap), BOOT_HEAP_PAGES, HEAP_ANY_NODE);
+	heap_add_block(boot_heap, image_pa(boot_heap), BOOT_HEAP_PAGES, MAX_NODES);
 	boot_regs.ttbr1 = pmap_init(boot_root).v;
 	write_sysreg(ttbr1_el1, boot_regs.ttbr1);
 	write_sysreg(ttbr0_el1, image_pa(boot_empty_root).v);

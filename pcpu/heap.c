@@ -153,7 +153,8 @@ static bool may_fail(void)
 static char *take_any(unsigned pages, unsigned align_pages, uint32_t node)
 {
 	for (unsigned pass = 0; pass < 2; pass++) {
-		for (unsigned i = 0; i < block_count; i++) {
+		/* The block in the image is the first, and the last resort. */
+		for (unsigned i = block_count; i-- > 0;) {
 			const bool local = blocks[i].node == node;
 
 			if (local != (pass == 0)) {

@@ -48,7 +48,8 @@ struct pcpu {
 	struct cpubase base;
 	uint64_t counter[CTR_COUNT];              /* [p] */
 	uint64_t park_hist[PARK_HIST_BUCKETS];    /* [p] latency of parks that this CPU started, log2 * 2 */
-	uint64_t window_max;                      /* [p] longest window, ticks */
+	uint64_t window_last;                     /* [p] the last window, ticks */
+	uint64_t window_max;                      /* [p] the longest */
 	uint64_t park_max;                        /* [p] longest time from request to last ack, ticks */
 	uint64_t recorder_next;                   /* [p] records written since boot */
 	uint64_t work_block;                      /* [p] stress: the block this CPU works in now */

@@ -5,22 +5,59 @@
 #include "pcpu/pin.h"
 
 #include <arch/atomic.h>
+#include <compiler.h>
 
 #include "kern/assert.h"
 
-static struct pin pins[PIN_MAX];
-static uint64_t pin_count;
+/*
+ * The ranges do not meet each other, so in either order of address the only candidate is the last
+ * one that begins before the asked range ends: a binary search. Two copies: a change fills the one
+ * that nobody reads, then publishes it.
+ */
+struct pin_book {
+	uint64_t count;
+	struct pin by_va[PIN_MAX];
+	struct pin by_pa[PIN_MAX];
+};
+
+static struct pin_book books[2];
+static uint64_t current; /* which of them */
 static bool sealed;
+
+static const struct pin_book *book(void)
+{
+	return &books[load_acquire(&current)];
+}
+
+static uint64_t key(const struct pin *p, bool by_pa)
+{
+	return by_pa ? p->pa.v : p->va.v;
+}
+
+static void insert(struct pin *list, uint64_t count, const struct pin *p, bool by_pa)
+{
+	uint64_t i = count;
+
+	for (; i > 0 && key(&list[i - 1], by_pa) > key(p, by_pa); i--) {
+		list[i] = list[i - 1];
+	}
+	list[i] = *p;
+}
 
 static bool append(va_t va, pa_t pa, uint64_t size, const char *what)
 {
-	const uint64_t n = load_relaxed(&pin_count);
+	const struct pin_book *old = book();
+	struct pin_book *fresh = &books[old == &books[0] ? 1 : 0];
+	const struct pin p = { .va = va, .pa = pa, .size = size, .what = what };
 
-	if (n == PIN_MAX) {
+	if (old->count == PIN_MAX) {
 		return false;
 	}
-	pins[n] = (struct pin){ .va = va, .pa = pa, .size = size, .what = what };
-	store_release(&pin_count, n + 1);
+	*fresh = *old;
+	insert(fresh->by_va, fresh->count, &p, false);
+	insert(fresh->by_pa, fresh->count, &p, true);
+	fresh->count++;
+	store_release(&current, (uint64_t)(fresh - books));
 	return true;
 }
 
@@ -28,6 +65,7 @@ void pin_add(va_t va, pa_t pa, uint64_t size, const char *what)
 {
 	KASSERT(!sealed); /* R1 */
 	KASSERT(size > 0);
+	KASSERT(pin_overlaps_va(va, size) == nullptr && pin_overlaps_pa(pa, size) == nullptr);
 	if (!append(va, pa, size, what)) {
 		panic("pin: the register is full (%d ranges), adding %s", PIN_MAX, what);
 	}
@@ -44,31 +82,45 @@ bool pin_grow(va_t va, pa_t pa, uint64_t size, const char *what)
 	return append(va, pa, size, what);
 }
 
-const struct pin *pin_overlaps_va(va_t va, uint64_t size)
+/* The last pin of a list that begins before `end`, if it reaches past `start`. */
+static always_inline const struct pin *find(const struct pin *list, uint64_t count, uint64_t start, uint64_t size,
+					    bool by_pa)
 {
-	const uint64_t n = load_acquire(&pin_count);
+	uint64_t low = 0;
+	uint64_t high = count;
 
-	for (uint64_t i = 0; i < n; i++) {
-		if (ranges_meet(va.v, size, pins[i].va.v, pins[i].size)) {
-			return &pins[i];
+	while (low < high) {
+		const uint64_t middle = (low + high) / 2;
+
+		if (key(&list[middle], by_pa) <= start + (size - 1)) {
+			low = middle + 1;
+		} else {
+			high = middle;
 		}
 	}
-	return nullptr;
+	if (low == 0 || start >= key(&list[low - 1], by_pa) + list[low - 1].size) {
+		return nullptr;
+	}
+	return &list[low - 1];
+}
+
+const struct pin *pin_overlaps_va(va_t va, uint64_t size)
+{
+	const struct pin_book *b = book();
+
+	return find(b->by_va, b->count, va.v, size, false);
 }
 
 const struct pin *pin_overlaps_pa(pa_t pa, uint64_t size)
 {
-	const uint64_t n = load_acquire(&pin_count);
+	const struct pin_book *b = book();
 
-	for (uint64_t i = 0; i < n; i++) {
-		if (ranges_meet(pa.v, size, pins[i].pa.v, pins[i].size)) {
-			return &pins[i];
-		}
-	}
-	return nullptr;
+	return find(b->by_pa, b->count, pa.v, size, true);
 }
 
 const struct pin *pin_at(unsigned i)
 {
-	return i < load_acquire(&pin_count) ? &pins[i] : nullptr;
+	const struct pin_book *b = book();
+
+	return i < b->count ? &b->by_va[i] : nullptr;
 }

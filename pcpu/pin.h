@@ -3,12 +3,13 @@
  * pcpu/pin.h - the register of pinned memory (R1, R3).
  *
  * THEORY   A range is pinned by virtual and by physical address: breaking the mapping of an alias
- *          of a pcpu block would be as fatal as breaking the block's own. There are few ranges
- *          (image, per-CPU blocks, devices), so the check is a scan, exact, and cheap; it looks at
+ *          of a pcpu block would be as fatal as breaking the block's own. The ranges do
+ *          not meet each other, so the check is a binary search, exact, and cheap; it looks at
  *          addresses, never at bits in an entry, which a wrong entry could lack.
  * LOCKING  Added at boot by one CPU; after pin_seal() only under the window token, which also
- *          guards every check that precedes a break (ipi/park.h). Readers need no lock: the count
- *          is published after the range.
+ *          guards every check that precedes a break (ipi/park.h). Readers need no lock: the register
+ *          is copied, changed and published. A reader may hold the old copy during one change, not
+ *          two: growth is bounded and happens under the token.
  */
 #pragma once
 

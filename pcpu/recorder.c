@@ -8,10 +8,8 @@ const char *rec_kind_name(enum rec_kind kind)
 {
 	static const char *const name[] = {
 		[REC_NONE] = "none",
-		[REC_WINDOW_OPEN] = "window-open",
 		[REC_BREAK] = "break",
 		[REC_MAKE] = "make",
-		[REC_WINDOW_CLOSE] = "window-close",
 		[REC_PARK_SEND] = "park-send",
 		[REC_PARK_ABANDON] = "park-abandon",
 		[REC_PARK_ENTER] = "park-enter",

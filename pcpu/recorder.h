@@ -11,10 +11,8 @@
 
 enum rec_kind {
 	REC_NONE,
-	REC_WINDOW_OPEN,  /* a: generation, b: entries */
 	REC_BREAK,        /* a: address, b: old entry; written before the window opens (R4) */
 	REC_MAKE,         /* a: address, b: new entry; written after it closes */
-	REC_WINDOW_CLOSE, /* a: generation, b: ticks the window was open */
 	REC_PARK_SEND,    /* a: generation, b: CPUs */
 	REC_PARK_ABANDON, /* a: generation, b: CPUs that did not answer */
 	REC_PARK_ENTER,   /* a: generation, b: interrupted PC */

@@ -172,18 +172,18 @@ static always_inline void window_body(const struct inval_batch *b, enum inval_ki
 	{                                                                                 \
 		window_body(b, kind, true, mode);                                         \
 	}
-WINDOW(window_va, INVAL_VA, BBM_PARK)
-WINDOW(window_range, INVAL_RANGE, BBM_PARK)
-WINDOW(window_all, INVAL_ALL, BBM_PARK)
-WINDOW(window_pages, INVAL_PAGES, BBM_PARK)
-WINDOW(retry_va, INVAL_VA, BBM_RETRY)
-WINDOW(retry_range, INVAL_RANGE, BBM_RETRY)
-WINDOW(retry_all, INVAL_ALL, BBM_RETRY)
-WINDOW(retry_pages, INVAL_PAGES, BBM_RETRY)
-WINDOW(bbml2_va, INVAL_VA, BBM_BBML2)
-WINDOW(bbml2_range, INVAL_RANGE, BBM_BBML2)
-WINDOW(bbml2_all, INVAL_ALL, BBM_BBML2)
-WINDOW(bbml2_pages, INVAL_PAGES, BBM_BBML2)
+WINDOW(pmap_window_va, INVAL_VA, BBM_PARK)
+WINDOW(pmap_window_range, INVAL_RANGE, BBM_PARK)
+WINDOW(pmap_window_all, INVAL_ALL, BBM_PARK)
+WINDOW(pmap_window_pages, INVAL_PAGES, BBM_PARK)
+WINDOW(pmap_retry_va, INVAL_VA, BBM_RETRY)
+WINDOW(pmap_retry_range, INVAL_RANGE, BBM_RETRY)
+WINDOW(pmap_retry_all, INVAL_ALL, BBM_RETRY)
+WINDOW(pmap_retry_pages, INVAL_PAGES, BBM_RETRY)
+WINDOW(pmap_bbml2_va, INVAL_VA, BBM_BBML2)
+WINDOW(pmap_bbml2_range, INVAL_RANGE, BBM_BBML2)
+WINDOW(pmap_bbml2_all, INVAL_ALL, BBM_BBML2)
+WINDOW(pmap_bbml2_pages, INVAL_PAGES, BBM_BBML2)
 #undef WINDOW
 #undef BREAK
 #undef MAKE
@@ -237,10 +237,10 @@ static enum kerr pmap_check(const struct inval_batch *b)
 static const struct inval_steps *steps_of_mode(void)
 {
 	static const struct inval_steps steps[] = {
-		[BBM_PARK] = STEPS(window),
-		[BBM_RETRY] = STEPS(retry),
-		[BBM_BBML2] = STEPS(bbml2),
-		[BBM_NAIVE] = STEPS(retry),
+		[BBM_PARK] = STEPS(pmap_window),
+		[BBM_RETRY] = STEPS(pmap_retry),
+		[BBM_BBML2] = STEPS(pmap_bbml2),
+		[BBM_NAIVE] = STEPS(pmap_retry),
 	};
 
 	return &steps[inval_mode()];

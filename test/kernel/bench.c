@@ -12,6 +12,7 @@
  * LIMITS   At 62.5 MHz a tick is 16 instructions: then the median of many is still a multiple of
  *          16. test/bench/run asks QEMU for 1 GHz.
  */
+#include "pcpu/pcpu.h"
 #include "test/kernel/bench.h"
 
 #include <arch/atomic.h>
@@ -25,7 +26,6 @@
 #include "kern/log.h"
 #include "kern/run.h"
 #include "kern/work.h"
-#include "pcpu/recorder.h"
 #include "test/kernel/programs.h"
 
 #define SAMPLES 33
@@ -109,20 +109,6 @@ static uint64_t tlbi_counted(enum counter c)
 	return pcpu_this()->counter[c];
 }
 
-/* The window that this CPU closed last, in ticks; the recorder has it. */
-static bool last_window(uint64_t *ticks)
-{
-	struct record r;
-
-	for (unsigned age = 0; recorder_read(cpu_number(), age, &r); age++) {
-		if ((r.kind & 0xff) == REC_WINDOW_CLOSE) {
-			*ticks = r.b;
-			return true;
-		}
-	}
-	return false;
-}
-
 static enum kerr take_sample(const struct bench_case *c, uint64_t id, struct sample *s)
 {
 	const uint64_t one = tlbi_counted(CTR_tlbi_va);
@@ -137,8 +123,8 @@ static enum kerr take_sample(const struct bench_case *c, uint64_t id, struct sam
 	static const char *const names[] = { "va", "range", "all" };
 	const uint64_t over = c->metric == BENCH_WINDOW ? overhead_window : overhead_call;
 
-	if (c->metric == BENCH_WINDOW && !last_window(&ticks)) {
-		return KERR_ABSENT;
+	if (c->metric == BENCH_WINDOW) {
+		ticks = pcpu_this()->window_last;
 	}
 	*s = (struct sample){ .instructions = ticks * per_tick - over, .kind = "none" };
 	for (unsigned i = 0; i < array_len(kinds); i++) {

@@ -193,7 +193,7 @@ void work_pinned(void)
 		alias_at_each_size(pin->pa, pin->va.v - DEVICE_BASE < GIB ? PMAP_DEVICE : 0);
 	}
 	/* The linear entry of 1 GiB around pinned RAM: refused by physical address. */
-	const struct pin *image = pin_at(0);
+	const struct pin *image = pin_overlaps_va(va(IMAGE_BASE), PAGE_BYTES);
 	const va_t linear = va(LINEAR_BASE + align_down(image->pa.v, GIB));
 	const pte_t block = pte_leaf(pa(linear.v - LINEAR_BASE), pmap_attr(PMAP_WRITE), 1);
 	pte_t slot = block;
