@@ -45,25 +45,25 @@ def test_control_unchanged_tree_boots(perch, folder):
 
 
 def test_no_tree(perch, folder):
-    stops(boot(perch, folder, b"", tree=0), r"device tree: none")
+    stops(boot(perch, folder, b"", tree=0), r"no device tree")
 
 
 def test_tree_that_is_not_one(perch, folder):
     blob = b"\xde\xad\xbe\xef" * 1024
-    stops(boot(perch, folder, blob), r"device tree: .*(header|magic|BADMAGIC)")
+    stops(boot(perch, folder, blob), r"device tree")
 
 
 @pytest.mark.parametrize("keep", [40, 64, 1024])
 def test_truncated_tree(perch, folder, keep):
     """The header is whole and promises more than there is: zeros follow."""
     blob = compile_tree(base_dts(folder))
-    stops(boot(perch, folder, blob[:keep] + bytes(len(blob) - keep)), r"device tree|no memory")
+    stops(boot(perch, folder, blob[:keep] + bytes(len(blob) - keep)), r"^boot failed: .*(tree|block|FDT_ERR|no memory)")
 
 
 def test_tree_larger_than_it_can_be(perch, folder):
     blob = bytearray(compile_tree(base_dts(folder)))
     blob[4:8] = (0x7FFFFFFF).to_bytes(4, "big")
-    stops(boot(perch, folder, bytes(blob)), r"device tree: ")
+    stops(boot(perch, folder, bytes(blob)), r"(device tree|are readable)")
 
 
 def test_no_memory_node(perch, folder):
