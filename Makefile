@@ -29,9 +29,9 @@ PCPU := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/recorder.c
 IPI := ipi/park.c ipi/inval.c
 VM := vm/frame.c vm/kmap.c vm/memory.c vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c \
 	vm/pmap_size.c vm/pmap_table.c
-KERN := kern/bootargs.c kern/fatal.c kern/fdt.c kern/fdt_dev.c kern/fdt_mem.c kern/fdt_reg.c kern/format.c \
-	kern/irq.c kern/kerr.c kern/lock.c kern/log.c kern/machine.c kern/main.c kern/panic.c kern/run.c kern/smp.c \
-	kern/string.c kern/trap.c kern/work.c
+KERN := kern/bootargs.c kern/fatal.c kern/fdt.c kern/fdt_dev.c kern/fdt_mem.c kern/fdt_reg.c \
+	kern/format.c kern/irq.c kern/kerr.c kern/lock.c kern/log.c kern/machine.c kern/main.c \
+	kern/panic.c kern/run.c kern/smp.c kern/string.c kern/trap.c kern/work.c
 ARCH := arch/arm64/start.S arch/arm64/vectors.S arch/arm64/el3.S arch/arm64/probe.S \
 	arch/arm64/bcm_pm.c arch/arm64/boot_mmu.c arch/arm64/cpu.c \
 	arch/arm64/gic.c arch/arm64/gicv2.c arch/arm64/gicv3.c \
@@ -40,7 +40,8 @@ KTEST := test/kernel/stress.c test/kernel/stress_load.c test/kernel/stress_size.
 	test/kernel/stress_safe.c test/kernel/stress_many.c test/kernel/stress_stub.S \
 	test/kernel/ktest.c test/kernel/ktest_access.c test/kernel/ktest_cpu.c \
 	test/kernel/ktest_map.c test/kernel/ktest_memory.c test/kernel/ktest_pin.c \
-	test/kernel/ktest_saved.c test/kernel/ktest_size.c test/kernel/bench.c test/kernel/bench_cases.c
+	test/kernel/ktest_saved.c test/kernel/ktest_size.c test/kernel/bench.c \
+	test/kernel/bench_cases.c
 SOURCES := $(ARCH) $(KERN) $(PCPU) $(IPI) $(VM) $(KTEST)
 
 # ---- the kernel -----------------------------------------------------------------------------
@@ -111,16 +112,18 @@ $(OUT)/%.S.o: %.S $(OUT)/.flags
 $(OUT)/libfdt/%.c.o: .deps/libfdt/%.c $(OUT)/.flags
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(TARGET_FLAGS) -std=gnu17 -O2 -g -fstack-usage -Iinclude -isystem .deps/libfdt -MMD -MP -w -c -o $@ $<
+	$(Q)$(CC) $(TARGET_FLAGS) -std=gnu17 -O2 -g -fstack-usage -Iinclude -isystem .deps/libfdt \
+		-MMD -MP -w -c -o $@ $<
 
 -include $(OBJECTS:.o=.d)
 
 # ---- running --------------------------------------------------------------------------------
 RUN_OPTIONS := BOARD SMP MEM CPU GIC EL NUMA ARGS TIMEOUT TCG ICOUNT INITRD IMAGE DTB GDB EXTRA
-$(foreach option,$(RUN_OPTIONS),$(if $(filter command line,$(origin $(option))),$(eval export $(option))))
+command_line = $(filter command line,$(origin $(1)))
+$(foreach o,$(RUN_OPTIONS),$(if $(call command_line,$(o)),$(eval export $(o))))
 export BUILD_DIR
 
-run: ## set up, build, boot under QEMU and run the promotion stress (BOARD= SMP= MEM= CPU= GIC= EL= NUMA= ARGS=)
+run: ## set up, build, boot under QEMU, run the promotion stress (BOARD= SMP= CPU= ARGS=)
 	$(Q)scripts/setup
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)scripts/run
@@ -133,7 +136,11 @@ bench: ## count instructions: make bench CPU=cortex-a72
 # ---- checks ---------------------------------------------------------------------------------
 include test/prove/prove.mk
 include test/oracle/oracle.mk
+include test/host/platform.mk
 -include test/host/host.mk
+
+.PHONY: test-host
+test-host: test-host-platform ## host tests: pure pieces, the machine model
 
 test: ## set up, build, and pass the tests (20 minutes at most on 2 cores)
 	$(Q)scripts/setup

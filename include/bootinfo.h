@@ -52,7 +52,9 @@ struct bootinfo {
 	char args[BOOT_ARGS_BYTES];        /* /chosen bootargs */
 	struct mem_range memory[BOOT_MAX_RANGES]; /* sorted, not overlapping */
 	uint32_t memory_count;
-	struct mem_range reserved[BOOT_MAX_RANGES]; /* memreserve, reserved-memory, initrd, the tree itself */
+	struct mem_range
+		/* memreserve, reserved-memory, initrd, the tree itself */
+		reserved[BOOT_MAX_RANGES];
 	uint32_t reserved_count;
 	struct boot_cpu cpu[MAX_CPUS];
 	uint32_t cpu_count;
@@ -62,7 +64,7 @@ struct bootinfo {
 	uint32_t timer_ppi; /* virtual timer, GIC interrupt number (27 as a rule) */
 	enum uart_kind uart;
 	uint64_t uart_base, uart_size;
-	uint32_t uart_irq;    /* GIC interrupt number, 0: unknown */
+	uint32_t uart_irq; /* GIC interrupt number, 0: unknown */
 	uint64_t initrd_base, initrd_size; /* size 0: none */
 	uint64_t bcm_pm_base, bcm_pm_size; /* BCM2711 watchdog, size 0: none */
 	uint64_t fdt_base, fdt_size; /* the tree itself */
@@ -72,11 +74,12 @@ struct bootinfo {
 
 /*
  * Read the flattened device tree at `blob`.
- * Pre:  `size` bytes at blob are readable (size_max: what is mapped, >= 64). blob is 8-byte aligned.
+ * Pre:  `size` bytes at blob are readable (size_max: what is mapped, >= 64). blob is 8-byte
+ * aligned.
  * Post: true: *info is complete and within its limits. false: `error` (error_bytes long) holds
  *       one line that names what was wrong; *info is undefined except for uart fields that were
  *       found before the error (UART_NONE if none).
  * Runs once at boot on the boot CPU; takes no lock, allocates nothing.
  */
-bool fdt_parse(const void *blob, size_t size_max, uint64_t blob_pa, struct bootinfo *info, char *error,
-	       size_t error_bytes);
+bool fdt_parse(const void *blob, size_t size_max, uint64_t blob_pa, struct bootinfo *info,
+	       char *error, size_t error_bytes);

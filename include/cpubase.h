@@ -30,5 +30,5 @@ struct cpubase {
 	uint64_t masked_max;   /* [p] longest stretch without waiting, ticks */
 	uint64_t masked_max_pc;
 	uint64_t parked_max;   /* [p] longest single park, ticks */
-	uint64_t wait_max;     /* [p] longest wait for a lock, the token or acknowledgements, ticks */
+	uint64_t wait_max; /* [p] longest wait for a lock, the token or acknowledgements, ticks */
 };

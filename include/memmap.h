@@ -6,7 +6,8 @@
  *   ffff_8000_0000_0000  pinned map   PA + PINNED_BASE; pinned RAM only, 2 MiB blocks, for ever
  *   ffff_a000_0000_0000  kmap         the dynamic kernel map; changes size
  *   ffff_b000_0000_0000  devices      GIC, UART, watchdog; pinned
- *   ffff_c000_0000_0000  lifeboat     all RAM, in the lifeboat root only: live tables leave it empty
+ *   ffff_c000_0000_0000  lifeboat     all RAM, in the lifeboat root only: live tables leave it
+ *   empty
  *   ffff_d000_0000_0000  boot window  the device tree while it is parsed, then empty
  *   ffff_ffff_8000_0000  image        kernel text, rodata, data; pinned
  *

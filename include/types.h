@@ -56,7 +56,10 @@ static inline bool is_aligned(uint64_t v, uint64_t align)
 	return (v & (align - 1)) == 0;
 }
 
-/* Do the half-open ranges [a, a + a_size) and [b, b + b_size) meet?  No overflow: sizes are compared. */
+/*
+ * Do the half-open ranges [a, a + a_size) and [b, b + b_size) meet?  No overflow: sizes are
+ * compared.
+ */
 static inline bool ranges_meet(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 {
 	return a < b ? b - a < a_size : a - b < b_size;

@@ -111,9 +111,12 @@ static void plan(struct inval_batch *batch)
 
 		for (uint32_t n = s->first; n < end; n++, at += step) {
 			/* One block takes a range of two pages, whatever its size. */
-			batch->tlbi[n] = batch->kind == INVAL_RANGE ?
-						 tlbi_operand_range(va(at), s->operands > INVAL_MAX ? step / PAGE_BYTES : 2) :
-						 tlbi_operand_va(va(at));
+			batch->tlbi[n] =
+				batch->kind == INVAL_RANGE
+					? tlbi_operand_range(va(at), s->operands > INVAL_MAX
+									     ? step / PAGE_BYTES
+									     : 2)
+					: tlbi_operand_va(va(at));
 		}
 	}
 }

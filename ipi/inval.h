@@ -34,19 +34,24 @@ struct inval_batch;
 
 /* What the owner of the tables does at each step of a flush, all on SPx. */
 struct inval_steps {
-	enum kerr (*admit)(const struct inval_batch *batch); /* token held, nobody parked: may refuse */
-	enum kerr (*check)(const struct inval_batch *batch); /* parked: is each entry still as expected? */
-	/* Break, invalidate, make; cannot fail. One function for each kind, for one entry and for more. */
+	enum kerr (*admit)(
+		const struct inval_batch *batch); /* token held, nobody parked: may refuse */
+	enum kerr (*check)(
+		const struct inval_batch *batch); /* parked: is each entry still as expected? */
+	/*
+	 * Break, invalidate, make; cannot fail. One function for each kind, for one entry and for
+	 * more.
+	 */
 	void (*window[4][2])(const struct inval_batch *batch);
 };
 
 /* A range of addresses that changes size: one entry, or the 16 of a contiguous run. */
 struct inval_span {
 	va_t va;
-	pa_t pa;           /* the memory behind it (not a table's page) */
-	uint64_t size;     /* bytes; va is aligned to it */
-	uint32_t first;    /* its first slot in the batch */
-	uint32_t leaves;   /* translations that may be cached: 1, 16, or 512 under a full table */
+	pa_t pa; /* the memory behind it (not a table's page) */
+	uint64_t size; /* bytes; va is aligned to it */
+	uint32_t first; /* its first slot in the batch */
+	uint32_t leaves; /* translations that may be cached: 1, 16, or 512 under a full table */
 	uint32_t operands; /* TLBI by address: how many its entries need, 512 under a table */
 };
 
@@ -92,7 +97,8 @@ void inval_set_window_delay(uint64_t rounds);
 uint64_t inval_window_delay(void);
 
 /*
- * Invalidate a range whose entries were removed or restricted, no window needed: DSB ISHST, TLBIs, DSB ISH.
+ * Invalidate a range whose entries were removed or restricted, no window needed: DSB ISHST, TLBIs,
+ * DSB ISH.
  * `stride`: bytes that one leaf maps.
  */
 void inval_range_now(va_t va, uint64_t size, uint64_t stride);

@@ -129,7 +129,8 @@ static uint64_t open_window(struct park *p)
 		}
 	}
 	if (ask != 0) {
-		dsb_ishst(); /* the request is visible before the interrupt; pairs with park_answer() */
+		/* the request is visible before the interrupt; pairs with park_answer() */
+		dsb_ishst();
 		arch_ipi_send(SGI_PARK, ask);
 		count_add(CTR_ipis_sent, (uint64_t)__builtin_popcountll(ask));
 	}
@@ -316,7 +317,10 @@ void door_enter(void)
 		const struct wait wait = wait_begin();
 
 		count(CTR_door_waits);
-		/* A later window has seen our state and asks: waiting for this one to go is enough. */
+		/*
+		 * A later window has seen our state and asks: waiting for this one to go is
+		 * enough.
+		 */
 		while (load_acquire(&park_state.window) == open) {
 			wait_round();
 		}
@@ -368,11 +372,13 @@ void park_report_culprits(uint64_t cpus)
 		struct record last = { 0 };
 		const bool recorded = recorder_read(cpu, 0, &last);
 
-		log_printf("park", "culprit=cpu%u door=%s masked_at=%#llx lock=%s request=%llu ack=%llu last=%s:%#llx",
-			   cpu, door[m->door & 3], (unsigned long long)p->base.mask_pc,
-			   lock != nullptr ? lock->name : "none", (unsigned long long)m->request,
-			   (unsigned long long)m->ack,
-			   recorded ? rec_kind_name((enum rec_kind)(last.kind & 0xff)) : "nothing",
-			   (unsigned long long)last.a);
+		log_printf(
+			"park",
+			"culprit=cpu%u door=%s masked_at=%#llx lock=%s request=%llu ack=%llu last=%s:%#llx",
+			cpu, door[m->door & 3], (unsigned long long)p->base.mask_pc,
+			lock != nullptr ? lock->name : "none", (unsigned long long)m->request,
+			(unsigned long long)m->ack,
+			recorded ? rec_kind_name((enum rec_kind)(last.kind & 0xff)) : "nothing",
+			(unsigned long long)last.a);
 	}
 }

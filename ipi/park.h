@@ -66,13 +66,17 @@ void door_leave(enum door_state state);
 void park_set_online(unsigned cpu, bool online);
 uint64_t park_online(void);
 
-/* The newest generation; odd uses: a reader that finds it unchanged met no window (pmap_extract). */
+/*
+ * The newest generation; odd uses: a reader that finds it unchanged met no window (pmap_extract).
+ */
 uint64_t park_generation(void);
 
 /* The open window's generation, 0: none. */
 uint64_t park_window(void);
 
-/* Log where a CPU stands that did not answer: door, masked since where, lock wanted, last record. */
+/*
+ * Log where a CPU stands that did not answer: door, masked since where, lock wanted, last record.
+ */
 void park_report_culprits(uint64_t cpus);
 
 /* Limits, set at boot and by tests: how long one attempt waits, how many there are. */

@@ -7,11 +7,11 @@
 #include <compiler.h>
 
 /* One fact, O(1). The comment beside it names the rule. */
-#define KASSERT(e)                                              \
-	do {                                                    \
-		if (unlikely(!(e))) {                           \
-			panic_assert(__FILE__, __LINE__, #e);   \
-		}                                               \
+#define KASSERT(e)                                            \
+	do {                                                  \
+		if (unlikely(!(e))) {                         \
+			panic_assert(__FILE__, __LINE__, #e); \
+		}                                             \
 	} while (0)
 
 /*

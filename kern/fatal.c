@@ -58,9 +58,14 @@ const char *trap_ec_name(unsigned ec)
 static const char *reason_name(uint64_t reason)
 {
 	static const char *const name[] = {
-		[TRAP_SP0_FIQ] = "fiq",	    [TRAP_SP0_SERROR] = "serror", [TRAP_SPX_SYNC] = "sync",
-		[5] = "irq",		    [6] = "fiq",		  [TRAP_SPX_SERROR] = "serror",
-		[TRAP_BAD_STACK] = "stack", [TRAP_BAD_X18] = "x18",
+		[TRAP_SP0_FIQ] = "fiq",
+		[TRAP_SP0_SERROR] = "serror",
+		[TRAP_SPX_SYNC] = "sync",
+		[5] = "irq",
+		[6] = "fiq",
+		[TRAP_SPX_SERROR] = "serror",
+		[TRAP_BAD_STACK] = "stack",
+		[TRAP_BAD_X18] = "x18",
 	};
 
 	return reason < array_len(name) && name[reason] != nullptr ? name[reason] : "vector";
@@ -69,9 +74,9 @@ static const char *reason_name(uint64_t reason)
 void trap_print(const struct trap_frame *frame)
 {
 	for (unsigned i = 0; i < 30; i += 3) {
-		kprintf("  x%-2u %016llx  x%-2u %016llx  x%-2u %016llx\n", i, (unsigned long long)frame->x[i],
-			i + 1, (unsigned long long)frame->x[i + 1], i + 2,
-			(unsigned long long)frame->x[i + 2]);
+		kprintf("  x%-2u %016llx  x%-2u %016llx  x%-2u %016llx\n", i,
+			(unsigned long long)frame->x[i], i + 1, (unsigned long long)frame->x[i + 1],
+			i + 2, (unsigned long long)frame->x[i + 2]);
 	}
 	kprintf("  x30 %016llx  sp  %016llx  elr %016llx\n", (unsigned long long)frame->x[30],
 		(unsigned long long)frame->sp, (unsigned long long)frame->elr);
@@ -111,14 +116,15 @@ _Noreturn void trap_fatal(struct trap_frame *frame, uint64_t reason, uint64_t x1
 	}
 	log_panic(cpu);
 	if (reason >= TRAP_SPX_SYNC && reason <= TRAP_SPX_SERROR) {
-		kprintf("RECURSION cpu%u depth=%u cause=%s/%s va=%#llx elr=%#llx esr=%#llx\n", cpu, level + 1,
-			reason_name(reason), trap_ec_name(ESR_EC(frame->esr)),
+		kprintf("RECURSION cpu%u depth=%u cause=%s/%s va=%#llx elr=%#llx esr=%#llx\n", cpu,
+			level + 1, reason_name(reason), trap_ec_name(ESR_EC(frame->esr)),
 			(unsigned long long)frame->far, (unsigned long long)frame->elr,
 			(unsigned long long)frame->esr);
 	} else {
-		kprintf("FATAL cpu%u reason=%s/%s va=%#llx elr=%#llx esr=%#llx\n", cpu, reason_name(reason),
-			trap_ec_name(ESR_EC(frame->esr)), (unsigned long long)frame->far,
-			(unsigned long long)frame->elr, (unsigned long long)frame->esr);
+		kprintf("FATAL cpu%u reason=%s/%s va=%#llx elr=%#llx esr=%#llx\n", cpu,
+			reason_name(reason), trap_ec_name(ESR_EC(frame->esr)),
+			(unsigned long long)frame->far, (unsigned long long)frame->elr,
+			(unsigned long long)frame->esr);
 	}
 	if (level == 1) {
 		kprintf("x18=%#llx slice=%#llx tpidr=%#llx\n", (unsigned long long)x18,

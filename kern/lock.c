@@ -115,7 +115,10 @@ void spin_unlock(struct spinlock *lock) __attribute__((no_thread_safety_analysis
 	cpu->lock_count--;
 	store_relaxed(&lock->owner, 0);
 	store_release(&lock->serving, lock->serving + 1);
-	/* Waiters sleep in WFE without watching the line: the store buffer is drained, then they wake. */
+	/*
+	 * Waiters sleep in WFE without watching the line: the store buffer is drained, then they
+	 * wake.
+	 */
 	dsb_ishst();
 	cpu_sev();
 	irq_unmask();

@@ -35,10 +35,7 @@ struct __attribute__((capability("mutex"))) spinlock {
 	uint64_t contended; /* acquisitions that had to wait */
 };
 
-#define SPINLOCK(lock_name, lock_rank) \
-	{                              \
-		.rank = (lock_rank), .name = (lock_name) \
-	}
+#define SPINLOCK(lock_name, lock_rank) { .rank = (lock_rank), .name = (lock_name) }
 
 void spin_lock(struct spinlock *lock) __attribute__((acquire_capability(*lock)));
 void spin_unlock(struct spinlock *lock) __attribute__((release_capability(*lock)));

@@ -35,7 +35,8 @@ va_t device_map(pa_t base, uint64_t size, const char *what)
 				     PMAP_WRITE | PMAP_DEVICE | PMAP_NO_PROMOTE);
 
 	if (e != KERR_OK) {
-		boot_fail("%s at %#llx cannot be mapped: %s", what, (unsigned long long)base.v, kerr_name(e));
+		boot_fail("%s at %#llx cannot be mapped: %s", what, (unsigned long long)base.v,
+			  kerr_name(e));
 	}
 	device_next = at.v + bytes;
 	pin_add(at, pa(first), bytes, what);
@@ -60,20 +61,23 @@ static void init_gic(const struct bootinfo *info)
 	struct gic_map map = { 0 };
 
 	if (gic->version == 0) {
-		boot_fail("no interrupt controller that Perch drives (GICv2, GICv3) in the device tree");
+		boot_fail(
+			"no interrupt controller that Perch drives (GICv2, GICv3) in the device tree");
 	}
 	map.dist = device_map(pa(gic->dist_base), gic->dist_size, "gic distributor");
 	if (gic->version == 2) {
 		map.cpu = device_map(pa(gic->cpu_base), gic->cpu_size, "gic cpu interface");
 	}
 	for (uint32_t i = 0; gic->version == 3 && i < gic->redist_count; i++) {
-		map.redist[i] = device_map(pa(gic->redist[i].base), gic->redist[i].size, "gic redistributor");
+		map.redist[i] = device_map(pa(gic->redist[i].base), gic->redist[i].size,
+					   "gic redistributor");
 	}
 	gic_set_el3_monitor(boot_regs.entry_el == 3);
 	const enum kerr e = gic_init_dist(gic, &map);
 
 	if (e != KERR_OK) {
-		boot_fail("GICv%u at %#llx: %s", gic->version, (unsigned long long)gic->dist_base, kerr_name(e));
+		boot_fail("GICv%u at %#llx: %s", gic->version, (unsigned long long)gic->dist_base,
+			  kerr_name(e));
 	}
 	gic_set_urgent(SGI_PARK);
 	gic_set_urgent(SGI_STOP);
@@ -89,7 +93,9 @@ void machine_init(const struct bootinfo *info, bool park_by_nmi)
 	trap_set_timer(info->timer_ppi);
 	machine_init_cpu(0, info->cpu[0].mpidr);
 	if (park_by_nmi && !gic_has_pseudo_nmi()) {
-		log_printf("boot", "park=nmi: this interrupt controller has no priority mask to use; park=irq");
+		log_printf(
+			"boot",
+			"park=nmi: this interrupt controller has no priority mask to use; park=irq");
 	} else if (park_by_nmi) {
 		arch_mask_by_priority();
 	}

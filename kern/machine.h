@@ -22,7 +22,10 @@ va_t device_map(pa_t base, uint64_t size, const char *what);
 /* Console, as soon as the tree told where; UART_NONE: the guess for boards without a tree. */
 void machine_console(enum uart_kind kind, uint64_t base, uint64_t size);
 
-/* Interrupt controller, timer, firmware, watchdog. Panics with a message when one cannot be driven. */
+/*
+ * Interrupt controller, timer, firmware, watchdog. Panics with a message when one cannot be
+ * driven.
+ */
 void machine_init(const struct bootinfo *info, bool park_by_nmi);
 
 /* This CPU's share of interrupt controller and timer. Each CPU once after each reset. */

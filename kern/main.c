@@ -74,14 +74,18 @@ static void first_tables(void)
 	tlbi_vmalle1_local();
 }
 
-/* Map a window onto a tree that may be at `at`. Returns where it is, or nullptr with nothing mapped. */
+/*
+ * Map a window onto a tree that may be at `at`. Returns where it is, or nullptr with nothing
+ * mapped.
+ */
 static const void *open_tree(uint64_t at)
 {
 	const uint64_t base = align_down(at, BLOCK_BYTES);
 	const void *tree = (const void *)(BOOTWIN_BASE + at - base);
 
 	if (at % 8 != 0 || at >> cpu_features.pa_bits != 0 ||
-	    pmap_map(&kernel_pmap, va(BOOTWIN_BASE), pa(base), FDT_WINDOW, PMAP_NO_PROMOTE) != KERR_OK) {
+	    pmap_map(&kernel_pmap, va(BOOTWIN_BASE), pa(base), FDT_WINDOW, PMAP_NO_PROMOTE) !=
+		    KERR_OK) {
 		return nullptr;
 	}
 	if (*(const uint32_t *)tree == FDT_MAGIC_HERE) {
@@ -95,7 +99,8 @@ static const void *open_tree(uint64_t at)
 
 /*
  * Read the tree through a window that is closed again: nothing of it is used afterwards. A loader
- * that knows no boot protocol (QEMU with an ELF file) leaves x0 = 0 and the tree at the start of RAM.
+ * that knows no boot protocol (QEMU with an ELF file) leaves x0 = 0 and the tree at the start of
+ * RAM.
  */
 static void read_tree(void)
 {
@@ -113,9 +118,11 @@ static void read_tree(void)
 	}
 	if (tree == nullptr) {
 		machine_console(UART_NONE, 0, 0);
-		boot_fail("no device tree at %#llx, where x0 points", (unsigned long long)boot_regs.fdt_pa);
+		boot_fail("no device tree at %#llx, where x0 points",
+			  (unsigned long long)boot_regs.fdt_pa);
 	}
-	const bool ok = fdt_parse(tree, FDT_WINDOW - at % BLOCK_BYTES, at, &bootinfo, error, sizeof(error));
+	const bool ok =
+		fdt_parse(tree, FDT_WINDOW - at % BLOCK_BYTES, at, &bootinfo, error, sizeof(error));
 
 	if (pmap_unmap(&kernel_pmap, va(BOOTWIN_BASE), FDT_WINDOW) != KERR_OK) {
 		panic("device tree: its window does not close");
@@ -133,8 +140,10 @@ static void report_bad_argument(const char *text)
 
 static void say_hello(void)
 {
-	log_printf("boot", "Perch on %s", bootinfo.model[0] != '\0' ? bootinfo.model : bootinfo.compatible);
-	log_printf("boot", "cpu=%s entry_el=%llu image=%#llx bbm_level=%u tlb_range=%s counter_hz=%llu",
+	log_printf("boot", "Perch on %s",
+		   bootinfo.model[0] != '\0' ? bootinfo.model : bootinfo.compatible);
+	log_printf("boot",
+		   "cpu=%s entry_el=%llu image=%#llx bbm_level=%u tlb_range=%s counter_hz=%llu",
 		   cpu_features.model, (unsigned long long)boot_regs.entry_el,
 		   (unsigned long long)boot_regs.image_pa, cpu_features.bbm,
 		   cpu_features.tlb_range ? "yes" : "no", (unsigned long long)arch_counter_hz());
@@ -142,7 +151,8 @@ static void say_hello(void)
 		log_printf("boot", "device tree: %s", bootinfo.warning[i]);
 	}
 	if (bootinfo.cpu_ignored != 0) {
-		log_printf("boot", "%u CPUs are beyond what Perch supports (%d) or malformed: not used",
+		log_printf("boot",
+			   "%u CPUs are beyond what Perch supports (%d) or malformed: not used",
 			   bootinfo.cpu_ignored, MAX_CPUS);
 	}
 	bootargs_default(&bootargs);
@@ -155,20 +165,27 @@ static void choose_mode(void)
 	const bool unsafe = mode == BBM_NAIVE || bootargs.pcpu == PCPU_SCATTERED;
 
 	if (unsafe && !PERCH_DEBUG) {
-		log_printf("boot", "bbm=naive and pcpu=scattered are for debug builds only: bbm=park pcpu=block");
+		log_printf(
+			"boot",
+			"bbm=naive and pcpu=scattered are for debug builds only: bbm=park pcpu=block");
 		mode = BBM_PARK;
 		bootargs.pcpu = PCPU_BLOCK;
 	}
 	const bool forced = bootargs.bbml2 == BBML2_FORCE && PERCH_DEBUG && cpu_features.bbm >= 2;
 
 	if (mode == BBM_BBML2 && !cpu_features.bbml2_safe && !forced) {
-		log_printf("boot", "bbm=bbml2: %s is not known to change sizes without conflicts: bbm=park",
+		log_printf("boot",
+			   "bbm=bbml2: %s is not known to change sizes without conflicts: bbm=park",
 			   cpu_features.model);
 		mode = BBM_PARK;
 	}
 	inval_set_mode(mode);
-	/* Without a delay the others hardly ever look: under single-threaded TCG they do not even run. */
-	inval_set_window_delay(bootargs.window_delay != 0 ? bootargs.window_delay : WINDOW_DELAY_DEFAULT);
+	/*
+	 * Without a delay the others hardly ever look: under single-threaded TCG they do not even
+	 * run.
+	 */
+	inval_set_window_delay(bootargs.window_delay != 0 ? bootargs.window_delay
+							  : WINDOW_DELAY_DEFAULT);
 	bootargs.bbm = mode;
 }
 
@@ -199,16 +216,23 @@ static void audit(void)
 	const struct heap_stats heap = heap_stats();
 	const bool ok = pmap_audit(&kernel_pmap, &a);
 
-	log_printf("boot", "memory=%lluM linear=%lluM leaves: 1G %lluM, 32M %lluM, 2M %lluM, 64K %lluK, 4K %lluK",
-		   (unsigned long long)(memory.ram / MIB), (unsigned long long)(memory.linear / MIB),
-		   (unsigned long long)(a.leaf_bytes[1][0] / MIB), (unsigned long long)(a.leaf_bytes[2][1] / MIB),
-		   (unsigned long long)(a.leaf_bytes[2][0] / MIB), (unsigned long long)(a.leaf_bytes[3][1] / KIB),
-		   (unsigned long long)(a.leaf_bytes[3][0] / KIB));
-	log_printf("boot", "tables=%u pcpu_blocks=%llu slices=%lluK pinned_heap=%u of %u pages free, %llu%% of blocks used",
-		   a.tables, (unsigned long long)memory.pinned_blocks,
-		   (unsigned long long)(memory.slice_bytes / KIB), heap.pages_free, heap.pages,
-		   (unsigned long long)((heap.pages - heap.pages_free) * 100ull / heap.pages));
-	log_printf("boot", "audit: %s (writable and executable: %u, wrong counts: %u, broken runs: %u)",
+	log_printf(
+		"boot",
+		"memory=%lluM linear=%lluM leaves: 1G %lluM, 32M %lluM, 2M %lluM, 64K %lluK, 4K %lluK",
+		(unsigned long long)(memory.ram / MIB), (unsigned long long)(memory.linear / MIB),
+		(unsigned long long)(a.leaf_bytes[1][0] / MIB),
+		(unsigned long long)(a.leaf_bytes[2][1] / MIB),
+		(unsigned long long)(a.leaf_bytes[2][0] / MIB),
+		(unsigned long long)(a.leaf_bytes[3][1] / KIB),
+		(unsigned long long)(a.leaf_bytes[3][0] / KIB));
+	log_printf(
+		"boot",
+		"tables=%u pcpu_blocks=%llu slices=%lluK pinned_heap=%u of %u pages free, %llu%% of blocks used",
+		a.tables, (unsigned long long)memory.pinned_blocks,
+		(unsigned long long)(memory.slice_bytes / KIB), heap.pages_free, heap.pages,
+		(unsigned long long)((heap.pages - heap.pages_free) * 100ull / heap.pages));
+	log_printf("boot",
+		   "audit: %s (writable and executable: %u, wrong counts: %u, broken runs: %u)",
 		   ok ? "ok" : "FAILED", a.wx, a.bad_notes, a.bad_runs);
 	if (!ok) {
 		panic("the audit of the tables failed at %#llx", (unsigned long long)a.bad.v);

@@ -52,7 +52,8 @@ void stop_poll(void)
 
 bool stop_take_over_safe(unsigned cpu)
 {
-	return cas_acquire(&reporter, 0, (uint64_t)cpu + 1) || load_relaxed(&reporter) == (uint64_t)cpu + 1;
+	return cas_acquire(&reporter, 0, (uint64_t)cpu + 1) ||
+	       load_relaxed(&reporter) == (uint64_t)cpu + 1;
 }
 
 void stop_take_over(void)
@@ -141,6 +142,7 @@ _Noreturn void panic_assert(const char *file, int line, const char *fact)
 {
 	(void)arch_irq_mask();
 	stop_take_over();
-	kprintf("PANIC cpu%u: %s:%d: assertion failed: %s\n", arch_cpu_number_safe(), file, line, fact);
+	kprintf("PANIC cpu%u: %s:%d: assertion failed: %s\n", arch_cpu_number_safe(), file, line,
+		fact);
 	end();
 }

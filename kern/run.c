@@ -23,7 +23,6 @@ static const struct program programs[] = {
 	{ "none", nullptr },
 };
 
-
 void run_init(void)
 {
 }
@@ -40,6 +39,7 @@ unsigned run_main(void)
 			return programs[i].main != nullptr ? programs[i].main() : 0;
 		}
 	}
-	log_printf("boot", "run=%s is not a program; there are: stress test bench none", bootargs.run);
+	log_printf("boot", "run=%s is not a program; there are: stress test bench none",
+		   bootargs.run);
 	return 2;
 }

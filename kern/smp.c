@@ -89,7 +89,8 @@ static enum kerr release(const struct bootinfo *info, unsigned cpu)
 		const uint64_t page = align_down(c->release_addr, PAGE_BYTES);
 		const va_t window = va(BOOTWIN_BASE);
 
-		if (pmap_map(&kernel_pmap, window, pa(page), PAGE_BYTES, PMAP_WRITE | PMAP_NO_PROMOTE) != KERR_OK) {
+		if (pmap_map(&kernel_pmap, window, pa(page), PAGE_BYTES,
+			     PMAP_WRITE | PMAP_NO_PROMOTE) != KERR_OK) {
 			return KERR_NO_MEMORY;
 		}
 		release_spinner((uint64_t *)(uintptr_t)(window.v + c->release_addr - page),
@@ -121,13 +122,19 @@ enum kerr smp_start(const struct bootinfo *info, unsigned cpu)
 
 	while (e == KERR_OK && load_acquire(&m->door) == DOOR_OFF) {
 		if (counter_now() > limit) {
-			log_printf("smp", "cpu%u (MPIDR %#llx) did not start within %u s: going on without it",
-				   cpu, (unsigned long long)info->cpu[cpu].mpidr, START_TIMEOUT_SECONDS);
+			log_printf(
+				"smp",
+				"cpu%u (MPIDR %#llx) did not start within %u s: going on without it",
+				cpu, (unsigned long long)info->cpu[cpu].mpidr,
+				START_TIMEOUT_SECONDS);
 			e = KERR_TIMEOUT;
 		}
 		cpu_wfe();
 	}
-	/* A CPU that was asked and is late may still come in: it stays a park target, off until it does. */
+	/*
+	 * A CPU that was asked and is late may still come in: it stays a park target, off until it
+	 * does.
+	 */
 	if (!asked) {
 		irq_mask();
 		token_acquire();

@@ -7,7 +7,10 @@
 #include <bootinfo.h>
 #include <kerr.h>
 
-/* Order the CPUs: the one that runs this first. Call before slices are made. Panics if it is not in the tree. */
+/*
+ * Order the CPUs: the one that runs this first. Call before slices are made. Panics if it is not
+ * in the tree.
+ */
 void smp_order(struct bootinfo *info);
 
 /*

@@ -10,7 +10,9 @@
 
 #include <types.h>
 
-/* Stop here for ever if a panic asked for it. Called in every wait loop, a parked CPU's included. */
+/*
+ * Stop here for ever if a panic asked for it. Called in every wait loop, a parked CPU's included.
+ */
 void stop_poll(void);
 
 /* The stop interrupt. Does not return if a panic asked for it. */

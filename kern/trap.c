@@ -136,7 +136,8 @@ static bool fault_is_probe(struct trap_frame *frame)
 		frame->elr = (uint64_t)(uintptr_t)probe_failed;
 		return true;
 	}
-	if (frame->x[30] == (uint64_t)(uintptr_t)probe_called && ESR_EC(frame->esr) == ESR_EC_IABT_SAME) {
+	if (frame->x[30] == (uint64_t)(uintptr_t)probe_called &&
+	    ESR_EC(frame->esr) == ESR_EC_IABT_SAME) {
 		frame->x[30] = frame->x[9];
 		frame->elr = (uint64_t)(uintptr_t)probe_failed;
 		return true;
@@ -154,6 +155,7 @@ void trap_sync(struct trap_frame *frame)
 	log_printf("trap", "unexpected exception: %s at %#llx", trap_ec_name(ESR_EC(frame->esr)),
 		   (unsigned long long)frame->elr);
 	trap_print(frame);
-	panic("exception in the kernel: esr=%#llx far=%#llx elr=%#llx", (unsigned long long)frame->esr,
-	      (unsigned long long)frame->far, (unsigned long long)frame->elr);
+	panic("exception in the kernel: esr=%#llx far=%#llx elr=%#llx",
+	      (unsigned long long)frame->esr, (unsigned long long)frame->far,
+	      (unsigned long long)frame->elr);
 }

@@ -71,7 +71,9 @@ bool work_wait(uint64_t cpus, uint64_t timeout_ticks)
 	return true;
 }
 
-/* On SPx, masked: leave through the door, sleep, come back in. A wake-up that is pending ends WFI. */
+/*
+ * On SPx, masked: leave through the door, sleep, come back in. A wake-up that is pending ends WFI.
+ */
 static uint64_t idle_on_spx(void *arg)
 {
 	const struct work *w = arg;

@@ -3,9 +3,11 @@
  * kern/work.h - run a function on the CPUs; otherwise they idle before the door.
  *
  * THEORY   Until there are threads, a CPU has one thing to do at a time: the function that it was
- *          given last, or nothing. A CPU with nothing to do waits in WFI on SPx, before the door, so
+ *          given last, or nothing. A CPU with nothing to do waits in WFI on SPx, before the door,
+ *          so
  *          that windows need not interrupt it.
- * LOCKING  One CPU hands out work (the boot CPU). Items are published with release, in pinned memory.
+ * LOCKING  One CPU hands out work (the boot CPU). Items are published with release, in pinned
+ *          memory.
  */
 #pragma once
 
@@ -25,5 +27,8 @@ _Noreturn void work_loop(void);
 /* CPUs that run work_loop(), a bit each, without the boot CPU. */
 uint64_t work_cpus(void);
 
-/* This CPU will not return from its function: it counts as done, and takes no more. Then it goes off. */
+/*
+ * This CPU will not return from its function: it counts as done, and takes no more. Then it goes
+ * off.
+ */
 void work_finish(void);

@@ -22,11 +22,15 @@ extern struct spinlock heap_lock; /* LOCK_HEAP */
 #define HEAP_TAG_BYTES 128
 #define HEAP_ANY_NODE UINT32_MAX
 
-/* Give a block: `pages` (<= 512) pages at ptr, physically at base. Its tags are taken from its front. */
+/*
+ * Give a block: `pages` (<= 512) pages at ptr, physically at base. Its tags are taken from its
+ * front.
+ */
 void heap_add_block(void *ptr, pa_t base, unsigned pages, uint32_t node);
 
 /*
- * `pages` contiguous zeroed pages (1 to 496), aligned to `align_pages` (a power of two), from `node`
+ * `pages` contiguous zeroed pages (1 to 496), aligned to `align_pages` (a power of two), from
+ * `node`
  * if it has some, else from any.
  */
 void *heap_alloc(unsigned pages, unsigned align_pages, uint32_t node);
@@ -65,12 +69,13 @@ static inline void *heap_tag(const void *page)
 {
 	const uint64_t off = (uint64_t)((const char *)page - heap_main.base);
 
-	return off < heap_main.bytes ? heap_main.base + off / 4096 * HEAP_TAG_BYTES : heap_tag_slow(page);
+	return off < heap_main.bytes ? heap_main.base + off / 4096 * HEAP_TAG_BYTES
+				     : heap_tag_slow(page);
 }
 
 struct heap_stats {
 	unsigned blocks;
-	unsigned pages;      /* that can be allocated */
+	unsigned pages; /* that can be allocated */
 	unsigned pages_free;
 };
 struct heap_stats heap_stats(void);

@@ -33,9 +33,9 @@ struct mailbox {
 	uint64_t release;                   /* newest generation that lets it go */
 	cacheline_aligned uint64_t ack;     /* newest generation that it parked for */
 	uint64_t door;                      /* enum door_state */
-	uint64_t ack_pc;                    /* what the park interrupted; 0: a wait loop answered */
-	uint64_t stopped;                   /* non-zero: stopped for ever, by panic */
-	uint64_t heartbeat;                 /* interrupts taken */
+	uint64_t ack_pc; /* what the park interrupted; 0: a wait loop answered */
+	uint64_t stopped; /* non-zero: stopped for ever, by panic */
+	uint64_t heartbeat; /* interrupts taken */
 };
 
 #define PARK_HIST_BUCKETS 64
@@ -46,18 +46,19 @@ struct park_request;
 /* [p] written by this CPU only */
 struct pcpu {
 	struct cpubase base;
-	uint64_t counter[CTR_COUNT];              /* [p] */
-	uint64_t park_hist[PARK_HIST_BUCKETS];    /* [p] latency of parks that this CPU started, log2 * 2 */
-	uint64_t window_last;                     /* [p] the last window, ticks */
-	uint64_t window_max;                      /* [p] the longest */
-	uint64_t park_max;                        /* [p] longest time from request to last ack, ticks */
-	uint64_t recorder_next;                   /* [p] records written since boot */
-	uint64_t work_block;                      /* [p] stress: the block this CPU works in now */
-	uint64_t irq_drop_parks;                  /* test: park interrupts to lose on this CPU */
-	uint64_t fault_retry_va;                  /* [p] last address whose walk was found good */
+	uint64_t counter[CTR_COUNT]; /* [p] */
+	/* [p] latency of parks that this CPU started, log2 * 2 */
+	uint64_t park_hist[PARK_HIST_BUCKETS];
+	uint64_t window_last; /* [p] the last window, ticks */
+	uint64_t window_max; /* [p] the longest */
+	uint64_t park_max; /* [p] longest time from request to last ack, ticks */
+	uint64_t recorder_next; /* [p] records written since boot */
+	uint64_t work_block; /* [p] stress: the block this CPU works in now */
+	uint64_t irq_drop_parks; /* test: park interrupts to lose on this CPU */
+	uint64_t fault_retry_va; /* [p] last address whose walk was found good */
 	uint64_t fault_retry_count;
 	uint64_t timer_deadline;
-	uint64_t timer_period;                    /* 0: one shot */
+	uint64_t timer_period; /* 0: one shot */
 	volatile uint64_t timer_fired;
 };
 
@@ -88,7 +89,8 @@ static inline struct mailbox *mailbox_of(unsigned cpu)
 unsigned pcpu_count(void);
 
 /*
- * Write the head of a fresh, zeroed slice and enter it in the table. Boot CPU, before the CPU starts.
+ * Write the head of a fresh, zeroed slice and enter it in the table. Boot CPU, before the CPU
+ * starts.
  * Pre: slice is SLICE_BYTES-aligned.
  */
 void pcpu_register(unsigned cpu, uint32_t node, uint64_t mpidr, void *slice);

@@ -83,8 +83,8 @@ bool pin_grow(va_t va, pa_t pa, uint64_t size, const char *what)
 }
 
 /* The last pin of a list that begins before `end`, if it reaches past `start`. */
-static always_inline const struct pin *find(const struct pin *list, uint64_t count, uint64_t start, uint64_t size,
-					    bool by_pa)
+static always_inline const struct pin *find(const struct pin *list, uint64_t count, uint64_t start,
+					    uint64_t size, bool by_pa)
 {
 	uint64_t low = 0;
 	uint64_t high = count;

@@ -32,7 +32,8 @@ struct record {
 };
 
 #define RECORDER_ENTRIES 512
-static_assert(SLICE_RECORDER + RECORDER_ENTRIES * sizeof(struct record) <= SLICE_RECORDER_TOP, "ring fits");
+static_assert(SLICE_RECORDER + RECORDER_ENTRIES * sizeof(struct record) <= SLICE_RECORDER_TOP,
+	      "ring fits");
 
 static inline struct record *recorder_ring(struct pcpu *p)
 {

@@ -96,7 +96,8 @@ static void insert(struct frame_range *r, uint64_t i, unsigned order)
 	while (order < FRAME_ORDER_MAX) {
 		const uint64_t buddy = ((r->base + i) ^ (UINT64_C(1) << order)) - r->base;
 
-		if (buddy >= r->count || kind_of(r->state[buddy]) != FREE || order_of(r->state[buddy]) != order) {
+		if (buddy >= r->count || kind_of(r->state[buddy]) != FREE ||
+		    order_of(r->state[buddy]) != order) {
 			break;
 		}
 		take_out(r, buddy);
@@ -111,14 +112,16 @@ void frame_add_range(pa_t base, uint64_t size, uint32_t node, uint64_t *state)
 	KASSERT(range_count < FRAME_RANGES);
 	struct frame_range *r = &ranges[range_count++];
 
-	*r = (struct frame_range){
-		.base = base.v / PAGE_BYTES, .count = size / PAGE_BYTES, .node = node, .state = state
-	};
+	*r = (struct frame_range){ .base = base.v / PAGE_BYTES,
+				   .count = size / PAGE_BYTES,
+				   .node = node,
+				   .state = state };
 	KASSERT(r->count < LINK_MASK);
 	for (uint64_t i = 0; i < r->count;) {
 		unsigned order = FRAME_ORDER_MAX;
 
-		while (!is_aligned(r->base + i, UINT64_C(1) << order) || i + (UINT64_C(1) << order) > r->count) {
+		while (!is_aligned(r->base + i, UINT64_C(1) << order) ||
+		       i + (UINT64_C(1) << order) > r->count) {
 			order--;
 		}
 		push(r, i, order);
@@ -221,7 +224,9 @@ struct frame_stats frame_stats(void)
 	return s;
 }
 
-/* Blocks tile the range; their free frames are as many as counted, and as many as the lists hold. */
+/*
+ * Blocks tile the range; their free frames are as many as counted, and as many as the lists hold.
+ */
 static bool range_is_exact(const struct frame_range *r)
 {
 	uint64_t free = 0;
@@ -238,7 +243,8 @@ static bool range_is_exact(const struct frame_range *r)
 		i += frames;
 	}
 	for (unsigned order = 0; order <= FRAME_ORDER_MAX; order++) {
-		for (uint64_t link = r->head[order]; link != 0; link = next_of(r->state[link - 1])) {
+		for (uint64_t link = r->head[order]; link != 0;
+		     link = next_of(r->state[link - 1])) {
 			listed += UINT64_C(1) << order;
 		}
 	}

@@ -25,7 +25,10 @@ extern struct spinlock frame_lock; /* LOCK_FRAME */
  */
 void frame_add_range(pa_t base, uint64_t size, uint32_t node, uint64_t *state);
 
-/* 2^order contiguous frames, aligned to their size, from `node` if it has some. Contents: anything. */
+/*
+ * 2^order contiguous frames, aligned to their size, from `node` if it has some. Contents:
+ * anything.
+ */
 enum kerr frame_alloc(unsigned order, uint32_t node, pa_t *out);
 void frame_free(pa_t base, unsigned order);
 

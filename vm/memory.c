@@ -41,8 +41,8 @@ static void free_push(uint64_t base, uint64_t end, uint32_t node)
 		return;
 	}
 	if (free_count == FREE_RANGES) {
-		log_printf("boot", "memory in more than %d pieces: %#llx-%#llx is not used", FREE_RANGES,
-			   (unsigned long long)base, (unsigned long long)end);
+		log_printf("boot", "memory in more than %d pieces: %#llx-%#llx is not used",
+			   FREE_RANGES, (unsigned long long)base, (unsigned long long)end);
 		return;
 	}
 	free_list[free_count++] = (struct free_range){ base, end - base, node };
@@ -112,7 +112,9 @@ static void make_node(const struct bootinfo *info, uint32_t node, struct memory_
 			pa_t block;
 
 			if (!carve(node, BLOCK_BYTES, &block) && !carve(0, BLOCK_BYTES, &block)) {
-				boot_fail("memory too small: no 2 MiB block for the CPUs of node %u", node);
+				boot_fail(
+					"memory too small: no 2 MiB block for the CPUs of node %u",
+					node);
 			}
 			heap_add_block(pin_ram(block, BLOCK_BYTES, "pcpu block"), block,
 				       BLOCK_BYTES / PAGE_BYTES, node);
@@ -142,7 +144,7 @@ static uint64_t *state_memory(uint64_t bytes, uint32_t node, struct memory_summa
 	bytes = align_up(bytes, BLOCK_BYTES);
 	if (!carve(node, bytes, &block)) {
 		boot_fail("memory too small: no room for the frame array (%llu KiB)",
-		      (unsigned long long)(bytes / KIB));
+			  (unsigned long long)(bytes / KIB));
 	}
 	state = pin_ram(block, bytes, "frame array");
 	for (uint64_t i = 0; i < bytes / sizeof(*state); i++) {
@@ -154,7 +156,8 @@ static uint64_t *state_memory(uint64_t bytes, uint32_t node, struct memory_summa
 
 static void make_linear(pa_t base, uint64_t size)
 {
-	const enum kerr e = pmap_map(&kernel_pmap, va(LINEAR_BASE + base.v), base, size, PMAP_WRITE);
+	const enum kerr e =
+		pmap_map(&kernel_pmap, va(LINEAR_BASE + base.v), base, size, PMAP_WRITE);
 
 	if (e != KERR_OK) {
 		panic("linear map of %#llx: %s", (unsigned long long)base.v, kerr_name(e));
@@ -167,8 +170,10 @@ static void scatter_slices(const struct bootinfo *info, va_t *block)
 	pa_t frames;
 	va_t at;
 
-	if (frame_alloc(9, 0, &frames) != KERR_OK || kmap_reserve(BLOCK_BYTES, BLOCK_BYTES, &at) != KERR_OK ||
-	    pmap_map(&kernel_pmap, at, frames, BLOCK_BYTES, PMAP_WRITE | PMAP_PAGES | PMAP_NO_PROMOTE) != KERR_OK) {
+	if (frame_alloc(9, 0, &frames) != KERR_OK ||
+	    kmap_reserve(BLOCK_BYTES, BLOCK_BYTES, &at) != KERR_OK ||
+	    pmap_map(&kernel_pmap, at, frames, BLOCK_BYTES,
+		     PMAP_WRITE | PMAP_PAGES | PMAP_NO_PROMOTE) != KERR_OK) {
 		panic("pcpu=scattered: no memory");
 	}
 	for (unsigned cpu = 0; cpu < info->cpu_count && cpu < BLOCK_BYTES / SLICE_BYTES; cpu++) {
@@ -189,7 +194,8 @@ va_t memory_scattered_block(void)
 	return scattered_block;
 }
 
-static void list_free(const struct bootinfo *info, pa_t image, uint64_t image_bytes, struct memory_summary *out)
+static void list_free(const struct bootinfo *info, pa_t image, uint64_t image_bytes,
+		      struct memory_summary *out)
 {
 	for (uint32_t i = 0; i < info->memory_count; i++) {
 		const struct mem_range *m = &info->memory[i];

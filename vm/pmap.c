@@ -36,7 +36,9 @@ static enum kerr check_flags(unsigned flags)
 	return (flags & PMAP_WRITE) != 0 && (flags & PMAP_EXEC) != 0 ? KERR_INVALID : KERR_OK;
 }
 
-/* The leaf that maps the most of [at, at + size) -> out: its level, and whether a run of 16 fits. */
+/*
+ * The leaf that maps the most of [at, at + size) -> out: its level, and whether a run of 16 fits.
+ */
 static unsigned choose_level(va_t at, pa_t out, uint64_t size, unsigned flags, bool *run)
 {
 	unsigned level = 3;
@@ -53,7 +55,8 @@ static unsigned choose_level(va_t at, pa_t out, uint64_t size, unsigned flags, b
 	}
 	const uint64_t span = level_bytes(level) * CONT_ENTRIES;
 
-	*run = level >= 2 && (flags & PMAP_NO_PROMOTE) == 0 && is_aligned(at.v | out.v, span) && size >= span;
+	*run = level >= 2 && (flags & PMAP_NO_PROMOTE) == 0 && is_aligned(at.v | out.v, span) &&
+	       size >= span;
 	return level;
 }
 
@@ -96,7 +99,9 @@ static uint64_t enter(struct pmap *pmap, va_t at, pa_t out, uint64_t size, unsig
 
 		if (run) {
 			if (pte_is_valid(arch_pte_load(slot + i))) {
-				return i * level_bytes(level); /* a table inside the run: go on one by one */
+				return i * level_bytes(
+						   /* a table inside the run: go on one by one */
+						   level);
 			}
 			e.v |= PTE_CONT;
 		}
@@ -173,14 +178,18 @@ static enum kerr split_ends(struct pmap *pmap, struct reserve *r, va_t start, ui
 	const va_t end = va(start.v + size);
 	enum kerr e = KERR_OK;
 
-	if (!reserve_for_split(pmap, r, start, PAGE_BYTES) || !reserve_for_split(pmap, r, end, PAGE_BYTES)) {
+	if (!reserve_for_split(pmap, r, start, PAGE_BYTES) ||
+	    !reserve_for_split(pmap, r, end, PAGE_BYTES)) {
 		return KERR_NO_MEMORY;
 	}
 	e = pmap_split(pmap, r, start);
 	if (e == KERR_OK) {
 		e = pmap_split(pmap, r, end);
 	}
-	/* An end inside the leaf that starts at start: split by the end, which took the whole leaf apart. */
+	/*
+	 * An end inside the leaf that starts at start: split by the end, which took the whole leaf
+	 * apart.
+	 */
 	return e;
 }
 
@@ -283,12 +292,14 @@ enum kerr pmap_protect(struct pmap *pmap, va_t start, uint64_t size, unsigned fl
 	return e;
 }
 
-static enum kerr demote_to(struct pmap *pmap, struct reserve *r, va_t at, uint64_t bytes, uint64_t *span)
+static enum kerr demote_to(struct pmap *pmap, struct reserve *r, va_t at, uint64_t bytes,
+			   uint64_t *span)
 {
 	for (;;) {
 		const struct walk w = pmap_walk(pmap, at);
 
-		*span = pte_is_leaf(w.entry, w.level) ? leaf_span(w.entry, w.level) : level_bytes(w.level);
+		*span = pte_is_leaf(w.entry, w.level) ? leaf_span(w.entry, w.level)
+						      : level_bytes(w.level);
 		if (!pte_is_leaf(w.entry, w.level) || *span <= bytes) {
 			return KERR_OK;
 		}
@@ -309,8 +320,8 @@ enum kerr pmap_demote(struct pmap *pmap, va_t start, uint64_t size, uint64_t byt
 	struct reserve r;
 	enum kerr e = check_range(start, size);
 
-	if (e == KERR_OK && bytes != PAGE_BYTES && bytes != 16 * PAGE_BYTES && bytes != BLOCK_BYTES &&
-	    bytes != 16 * BLOCK_BYTES) {
+	if (e == KERR_OK && bytes != PAGE_BYTES && bytes != 16 * PAGE_BYTES &&
+	    bytes != BLOCK_BYTES && bytes != 16 * BLOCK_BYTES) {
 		e = KERR_INVALID;
 	}
 	if (e == KERR_OK) {

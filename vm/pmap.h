@@ -59,10 +59,16 @@ pa_t pmap_init(const pte_t *boot_root);
  */
 enum kerr pmap_map(struct pmap *pmap, va_t va, pa_t pa, uint64_t size, unsigned flags);
 
-/* Unmap. Parts that are not mapped are passed over. Demotes at the edges. Errors: NO_MEMORY, BUSY, PINNED. */
+/*
+ * Unmap. Parts that are not mapped are passed over. Demotes at the edges. Errors: NO_MEMORY, BUSY,
+ * PINNED.
+ */
 enum kerr pmap_unmap(struct pmap *pmap, va_t va, uint64_t size);
 
-/* Change permissions; KERR_ABSENT if a page is not mapped. Demotes at the edges, promotes what became uniform. */
+/*
+ * Change permissions; KERR_ABSENT if a page is not mapped. Demotes at the edges, promotes what
+ * became uniform.
+ */
 enum kerr pmap_protect(struct pmap *pmap, va_t va, uint64_t size, unsigned flags);
 
 /* Make every page of the range a leaf of at most `bytes` (4 KiB, 64 KiB, 2 MiB, 32 MiB). */
@@ -83,7 +89,10 @@ bool pmap_query(va_t va, pte_t *entry, uint64_t *bytes);
 /* R2: the only ways in which a valid entry becomes another valid entry. vm/pmap_entry.c. */
 enum kerr pmap_update_entry(struct pmap *pmap, pte_t *slot, va_t va, unsigned level, pte_t expected,
 			    pte_t fresh);
-/* Set and clear bits in the 16 entries of a run, which map neighbouring memory alike, in one window. */
+/*
+ * Set and clear bits in the 16 entries of a run, which map neighbouring memory alike, in one
+ * window.
+ */
 enum kerr pmap_update_run(struct pmap *pmap, pte_t *first, va_t va, unsigned level, uint64_t set,
 			  uint64_t clear);
 

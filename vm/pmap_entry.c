@@ -3,7 +3,8 @@
  * vm/pmap_entry.c - every store to a translation table.
  *
  * THEORY   pte_store() is the only store, and has three callers: the windows' (window_store),
- *          permission changes (pmap_protect_entry), and stores that no CPU can have cached (unseen_store:
+ *          permission changes (pmap_protect_entry), and stores that no CPU can have cached
+ *          (unseen_store:
  *          entries that were or become invalid, tables that no walk reaches).
  *          Whoever reads this file has read all that Perch ever does to a table.
  * INVARIANTS
@@ -32,7 +33,10 @@ static always_inline void window_store(const struct inval_batch *b, unsigned i, 
 	pte_store(b->slot[i], e);
 }
 
-/* A store that no CPU can have cached: from invalid, to invalid, or in a table that no walk reaches. */
+/*
+ * A store that no CPU can have cached: from invalid, to invalid, or in a table that no walk
+ * reaches.
+ */
 static always_inline void unseen_store(pte_t *slot, pte_t e)
 {
 	pte_store(slot, e);
@@ -42,57 +46,57 @@ static always_inline void unseen_store(pte_t *slot, pte_t e)
  * Do something for entries count-1 .. 0, unrolled: without a loop's own instructions an entry costs
  * two instructions a step, and the bound on the window can be read off the disassembly.
  */
-#define FOR_EACH_UNROLLED(count, DO) \
-	do {                         \
-		switch (count) {     \
-		case 16:             \
-			DO(15);      \
+#define FOR_EACH_UNROLLED(count, DO)     \
+	do {                             \
+		switch (count) {         \
+		case 16:                 \
+			DO(15);          \
 			[[fallthrough]]; \
-		case 15:             \
-			DO(14);      \
+		case 15:                 \
+			DO(14);          \
 			[[fallthrough]]; \
-		case 14:             \
-			DO(13);      \
+		case 14:                 \
+			DO(13);          \
 			[[fallthrough]]; \
-		case 13:             \
-			DO(12);      \
+		case 13:                 \
+			DO(12);          \
 			[[fallthrough]]; \
-		case 12:             \
-			DO(11);      \
+		case 12:                 \
+			DO(11);          \
 			[[fallthrough]]; \
-		case 11:             \
-			DO(10);      \
+		case 11:                 \
+			DO(10);          \
 			[[fallthrough]]; \
-		case 10:             \
-			DO(9);       \
+		case 10:                 \
+			DO(9);           \
 			[[fallthrough]]; \
-		case 9:              \
-			DO(8);       \
+		case 9:                  \
+			DO(8);           \
 			[[fallthrough]]; \
-		case 8:              \
-			DO(7);       \
+		case 8:                  \
+			DO(7);           \
 			[[fallthrough]]; \
-		case 7:              \
-			DO(6);       \
+		case 7:                  \
+			DO(6);           \
 			[[fallthrough]]; \
-		case 6:              \
-			DO(5);       \
+		case 6:                  \
+			DO(5);           \
 			[[fallthrough]]; \
-		case 5:              \
-			DO(4);       \
+		case 5:                  \
+			DO(4);           \
 			[[fallthrough]]; \
-		case 4:              \
-			DO(3);       \
+		case 4:                  \
+			DO(3);           \
 			[[fallthrough]]; \
-		case 3:              \
-			DO(2);       \
+		case 3:                  \
+			DO(2);           \
 			[[fallthrough]]; \
-		case 2:              \
-			DO(1);       \
+		case 2:                  \
+			DO(1);           \
 			[[fallthrough]]; \
-		default:             \
-			DO(0);       \
-		}                    \
+		default:                 \
+			DO(0);           \
+		}                        \
 	} while (0)
 
 #define BREAK(i) window_store(b, i, (pte_t){ 0 })
@@ -152,7 +156,8 @@ static always_inline void window_body(const struct inval_batch *b, enum inval_ki
 			linger();
 		}
 		FOR_EACH_UNROLLED(count, MAKE);
-		dsb_ishst(); /* visible to walkers before the release; pairs with the ISB of park_answer(), door_enter() */
+		/* Visible to walkers before the release: pairs with park_answer(), door_enter(). */
+		dsb_ishst();
 		isb();
 	} else {
 		FOR_EACH_UNROLLED(count, MAKE); /* FEAT_BBM level 2: one valid entry over another */
@@ -163,14 +168,14 @@ static always_inline void window_body(const struct inval_batch *b, enum inval_ki
 	}
 }
 
-#define WINDOW(name, kind, mode)                                                          \
-	static void name##_one(const struct inval_batch *b)                               \
-	{                                                                                 \
-		window_body(b, kind, false, mode);                                        \
-	}                                                                                 \
-	static void name##_many(const struct inval_batch *b)                              \
-	{                                                                                 \
-		window_body(b, kind, true, mode);                                         \
+#define WINDOW(name, kind, mode)                             \
+	static void name##_one(const struct inval_batch *b)  \
+	{                                                    \
+		window_body(b, kind, false, mode);           \
+	}                                                    \
+	static void name##_many(const struct inval_batch *b) \
+	{                                                    \
+		window_body(b, kind, true, mode);            \
 	}
 WINDOW(pmap_window_va, INVAL_VA, BBM_PARK)
 WINDOW(pmap_window_range, INVAL_RANGE, BBM_PARK)
@@ -196,14 +201,17 @@ static enum kerr pmap_admit(const struct inval_batch *b)
 	for (uint32_t i = 0; i < b->span_count; i++) {
 		const struct inval_span *s = &b->span[i];
 
-		if (pin_overlaps_va(s->va, s->size) != nullptr || pin_overlaps_pa(s->pa, s->size) != nullptr) {
+		if (pin_overlaps_va(s->va, s->size) != nullptr ||
+		    pin_overlaps_pa(s->pa, s->size) != nullptr) {
 			return KERR_PINNED;
 		}
 	}
 	return KERR_OK;
 }
 
-/* Addresses whose mapping may ever be broken. An O(1) second opinion, independent of the register. */
+/*
+ * Addresses whose mapping may ever be broken. An O(1) second opinion, independent of the register.
+ */
 static bool may_break(va_t at)
 {
 	return at.v - LINEAR_BASE < LINEAR_BYTES || at.v - KMAP_BASE < KMAP_BYTES;
@@ -223,15 +231,16 @@ static enum kerr pmap_check(const struct inval_batch *b)
 	return KERR_OK;
 }
 
-#define STEPS(prefix)                                                                            \
-	{                                                                                        \
-		pmap_admit, pmap_check,                                                          \
-		{                                                                                \
-			[INVAL_VA] = { prefix##_va_one, prefix##_va_many },                      \
-			[INVAL_RANGE] = { prefix##_range_one, prefix##_range_many },             \
-			[INVAL_ALL] = { prefix##_all_one, prefix##_all_many },                   \
-			[INVAL_PAGES] = { prefix##_pages_one, prefix##_pages_many },             \
-		},                                                                               \
+#define STEPS(prefix)                                                                \
+	{                                                                            \
+		pmap_admit,                                                          \
+		pmap_check,                                                          \
+		{                                                                    \
+			[INVAL_VA] = { prefix##_va_one, prefix##_va_many },          \
+			[INVAL_RANGE] = { prefix##_range_one, prefix##_range_many }, \
+			[INVAL_ALL] = { prefix##_all_one, prefix##_all_many },       \
+			[INVAL_PAGES] = { prefix##_pages_one, prefix##_pages_many }, \
+		},                                                                   \
 	}
 
 static const struct inval_steps *steps_of_mode(void)
@@ -265,7 +274,8 @@ static void add_change(struct inval_batch *b, const struct pmap_change *c)
 	const bool was_table = pte_is_table(c->expected, c->level);
 
 	KASSERT(pte_is_valid(c->expected) && pte_is_valid(c->fresh));
-	KASSERT(!was_table || !pte_is_table(c->fresh, c->level)); /* one of them is the memory itself */
+	KASSERT(!was_table ||
+		!pte_is_table(c->fresh, c->level)); /* one of them is the memory itself */
 	const uint32_t n = inval_add(b,
 				     &(struct inval_span){
 					     .va = c->va,
@@ -316,7 +326,8 @@ enum kerr pmap_update_batch(struct pmap *pmap, const struct pmap_change *change,
 	return e;
 }
 
-enum kerr pmap_update_run(struct pmap *pmap, pte_t *first, va_t at, unsigned level, uint64_t set, uint64_t clear)
+enum kerr pmap_update_run(struct pmap *pmap, pte_t *first, va_t at, unsigned level, uint64_t set,
+			  uint64_t clear)
 {
 	struct inval_batch b;
 	const uint64_t size = level_bytes(level) * CONT_ENTRIES;
@@ -351,7 +362,7 @@ void pmap_protect_entry(pte_t *slot, pte_t e)
 	const pte_t was = arch_pte_load(slot);
 
 	KASSERT(pte_is_protect_change(was, e)); /* R2 */
-	KASSERT((was.v & PTE_CONT) == 0);       /* a run changes as a whole: pmap_update_run() */
+	KASSERT((was.v & PTE_CONT) == 0); /* a run changes as a whole: pmap_update_run() */
 	pte_store(slot, e);
 	table_account(slot, was, e);
 	count(CTR_protects);
@@ -378,7 +389,8 @@ void pmap_fill_table(pte_t *table, pte_t block, unsigned level, uint32_t contigu
 
 #pragma clang loop unroll(full)
 		for (unsigned i = 0; i < CONT_ENTRIES; i++) {
-			unseen_store(&table[group * CONT_ENTRIES + i], (pte_t){ (e.v | cont) + i * step });
+			unseen_store(&table[group * CONT_ENTRIES + i],
+				     (pte_t){ (e.v | cont) + i * step });
 		}
 		e.v += CONT_ENTRIES * step;
 	}
@@ -399,5 +411,6 @@ void pmap_loosen_group(pte_t *table, unsigned group)
 	for (unsigned i = 0; i < CONT_ENTRIES; i++) {
 		unseen_store(&slot[i], (pte_t){ arch_pte_load(&slot[i]).v & ~PTE_CONT });
 	}
-	notes_of(table)->contiguous &= ~(UINT32_C(1) << group); /* nothing else depends on the bit */
+	notes_of(table)->contiguous &=
+		~(UINT32_C(1) << group); /* nothing else depends on the bit */
 }

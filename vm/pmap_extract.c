@@ -23,7 +23,8 @@ static struct walk stable_walk(va_t at)
 		const struct walk w = pmap_walk(&kernel_pmap, at);
 
 		dmb_ish(); /* the entries are read before the generation is read again */
-		if (park_generation() == before && (open == 0 || park_window() == 0 || pte_is_valid(w.entry))) {
+		if (park_generation() == before &&
+		    (open == 0 || park_window() == 0 || pte_is_valid(w.entry))) {
 			return w;
 		}
 		count(CTR_extract_retries);
@@ -77,7 +78,8 @@ static bool runs_are_whole(const pte_t *table, unsigned level)
 		if (!first && ((table[i].v ^ table[i - 1].v) & PTE_CONT) != 0) {
 			return false;
 		}
-		if ((table[i].v & PTE_CONT) != 0 && !first && !pte_follows(table[i - 1], table[i], level)) {
+		if ((table[i].v & PTE_CONT) != 0 && !first &&
+		    !pte_follows(table[i - 1], table[i], level)) {
 			return false;
 		}
 		if ((table[i].v & PTE_CONT) != 0 && first &&

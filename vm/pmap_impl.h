@@ -76,14 +76,20 @@ pte_t *table_alloc(unsigned level);
 /* Give back a table that was never linked. */
 void table_free(pte_t *table);
 
-/* Note that an entry changed; that all 16 of a uniform run did, alike; that several did, in one table or more. */
+/*
+ * Note that an entry changed; that all 16 of a uniform run did, alike; that several did, in one
+ * table or more.
+ */
 void table_account(const pte_t *slot, pte_t was, pte_t now);
 void table_account_run(const pte_t *first, const pte_t *was, const pte_t *now);
 void table_account_batch(pte_t *const *slot, const pte_t *was, const pte_t *now, unsigned count);
 /* The notes of a full, uniform table with Contiguous on the groups of a mask. */
 void table_account_uniform(pte_t *table, uint32_t contiguous);
 
-/* The slot of `level` for an address, whatever it holds, making tables above it. nullptr: no memory, or a leaf above. */
+/*
+ * The slot of `level` for an address, whatever it holds, making tables above it. nullptr: no
+ * memory, or a leaf above.
+ */
 pte_t *table_reach(struct pmap *pmap, va_t va, unsigned level);
 
 /* vm/pmap_entry.c */

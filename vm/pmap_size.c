@@ -4,7 +4,8 @@
  *
  * THEORY   Each step changes one level: run of 16, or table and block. A step that takes a block
  *          apart prepares the table first, unreachable, so that the window stores one entry. The
- *          group of 16 that the caller wants to change is left without Contiguous, so that it can be
+ *          group of 16 that the caller wants to change is left without Contiguous, so that it can
+ *          be
  *          changed page by page after one window. New tables carry Contiguous on all other groups.
  * LOCKING  pmap->lock.
  * FAILURE  A demotion needs no memory when the table was saved; for other blocks the caller
@@ -97,7 +98,8 @@ enum kerr pmap_change_run(struct pmap *pmap, struct walk w, va_t at, uint64_t se
 {
 	const uint64_t span = level_bytes(w.level) * CONT_ENTRIES;
 
-	return pmap_update_run(pmap, group_first(w.slot), va(align_down(at.v, span)), w.level, set, clear);
+	return pmap_update_run(pmap, group_first(w.slot), va(align_down(at.v, span)), w.level, set,
+			       clear);
 }
 
 static enum kerr demote_run(struct pmap *pmap, struct walk w, va_t at)
@@ -141,7 +143,8 @@ static enum kerr demote_block(struct pmap *pmap, struct reserve *r, struct walk 
 	pte_t *table = prepare_table(r, w, loose_group);
 
 	if (w.level == 2) {
-		set_saved(w.slot, (uint64_t)(uintptr_t)table); /* ours to find again if the park fails */
+		set_saved(w.slot,
+			  (uint64_t)(uintptr_t)table); /* ours to find again if the park fails */
 	}
 	const enum kerr e =
 		pmap_update_entry(pmap, w.slot, base, w.level, w.entry, pte_table(heap_pa(table)));
@@ -176,7 +179,8 @@ enum kerr pmap_split(struct pmap *pmap, struct reserve *r, va_t at)
 	for (;;) {
 		const struct walk w = pmap_walk(pmap, at);
 
-		if (!pte_is_leaf(w.entry, w.level) || is_aligned(at.v, leaf_span(w.entry, w.level))) {
+		if (!pte_is_leaf(w.entry, w.level) ||
+		    is_aligned(at.v, leaf_span(w.entry, w.level))) {
 			return KERR_OK;
 		}
 		const enum kerr e = pmap_demote_leaf(pmap, r, at);
@@ -187,14 +191,17 @@ enum kerr pmap_split(struct pmap *pmap, struct reserve *r, va_t at)
 	}
 }
 
-/* A full level-3 table becomes a block: *w moves up to it. PM2 makes the decision two comparisons. */
+/*
+ * A full level-3 table becomes a block: *w moves up to it. PM2 makes the decision two comparisons.
+ */
 static bool promote_table(struct pmap *pmap, struct walk *w, va_t at)
 {
 	pte_t *table = table_of(w->slot);
 	const struct table_notes *notes = notes_of(table);
 	const pte_t first = arch_pte_load(table);
 
-	if (notes->valid != PT_ENTRIES || notes->breaks != 0 || !is_aligned(pte_pa(first).v, BLOCK_BYTES)) {
+	if (notes->valid != PT_ENTRIES || notes->breaks != 0 ||
+	    !is_aligned(pte_pa(first).v, BLOCK_BYTES)) {
 		return false;
 	}
 	const va_t base = va(align_down(at.v, BLOCK_BYTES));
@@ -216,7 +223,8 @@ static bool promote_run(struct pmap *pmap, struct walk *w, va_t at)
 
 	if ((notes->contiguous >> group & 1) != 0 || notes->group_valid[group] != CONT_ENTRIES ||
 	    notes->group_breaks[group] != 0 ||
-	    !is_aligned(pte_pa(arch_pte_load(group_first(w->slot))).v, level_bytes(w->level) * CONT_ENTRIES)) {
+	    !is_aligned(pte_pa(arch_pte_load(group_first(w->slot))).v,
+			level_bytes(w->level) * CONT_ENTRIES)) {
 		return false;
 	}
 	if (pmap_change_run(pmap, *w, at, PTE_CONT, 0) != KERR_OK) {

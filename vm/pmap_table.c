@@ -115,7 +115,8 @@ static void account_pair(struct table_notes *notes, unsigned right, bool was_bre
 static void account_entry(struct table_notes *notes, unsigned i, pte_t was, pte_t now)
 {
 	const unsigned group = i / CONT_ENTRIES;
-	const int valid = (pte_is_leaf(now, notes->level) ? 1 : 0) - (pte_is_leaf(was, notes->level) ? 1 : 0);
+	const int valid =
+		(pte_is_leaf(now, notes->level) ? 1 : 0) - (pte_is_leaf(was, notes->level) ? 1 : 0);
 
 	notes->valid = (uint16_t)(notes->valid + valid);
 	notes->group_valid[group] = (uint8_t)(notes->group_valid[group] + valid);
@@ -134,10 +135,12 @@ static void account(const pte_t *slot, pte_t was, pte_t now, pte_t left, pte_t r
 
 	account_entry(notes, i, was, now);
 	if (i > 0) {
-		account_pair(notes, i, !pte_follows(left, was, level), !pte_follows(left, now, level));
+		account_pair(notes, i, !pte_follows(left, was, level),
+			     !pte_follows(left, now, level));
 	}
 	if (i + 1 < PT_ENTRIES) {
-		account_pair(notes, i + 1, !pte_follows(was, right, level), !pte_follows(now, right, level));
+		account_pair(notes, i + 1, !pte_follows(was, right, level),
+			     !pte_follows(now, right, level));
 	}
 }
 
@@ -165,7 +168,8 @@ void table_account_run(const pte_t *first, const pte_t *was, const pte_t *now)
 	if (base > 0) {
 		const pte_t left = arch_pte_load(first - 1);
 
-		account_pair(notes, base, !pte_follows(left, was[0], level), !pte_follows(left, now[0], level));
+		account_pair(notes, base, !pte_follows(left, was[0], level),
+			     !pte_follows(left, now[0], level));
 	}
 	if (base + CONT_ENTRIES < PT_ENTRIES) {
 		const pte_t right = arch_pte_load(first + CONT_ENTRIES);

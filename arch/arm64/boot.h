@@ -30,7 +30,8 @@ extern uint64_t boot_pen[MAX_CPUS];
 #define BOOT_PEN_GO UINT64_C(0x7065726368676f21)
 
 /* Linker script. */
-extern char _image_start[], _text_end[], _rodata_start[], _rodata_end[], _data_start[], _image_end[];
+extern char _image_start[], _text_end[], _rodata_start[], _rodata_end[], _data_start[],
+	_image_end[];
 
 /* Tables and registers, with the MMU off, at physical addresses. Called by start.S once. */
 void boot_mmu_prepare(uint64_t fdt_pa, uint64_t entry_el);

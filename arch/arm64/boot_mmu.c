@@ -66,7 +66,8 @@ static void map_image(uint64_t image)
 		} else {
 			attr |= PTE_PXN;
 		}
-		image_l3[off / BLOCK_BYTES][level_index(va(off), 3)] = pte_leaf(pa(image + off), attr, 3);
+		image_l3[off / BLOCK_BYTES][level_index(va(off), 3)] =
+			pte_leaf(pa(image + off), attr, 3);
 	}
 }
 

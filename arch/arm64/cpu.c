@@ -21,7 +21,7 @@ struct model {
 };
 
 static const struct model models[] = {
-	{ 0x41d03, "cortex-a53" },  { 0x41d07, "cortex-a57" },	{ 0x41d08, "cortex-a72" },
+	{ 0x41d03, "cortex-a53" },  { 0x41d07, "cortex-a57" },  { 0x41d08, "cortex-a72" },
 	{ 0x41d0b, "cortex-a76" },  { 0x41d47, "cortex-a710" }, { 0x41d0c, "neoverse-n1" },
 	{ 0x41d49, "neoverse-n2" }, { 0x41d40, "neoverse-v1" }, { 0x00051, "qemu-max" },
 };
@@ -121,7 +121,10 @@ bool arch_translate_read(va_t at, pa_t *out)
 {
 	uint64_t par;
 
-	__asm__ volatile("at s1e1r, %1\n\tisb\n\tmrs %0, par_el1" : "=r"(par) : "r"(at.v) : "memory");
+	__asm__ volatile("at s1e1r, %1\n\tisb\n\tmrs %0, par_el1"
+			 : "=r"(par)
+			 : "r"(at.v)
+			 : "memory");
 	if ((par & PAR_F) != 0) {
 		return false;
 	}

@@ -120,13 +120,15 @@ pen:
 	and	x1, x1, #0x3f
 1:	wfe
 	ldr	x4, [x3, x1, lsl #3]
-	ldr	x5, =0x7065726368676f21	/* "perchgo!": .data may hold anything before it is loaded */
+	/* "perchgo!": .data may hold anything before it is loaded */
+	ldr	x5, =0x7065726368676f21
 	cmp	x4, x5
 	b.ne	1b
 	b	spin_el1
 
 /*
- * Make this slice ours: x18, TPIDR_EL1, both stack pointers, vectors. Leaves SPSel = 0, DAIF masked.
+ * Make this slice ours: x18, TPIDR_EL1, both stack pointers, vectors. Leaves SPSel = 0, DAIF
+ * masked.
  * In: x0 = slice. Burns: x1. The caller's stack is left behind.
  */
 	.global cpu_adopt_slice

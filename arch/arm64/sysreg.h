@@ -7,23 +7,24 @@
 #include <compiler.h>
 #include <types.h>
 
-#define read_sysreg(name)                                             \
-	({                                                            \
-		uint64_t read_value_;                                 \
+#define read_sysreg(name)                                               \
+	({                                                              \
+		uint64_t read_value_;                                   \
 		__asm__ volatile("mrs %0, " #name : "=r"(read_value_)); \
-		read_value_;                                          \
+		read_value_;                                            \
 	})
 
-#define write_sysreg(name, value)                                                     \
-	do {                                                                          \
+#define write_sysreg(name, value)                                                          \
+	do {                                                                               \
 		__asm__ volatile("msr " #name ", %0" ::"r"((uint64_t)(value)) : "memory"); \
 	} while (0)
 
 /* TCR_EL1 (D24.2.201). */
 #define TCR_T0SZ_48 (UINT64_C(16) << 0)
 #define TCR_T1SZ_48 (UINT64_C(16) << 16)
-#define TCR_WALK_WBWA_INNER \
-	(UINT64_C(1) << 8 | UINT64_C(1) << 10 | UINT64_C(3) << 12 | UINT64_C(1) << 24 | UINT64_C(1) << 26 | UINT64_C(3) << 28)
+#define TCR_WALK_WBWA_INNER                                                             \
+	(UINT64_C(1) << 8 | UINT64_C(1) << 10 | UINT64_C(3) << 12 | UINT64_C(1) << 24 | \
+	 UINT64_C(1) << 26 | UINT64_C(3) << 28)
 #define TCR_TG1_4K (UINT64_C(2) << 30)
 #define TCR_IPS_SHIFT 32
 #define TCR_IPS_48 5

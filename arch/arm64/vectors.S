@@ -3,7 +3,8 @@
  * arch/arm64/vectors.S - exceptions.
  *
  * THEORY   The vector group tells how deep we are. From SP0: an interrupt, or a fault of the
- *          kernel, handled on the exception stack (SPx). From SPx: recursion, always a bug; straight
+ *          kernel, handled on the exception stack (SPx). From SPx: recursion, always a bug;
+ *          straight
  *          to the lifeboat stack. Before the first store SP_EL1 is compared with what it must be
  *          (the top of this CPU's exception stack) in registers only. TPIDRRO_EL0 is the scratch.
  * IN       TPIDR_EL1: this CPU's slice. CONTEXTIDR_EL1: its number, for when TPIDR_EL1 is wrong.
@@ -143,7 +144,10 @@ bad_x18:
 	mov	x0, sp
 	b	trap_fatal
 
-	/* In: TPIDRRO_EL0 = x0, TPIDR_EL0 = x1, x1 = reason. SP is not trusted: the lifeboat stack. */
+	/*
+	 * In: TPIDRRO_EL0 = x0, TPIDR_EL0 = x1, x1 = reason. SP is not trusted: the lifeboat
+	 * stack.
+	 */
 enter_fatal:
 	mrs	x0, contextidr_el1
 	and	x0, x0, #63
@@ -182,7 +186,8 @@ enter_fatal:
 	stp	x4, x5, [sp, #256]
 	stp	x6, x7, [sp, #272]
 	mov	x1, x3
-	mrs	x0, contextidr_el1	/* the slice by number: neither x18 nor TPIDR_EL1 is trusted */
+	/* the slice by number: neither x18 nor TPIDR_EL1 is trusted */
+	mrs	x0, contextidr_el1
 	and	x0, x0, #63
 	adrp	x2, lifeboat_slice
 	add	x2, x2, :lo12:lifeboat_slice

@@ -35,22 +35,14 @@ struct workload {
 };
 
 static const struct workload workloads[] = {
-	{ "fill", work_fill, 3 },
-	{ "mismatch", work_mismatch, 6 },
-	{ "protect", work_protect, 100 },
-	{ "storm", work_storm, 2000 },
-	{ "irq", work_irq, 200 },
-	{ "duel", work_duel, 4 },
-	{ "nomem", work_nomem, 1 },
-	{ "table-inside", work_table_inside, 1 },
-	{ "self", work_self, 50 },
-	{ "extract", work_extract, 100 },
-	{ "pinned", work_pinned, 1 },
-	{ "exec", work_exec, 50 },
-	{ "contig", work_contig, 50 },
-	{ "hotplug", work_hotplug, 1 },
-	{ "lost", work_lost, 1 },
-	{ "locks", work_locks, 1 },
+	{ "fill", work_fill, 3 },         { "mismatch", work_mismatch, 6 },
+	{ "protect", work_protect, 100 }, { "storm", work_storm, 2000 },
+	{ "irq", work_irq, 200 },         { "duel", work_duel, 4 },
+	{ "nomem", work_nomem, 1 },       { "table-inside", work_table_inside, 1 },
+	{ "self", work_self, 50 },        { "extract", work_extract, 100 },
+	{ "pinned", work_pinned, 1 },     { "exec", work_exec, 50 },
+	{ "contig", work_contig, 50 },    { "hotplug", work_hotplug, 1 },
+	{ "lost", work_lost, 1 },         { "locks", work_locks, 1 },
 };
 #define SHARES 2569
 
@@ -77,13 +69,14 @@ uint64_t stress_below(uint64_t limit)
 
 static uint64_t promotions(void)
 {
-	return counter_sum(CTR_promote_64k) + counter_sum(CTR_promote_2m) + counter_sum(CTR_promote_32m);
+	return counter_sum(CTR_promote_64k) + counter_sum(CTR_promote_2m) +
+	       counter_sum(CTR_promote_32m);
 }
 
 static uint64_t demotions(void)
 {
-	return counter_sum(CTR_demote_64k) + counter_sum(CTR_demote_2m) + counter_sum(CTR_demote_32m) +
-	       counter_sum(CTR_demote_1g);
+	return counter_sum(CTR_demote_64k) + counter_sum(CTR_demote_2m) +
+	       counter_sum(CTR_demote_32m) + counter_sum(CTR_demote_1g);
 }
 
 static bool has_word(const char *list, const char *word)
@@ -132,11 +125,14 @@ static void progress(bool now)
 		return;
 	}
 	last = ticks;
-	log_printf("stress", "%-12s cycles=%llu promotions=%llu demotions=%llu busy=%llu transient_faults=%llu corruptions=%llu",
-		   stress.workload, (unsigned long long)stress.cycles, (unsigned long long)promotions(),
-		   (unsigned long long)demotions(), (unsigned long long)stress.busy,
-		   (unsigned long long)counter_sum(CTR_transient_faults),
-		   (unsigned long long)stress.corruptions);
+	log_printf(
+		"stress",
+		"%-12s cycles=%llu promotions=%llu demotions=%llu busy=%llu transient_faults=%llu corruptions=%llu",
+		stress.workload, (unsigned long long)stress.cycles,
+		(unsigned long long)promotions(), (unsigned long long)demotions(),
+		(unsigned long long)stress.busy,
+		(unsigned long long)counter_sum(CTR_transient_faults),
+		(unsigned long long)stress.corruptions);
 }
 
 /* R10 and PM2, after each workload. */
@@ -283,30 +279,35 @@ static bool report(bool ran)
 	for (unsigned cpu = 0; cpu < pcpu_count(); cpu++) {
 		const struct pcpu *p = pcpu_of(cpu);
 
-		log_printf("stress", "cpu%u irqs=%llu parked=%llu polled=%llu doors=%llu transient_faults=%llu",
-			   cpu, (unsigned long long)p->counter[CTR_irqs],
-			   (unsigned long long)p->counter[CTR_park_answers],
-			   (unsigned long long)p->counter[CTR_park_polls],
-			   (unsigned long long)p->counter[CTR_doors],
-			   (unsigned long long)p->counter[CTR_transient_faults]);
+		log_printf(
+			"stress",
+			"cpu%u irqs=%llu parked=%llu polled=%llu doors=%llu transient_faults=%llu",
+			cpu, (unsigned long long)p->counter[CTR_irqs],
+			(unsigned long long)p->counter[CTR_park_answers],
+			(unsigned long long)p->counter[CTR_park_polls],
+			(unsigned long long)p->counter[CTR_doors],
+			(unsigned long long)p->counter[CTR_transient_faults]);
 	}
-	log_printf("stress", "windows=%llu breaks=%llu makes=%llu tlbi_va=%llu tlbi_range=%llu tlbi_all=%llu failures=%llu",
-		   N(windows), N(breaks), N(makes), N(tlbi_va), N(tlbi_range), N(tlbi_all),
-		   (unsigned long long)stress.failures);
+	log_printf(
+		"stress",
+		"windows=%llu breaks=%llu makes=%llu tlbi_va=%llu tlbi_range=%llu tlbi_all=%llu failures=%llu",
+		N(windows), N(breaks), N(makes), N(tlbi_va), N(tlbi_range), N(tlbi_all),
+		(unsigned long long)stress.failures);
 	kprintf("stress: result=%s board=%s cpu=%s cpus=%llu mode=%s seed=%llu cycles=%llu promotions=%llu "
 		"demotions=%llu busy=%llu parks=%llu ipis_sent=%llu ipis_spared=%llu retries=%llu "
 		"transient_faults=%llu spurious_make=%llu recursions=%llu corruptions=%llu refused=%llu ",
-		pass ? "pass" : "fail", bootinfo.bcm_pm_size != 0 ? "raspi4b" : "virt", cpu_features.model,
-		(unsigned long long)__builtin_popcountll(work_cpus()) + 1, inval_mode_name(inval_mode()),
-		(unsigned long long)bootargs.seed, (unsigned long long)stress.cycles,
-		(unsigned long long)promotions(), (unsigned long long)demotions(),
-		(unsigned long long)stress.busy, N(parks), N(ipis_sent), N(ipis_spared), N(retries),
-		N(transient_faults), N(spurious_make), N(recursions), (unsigned long long)stress.corruptions,
-		N(refused));
+		pass ? "pass" : "fail", bootinfo.bcm_pm_size != 0 ? "raspi4b" : "virt",
+		cpu_features.model, (unsigned long long)__builtin_popcountll(work_cpus()) + 1,
+		inval_mode_name(inval_mode()), (unsigned long long)bootargs.seed,
+		(unsigned long long)stress.cycles, (unsigned long long)promotions(),
+		(unsigned long long)demotions(), (unsigned long long)stress.busy, N(parks),
+		N(ipis_sent), N(ipis_spared), N(retries), N(transient_faults), N(spurious_make),
+		N(recursions), (unsigned long long)stress.corruptions, N(refused));
 	kprintf("breaks=%llu window_max=%lluns park_p50=%lluns park_p99=%lluns park_max=%lluns masked_max=%lluns "
 		"masked_at=%#llx parked_max=%lluns wait_max=%lluns\n",
-		N(breaks), NS(x.window), (unsigned long long)percentile(50), (unsigned long long)percentile(99),
-		NS(x.park), NS(x.masked), (unsigned long long)x.masked_at, NS(x.parked), NS(x.wait));
+		N(breaks), NS(x.window), (unsigned long long)percentile(50),
+		(unsigned long long)percentile(99), NS(x.park), NS(x.masked),
+		(unsigned long long)x.masked_at, NS(x.parked), NS(x.wait));
 	return pass;
 }
 
@@ -314,7 +315,8 @@ unsigned stress_main(void)
 {
 	stress.random = bootargs.seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
 	stress.cycle_limit = bootargs.cycles;
-	stress.deadline = bootargs.seconds != 0 ? counter_now() + bootargs.seconds * arch_counter_hz() : 0;
+	stress.deadline =
+		bootargs.seconds != 0 ? counter_now() + bootargs.seconds * arch_counter_hz() : 0;
 	stress.workload = "set-up";
 	if (arena_make(&stress.main, BLOCK_BYTES) != KERR_OK) {
 		log_printf("stress", "no memory for the arena");

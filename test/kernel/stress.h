@@ -5,7 +5,8 @@
  * THEORY   An arena is physical memory with a pattern, counters and code in every page, mapped
  *          twice in the kernel map: read-write and read-execute. While one CPU (or several) changes
  *          the size of its mappings, the others read, write, count and execute in it, and check
- *          everything they touch. A workload is a named way of changing; a cycle is one round of it.
+ *          everything they touch. A workload is a named way of changing; a cycle is one round of
+ *          it.
  * NOT HERE The pmap. Everything goes through its public functions, and is checked by access.
  */
 #pragma once
@@ -52,11 +53,11 @@ struct stress {
 extern struct stress stress;
 
 /* A fact that must hold in a workload: logged with its place when it does not; the run goes on. */
-#define CHECK(e)                                          \
-	do {                                              \
-		if (!(e)) {                               \
+#define CHECK(e)                                             \
+	do {                                                 \
+		if (!(e)) {                                  \
 			stress_fail(__FILE__, __LINE__, #e); \
-		}                                         \
+		}                                            \
 	} while (0)
 void stress_fail(const char *file, int line, const char *fact);
 

@@ -42,7 +42,8 @@ static uint64_t counters_before;
 
 uint64_t arena_pattern(const struct arena *a, uint64_t page)
 {
-	return (a->pa.v + page * PAGE_BYTES) * UINT64_C(0x9e3779b97f4a7c15) ^ UINT64_C(0x5045524348);
+	return (a->pa.v + page * PAGE_BYTES) * UINT64_C(0x9e3779b97f4a7c15) ^
+	       UINT64_C(0x5045524348);
 }
 
 static uint64_t *word(va_t base, uint64_t page, uint64_t offset)
@@ -63,7 +64,9 @@ static void write_code(const struct arena *a, uint64_t page, uint64_t value)
 	}
 	dsb_ish();
 	for (unsigned i = 0; i < 3; i++) {
-		__asm__ volatile("ic ivau, %0" ::"r"(a->rx.v + page * PAGE_BYTES + ARENA_CODE + 4 * i) : "memory");
+		__asm__ volatile(
+			"ic ivau, %0" ::"r"(a->rx.v + page * PAGE_BYTES + ARENA_CODE + 4 * i)
+			: "memory");
 	}
 	dsb_ish();
 	isb();
@@ -84,7 +87,8 @@ enum kerr arena_make(struct arena *a, uint64_t size)
 	}
 	a->order = order;
 	a->size = size;
-	if (kmap_reserve(size, size, &a->rw) != KERR_OK || kmap_reserve(size, size, &a->rx) != KERR_OK ||
+	if (kmap_reserve(size, size, &a->rw) != KERR_OK ||
+	    kmap_reserve(size, size, &a->rx) != KERR_OK ||
 	    pmap_map(&kernel_pmap, a->rw, a->pa, size, PMAP_WRITE) != KERR_OK ||
 	    pmap_map(&kernel_pmap, a->rx, a->pa, size, PMAP_EXEC) != KERR_OK) {
 		return KERR_NO_MEMORY;
@@ -133,7 +137,8 @@ static uint64_t counters_of(const struct arena *a)
 
 static always_inline void add_exclusive(uint64_t *p)
 {
-	__atomic_fetch_add(p, 1, __ATOMIC_RELAXED); /* LDXR, STXR: the kernel is built for ARMv8.0 */
+	__atomic_fetch_add(p, 1,
+			   __ATOMIC_RELAXED); /* LDXR, STXR: the kernel is built for ARMv8.0 */
 }
 
 static always_inline void add_lse(uint64_t *p)
@@ -155,7 +160,8 @@ static access_loop uint64_t visit(const struct arena *a, unsigned what, unsigned
 {
 	uint64_t wrong = 0;
 
-	if ((what & LOAD_READ) != 0 && *(volatile uint64_t *)word(a->rw, page, 0) != arena_pattern(a, page)) {
+	if ((what & LOAD_READ) != 0 &&
+	    *(volatile uint64_t *)word(a->rw, page, 0) != arena_pattern(a, page)) {
 		wrong++;
 	}
 	if ((what & LOAD_WRITE) != 0) {
@@ -174,7 +180,8 @@ static access_loop uint64_t visit(const struct arena *a, unsigned what, unsigned
 		me->added++;
 	}
 	if ((what & LOAD_EXEC) != 0) {
-		uint32_t (*code)(void) = (uint32_t (*)(void))(a->rx.v + page * PAGE_BYTES + ARENA_CODE);
+		uint32_t (*code)(void) =
+			(uint32_t (*)(void))(a->rx.v + page * PAGE_BYTES + ARENA_CODE);
 
 		wrong += code() != page ? 1 : 0;
 	}
@@ -187,7 +194,8 @@ static access_loop uint64_t visit(const struct arena *a, unsigned what, unsigned
 	return wrong;
 }
 
-static access_loop void access_arena(const struct arena *a, unsigned what, unsigned cpu, struct load_cpu *me)
+static access_loop void access_arena(const struct arena *a, unsigned what, unsigned cpu,
+				     struct load_cpu *me)
 {
 	const uint64_t pages = a->size / PAGE_BYTES;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test/kernel/stress_many.c - workloads with several initiators, CPUs that come, go or do not answer.
+ * test/kernel/stress_many.c - workloads with several initiators, CPUs that come, go or do not
+ * answer.
  */
 #include <arch/atomic.h>
 #include <arch/barrier.h>
@@ -38,7 +39,8 @@ static void duel_rounds(va_t block, uint64_t random)
 	for (unsigned i = 0; i < DUEL_ROUNDS; i++) {
 		random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
 		const va_t page = va(block.v + (random >> 40) % 512 * PAGE_BYTES);
-		uint64_t *word = (uint64_t *)(uintptr_t)(page.v + ARENA_SLOTS + 8ull * cpu_number());
+		uint64_t *word =
+			(uint64_t *)(uintptr_t)(page.v + ARENA_SLOTS + 8ull * cpu_number());
 
 		if (pmap_demote(&kernel_pmap, page, PAGE_BYTES, PAGE_BYTES) != KERR_OK) {
 			__atomic_fetch_add(&failed, 1, __ATOMIC_RELAXED);

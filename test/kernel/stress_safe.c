@@ -70,7 +70,8 @@ static void nomem_map(void)
 	}
 	for (unsigned nth = 0; nth < NOMEM_MOST; nth++) {
 		heap_fail_after(nth);
-		const enum kerr e = pmap_map(&kernel_pmap, at, frames, BLOCK_BYTES, PMAP_WRITE | PMAP_PAGES);
+		const enum kerr e =
+			pmap_map(&kernel_pmap, at, frames, BLOCK_BYTES, PMAP_WRITE | PMAP_PAGES);
 
 		heap_fail_after(UINT64_MAX);
 		if (e == KERR_OK) {
@@ -98,7 +99,10 @@ void work_nomem(void)
 	nomem_map();
 }
 
-/* Memory behind `page` is pinned: a change of its leaf's size is refused, counted, and changes nothing. */
+/*
+ * Memory behind `page` is pinned: a change of its leaf's size is refused, counted, and changes
+ * nothing.
+ */
 static void refused_by_alias(va_t page)
 {
 	const uint64_t before = counter_sum(CTR_refused);
@@ -121,8 +125,8 @@ static void alias_at_each_size(pa_t pinned, unsigned type)
 		unsigned flags;
 	} kinds[] = {
 		{ BLOCK_BYTES, PMAP_WRITE | PMAP_PAGES | PMAP_NO_PROMOTE }, /* would be promoted */
-		{ BLOCK_BYTES, PMAP_WRITE | PMAP_NO_PROMOTE },		    /* would be demoted */
-		{ 16 * PAGE_BYTES, PMAP_WRITE },			    /* a contiguous run */
+		{ BLOCK_BYTES, PMAP_WRITE | PMAP_NO_PROMOTE }, /* would be demoted */
+		{ 16 * PAGE_BYTES, PMAP_WRITE }, /* a contiguous run */
 	};
 
 	for (unsigned k = 0; k < array_len(kinds); k++) {
@@ -133,7 +137,8 @@ static void alias_at_each_size(pa_t pinned, unsigned type)
 			stress_fail(__FILE__, __LINE__, "addresses");
 			return;
 		}
-		CHECK(pmap_map(&kernel_pmap, at, base, kinds[k].bytes, kinds[k].flags | type) == KERR_OK);
+		CHECK(pmap_map(&kernel_pmap, at, base, kinds[k].bytes, kinds[k].flags | type) ==
+		      KERR_OK);
 		refused_by_alias(va(at.v + pinned.v - base.v));
 		CHECK(pmap_unmap(&kernel_pmap, at, kinds[k].bytes) == KERR_OK);
 		kmap_release(at, BLOCK_BYTES);
@@ -163,7 +168,9 @@ void work_table_inside(void)
 	kmap_release(at, BLOCK_BYTES);
 }
 
-/* The entry that maps a pinned range, at every level from the leaf up: refused by virtual address. */
+/*
+ * The entry that maps a pinned range, at every level from the leaf up: refused by virtual address.
+ */
 static void refused_at_each_level(const struct pin *pin)
 {
 	spin_lock(&kernel_pmap.lock);
@@ -173,8 +180,8 @@ static void refused_at_each_level(const struct pin *pin)
 		pte_t *slot = &other; /* never reached: refused before any look */
 
 		CHECK(pmap_update_entry(&kernel_pmap, slot, base, level, other,
-					pte_leaf(pa(level_bytes(level)), pmap_attr(PMAP_READ), level)) ==
-		      KERR_PINNED);
+					pte_leaf(pa(level_bytes(level)), pmap_attr(PMAP_READ),
+						 level)) == KERR_PINNED);
 	}
 	spin_unlock(&kernel_pmap.lock);
 }
@@ -199,6 +206,7 @@ void work_pinned(void)
 	pte_t slot = block;
 
 	spin_lock(&kernel_pmap.lock);
-	CHECK(pmap_update_entry(&kernel_pmap, &slot, linear, 1, block, pte_table(pa(0))) == KERR_PINNED);
+	CHECK(pmap_update_entry(&kernel_pmap, &slot, linear, 1, block, pte_table(pa(0))) ==
+	      KERR_PINNED);
 	spin_unlock(&kernel_pmap.lock);
 }

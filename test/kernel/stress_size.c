@@ -77,25 +77,28 @@ void work_fill(void)
 		const uint64_t page = nth_page(order, n, odd, offset);
 
 		CHECK(pcpu_this()->counter[CTR_promote_2m] == before);
-		CHECK(pmap_map(&kernel_pmap, page_at(at, page), pa(frames.v + page * PAGE_BYTES), PAGE_BYTES,
-			       PMAP_WRITE) == KERR_OK);
+		CHECK(pmap_map(&kernel_pmap, page_at(at, page), pa(frames.v + page * PAGE_BYTES),
+			       PAGE_BYTES, PMAP_WRITE) == KERR_OK);
 		*(volatile uint64_t *)(uintptr_t)(page_at(at, page).v) = page;
 	}
 	CHECK(pcpu_this()->counter[CTR_promote_2m] == before + 1);
 	CHECK(stress_leaf(at) >= BLOCK_BYTES);
 	for (uint64_t page = 0; page < BLOCK_PAGES; page++) {
-		stress.corruptions += *(volatile uint64_t *)(uintptr_t)(page_at(at, page).v) != page ? 1 : 0;
+		stress.corruptions +=
+			*(volatile uint64_t *)(uintptr_t)(page_at(at, page).v) != page ? 1 : 0;
 	}
 	drop_block(at, frames);
 	uint64_t value;
 
-	CHECK(!probe_read(page_at(at, stress_below(BLOCK_PAGES)), &value)); /* by access, not by walking */
+	CHECK(!probe_read(page_at(at, stress_below(BLOCK_PAGES)),
+			  &value)); /* by access, not by walking */
 }
 
 /* One entry that differs keeps a block from being promoted; mended, it is. */
 void work_mismatch(void)
 {
-	static const unsigned odd_flags[] = { PMAP_READ, PMAP_EXEC, PMAP_WRITE | PMAP_NOCACHE, PMAP_WRITE | PMAP_SW1 };
+	static const unsigned odd_flags[] = { PMAP_READ, PMAP_EXEC, PMAP_WRITE | PMAP_NOCACHE,
+					      PMAP_WRITE | PMAP_SW1 };
 	const unsigned kind = (unsigned)(stress.cycles % 6);
 	const uint64_t odd = stress_below(BLOCK_PAGES);
 	pa_t frames;
@@ -121,7 +124,8 @@ void work_mismatch(void)
 	if (kind < 4) {
 		CHECK(pmap_map(&kernel_pmap, there, right, PAGE_BYTES, odd_flags[kind]) == KERR_OK);
 	} else if (kind == 4) { /* an address off by one page */
-		CHECK(pmap_map(&kernel_pmap, there, pa(right.v ^ PAGE_BYTES), PAGE_BYTES, PMAP_WRITE) == KERR_OK);
+		CHECK(pmap_map(&kernel_pmap, there, pa(right.v ^ PAGE_BYTES), PAGE_BYTES,
+			       PMAP_WRITE) == KERR_OK);
 	} /* 5: a hole */
 	CHECK(pmap_promote(&kernel_pmap, at, BLOCK_BYTES) == KERR_OK);
 	CHECK(pcpu_this()->counter[CTR_promote_2m] == before);
@@ -149,10 +153,12 @@ void work_protect(void)
 	CHECK(!probe_write(va((uint64_t)(uintptr_t)word), 1));
 	CHECK(probe_write(va(neighbour.v + 8), 2));
 	if (stress_below(4) == 0) {
-		CHECK(pmap_protect(&kernel_pmap, stress.main.rw, BLOCK_BYTES, PMAP_READ) == KERR_OK);
+		CHECK(pmap_protect(&kernel_pmap, stress.main.rw, BLOCK_BYTES, PMAP_READ) ==
+		      KERR_OK);
 		CHECK(stress_leaf(there) >= BLOCK_BYTES);
 		CHECK(!probe_write(va(neighbour.v + 8), 3));
-		CHECK(pmap_protect(&kernel_pmap, stress.main.rw, BLOCK_BYTES, PMAP_WRITE) == KERR_OK);
+		CHECK(pmap_protect(&kernel_pmap, stress.main.rw, BLOCK_BYTES, PMAP_WRITE) ==
+		      KERR_OK);
 	} else {
 		CHECK(pmap_protect(&kernel_pmap, there, PAGE_BYTES, PMAP_WRITE) == KERR_OK);
 	}
@@ -169,7 +175,8 @@ void work_storm(void)
 	load_start(&stress.main, LOAD_ALL);
 	change_block(&stress.main, stress_below(2) == 0 ? stress.main.rw : stress.main.rx);
 	if (memory_scattered_block().v != 0 && inval_mode() == BBM_NAIVE && stress_below(4) == 0) {
-		change_block(&stress.main, memory_scattered_block()); /* the disease: the slices lie in it */
+		change_block(&stress.main,
+			     memory_scattered_block()); /* the disease: the slices lie in it */
 	}
 }
 
@@ -196,7 +203,9 @@ void work_extract(void)
 	CHECK(out.v == stress.main.pa.v + offset);
 }
 
-/* Change a block, then execute it; write new code through one alias, execute it through the other. */
+/*
+ * Change a block, then execute it; write new code through one alias, execute it through the other.
+ */
 void work_exec(void)
 {
 	const uint64_t page = stress_below(BLOCK_PAGES);
@@ -204,7 +213,8 @@ void work_exec(void)
 	uint64_t value = 0;
 
 	load_start(&stress.main, LOAD_EXEC);
-	CHECK(pmap_demote(&kernel_pmap, page_at(stress.main.rx, page), PAGE_BYTES, PAGE_BYTES) == KERR_OK);
+	CHECK(pmap_demote(&kernel_pmap, page_at(stress.main.rx, page), PAGE_BYTES, PAGE_BYTES) ==
+	      KERR_OK);
 	CHECK(probe_call(code, &value) && value == page);
 	CHECK(pmap_promote(&kernel_pmap, page_at(stress.main.rx, page), PAGE_BYTES) == KERR_OK);
 	CHECK(probe_call(code, &value) && value == page);
@@ -267,10 +277,12 @@ void work_contig(void)
 
 	CHECK(pmap_promote(&kernel_pmap, other, PAGE_BYTES) == KERR_OK);
 	CHECK(stress_leaf(other) == run);
-	CHECK(pmap_protect(&kernel_pmap, other, PAGE_BYTES, PMAP_READ) == KERR_OK); /* a part of a run */
+	CHECK(pmap_protect(&kernel_pmap, other, PAGE_BYTES, PMAP_READ) ==
+	      KERR_OK); /* a part of a run */
 	CHECK(stress_leaf(other) == PAGE_BYTES);
 	CHECK(!probe_write(va(other.v + 8), 1));
-	CHECK(probe_write(va(align_down(other.v, run) + (other.v % run == 0 ? run - PAGE_BYTES : 0) + 8), 1));
+	CHECK(probe_write(
+		va(align_down(other.v, run) + (other.v % run == 0 ? run - PAGE_BYTES : 0) + 8), 1));
 	CHECK(pmap_protect(&kernel_pmap, other, PAGE_BYTES, PMAP_WRITE) == KERR_OK);
 	CHECK(stress_leaf(other) == run);
 	CHECK(pmap_protect(&kernel_pmap, small, PAGE_BYTES, PMAP_WRITE) == KERR_OK);
@@ -288,7 +300,8 @@ void work_contig(void)
 	CHECK(stress_leaf(block) == 16 * BLOCK_BYTES);
 	const va_t deep = page_at(block, page);
 
-	CHECK(pmap_demote(&kernel_pmap, deep, PAGE_BYTES, PAGE_BYTES) == KERR_OK); /* run, block, page */
+	CHECK(pmap_demote(&kernel_pmap, deep, PAGE_BYTES, PAGE_BYTES) ==
+	      KERR_OK); /* run, block, page */
 	CHECK(stress_leaf(deep) == PAGE_BYTES);
 	CHECK(pmap_promote(&kernel_pmap, deep, PAGE_BYTES) == KERR_OK);
 	CHECK(stress_leaf(deep) == 16 * BLOCK_BYTES);

@@ -34,7 +34,10 @@ static inline void isb(void)
 	__asm__ volatile("isb" ::: "memory");
 }
 
-/* Wait for an event; returns at once when one is registered, or at the next tick of the event stream. */
+/*
+ * Wait for an event; returns at once when one is registered, or at the next tick of the event
+ * stream.
+ */
 static inline void cpu_wfe(void)
 {
 	__asm__ volatile("wfe" ::: "memory");

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * <arch/cpu.h> - this CPU: its slice, its interrupt mask, its exception stack. Shadowed by the host build.
+ * <arch/cpu.h> - this CPU: its slice, its interrupt mask, its exception stack. Shadowed by the
+ * host build.
  */
 #pragma once
 
 #include <cpubase.h>
 
-/* x18 holds the slice in the kernel (-ffixed-x18); no kernel code migrates, so this is a constant. */
+/*
+ * x18 holds the slice in the kernel (-ffixed-x18); no kernel code migrates, so this is a constant.
+ */
 static inline struct cpubase *this_cpu(void)
 {
 	struct cpubase *base;
@@ -20,7 +23,10 @@ static inline unsigned cpu_number(void)
 	return this_cpu()->cpu;
 }
 
-/* Mask interrupts; returns what arch_irq_restore() takes back. By PMR with park=nmi, else by PSTATE.I. */
+/*
+ * Mask interrupts; returns what arch_irq_restore() takes back. By PMR with park=nmi, else by
+ * PSTATE.I.
+ */
 uint64_t arch_irq_mask(void);
 void arch_irq_restore(uint64_t state);
 

@@ -15,6 +15,7 @@ enum sgi {
 
 /*
  * Interrupt the CPUs of a mask. Pre: what they are to read is stored; a DSB ISHST orders it before
- * (GICv2: the store to GICD_SGIR is ordered by the same DSB; GICv3: an ISB follows the register write).
+ * (GICv2: the store to GICD_SGIR is ordered by the same DSB; GICv3: an ISB follows the register
+ * write).
  */
 void arch_ipi_send(enum sgi sgi, uint64_t cpus);

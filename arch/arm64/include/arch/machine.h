@@ -6,7 +6,10 @@
 
 #include <types.h>
 
-/* Print the end marker that scripts/run reads, then power off, or reset where that is all there is. */
+/*
+ * Print the end marker that scripts/run reads, then power off, or reset where that is all there
+ * is.
+ */
 _Noreturn void arch_machine_end(unsigned status);
 
 /* Nothing more on this CPU, with everything masked. */
@@ -14,4 +17,3 @@ _Noreturn void arch_halt(void);
 
 /* This CPU's number, trusting neither x18 nor TPIDR_EL1. */
 unsigned arch_cpu_number_safe(void);
-

@@ -2,7 +2,8 @@
 /*
  * <arch/table.h> - the two ways in which a CPU touches table memory. Shadowed by the host build.
  *
- * Single-copy atomic 64-bit accesses. A table walk is another observer: see DSB ISHST in the callers.
+ * Single-copy atomic 64-bit accesses. A table walk is another observer: see DSB ISHST in the
+ * callers.
  */
 #pragma once
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * <arch/tlb.h> - TLB invalidation, inner shareable (Arm ARM D8.14, C5.5). Shadowed by the host build.
+ * <arch/tlb.h> - TLB invalidation, inner shareable (Arm ARM D8.14, C5.5). Shadowed by the host
+ * build.
  *
  * None of these waits: DSB ISHST before (the walker must see the store), DSB ISH after.
  */
@@ -14,7 +15,10 @@ static inline void tlbi_vaae1is(uint64_t operand)
 	__asm__ volatile("tlbi vaae1is, %0" ::"r"(operand) : "memory");
 }
 
-/* The same for a range, FEAT_TLBIRANGE; `operand` from tlbi_operand_range(). Encoded by hand: S1_0_C8_C2_3. */
+/*
+ * The same for a range, FEAT_TLBIRANGE; `operand` from tlbi_operand_range(). Encoded by hand:
+ * S1_0_C8_C2_3.
+ */
 static inline void tlbi_rvaae1is(uint64_t operand)
 {
 	__asm__ volatile("sys #0, c8, c2, #3, %0" ::"r"(operand) : "memory");
