@@ -73,4 +73,4 @@ def test_bbm_level_2_is_judged_as_such(tmp_path):
     status, output, report = judge(tmp_path, "max", 2, 3, arguments, "bbm=0")
     assert status == 1, output
     assert report["rules"]["no-break"] == report["violations"] > 0
-    assert {finding["symbol"] for finding in report["findings"]} == {"pmap_window_bbml2"}
+    assert all("bbml2" in finding["symbol"] for finding in report["findings"])
