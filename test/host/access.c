@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test/host/access.c - an access through a mapping: what it may meet, and what must not happen.
+ *
+ * The walk reads visible entries; stale leaves and walk-cache entries of this CPU are further
+ * answers, of which the architecture may take any; so does the model, by looking at all of them.
+ */
+#include <arch/barrier.h>
+#include <arch/pte.h>
+
+#include "ipi/inval.h"
+#include "ipi/park.h"
+#include "test/host/sim_impl.h"
+#include "vm/pmap.h"
+
+struct leaf {
+	bool valid;
+	uint64_t pa; /* of the byte */
+	uint64_t pte;
+	uint64_t size;
+};
+
+/* 16 entries that carry Contiguous, alike and in a row, or the run is misprogrammed. */
+static bool run_is_whole(const uint64_t *slot, unsigned level)
+{
+	const uint64_t *first = (const uint64_t *)align_down((uint64_t)(uintptr_t)slot,
+							     CONT_ENTRIES * sizeof(*slot));
+
+	for (unsigned i = 1; i < CONT_ENTRIES; i++) {
+		if (store_visible(&first[i]) != store_visible(&first[0]) + i * level_bytes(level)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static struct leaf walk_from(const uint64_t *table, unsigned level, uint64_t at)
+{
+	for (;; level++) {
+		const uint64_t *slot = &table[level_index(va(at), level)];
+		const uint64_t e = store_visible(slot);
+
+		if ((e & PTE_VALID) == 0) {
+			return (struct leaf){ .valid = false };
+		}
+		if (pte_is_table((pte_t){ e }, level)) {
+			table = pool_ptr(e & PTE_ADDR_MASK);
+			continue;
+		}
+		if ((e & PTE_CONT) != 0 && !run_is_whole(slot, level)) {
+			sim_fail("the contiguous run at %#llx is not whole", (unsigned long long)at);
+		}
+		const uint64_t bytes = level_bytes(level);
+
+		return (struct leaf){ .valid = true,
+				      .pa = (e & PTE_ADDR_MASK) + at % bytes,
+				      .pte = e,
+				      .size = (e & PTE_CONT) != 0 ? bytes * CONT_ENTRIES : bytes };
+	}
+}
+
+static struct leaf stale_leaf(const struct stale *s, uint64_t at)
+{
+	if (s->table) {
+		return walk_from(pool_ptr(s->pte & PTE_ADDR_MASK), s->level + 1, at);
+	}
+	return (struct leaf){
+		.valid = true, .pa = (s->pte & PTE_ADDR_MASK) + (at - s->va), .pte = s->pte, .size = s->size
+	};
+}
+
+/* A page of a run that was cached alone agrees with the run. */
+static bool agree(const struct leaf *a, const struct leaf *b)
+{
+	return a->pa == b->pa && ((a->pte ^ b->pte) & (PTE_CONT | PTE_ATTR_MASK | PTE_SH_MASK)) == 0 &&
+	       (a->size == b->size || (a->pte & PTE_CONT) != 0);
+}
+
+static void add_stale(struct sim_view *v, const struct leaf *walk, const struct stale *s, uint64_t at)
+{
+	const struct leaf l = stale_leaf(s, at);
+
+	if (!l.valid) {
+		v->fault = v->fault || s->table; /* through a walk cache, to an entry that is gone */
+		return;
+	}
+	if (walk->valid && !agree(walk, &l)) {
+		v->conflict = true;
+		v->other = l.pa;
+	}
+	if (!walk->valid) {
+		v->pa = l.pa;
+	}
+	v->any = true;
+	v->writable = v->writable && (l.pte & PTE_AP_RO) == 0;
+}
+
+struct sim_view sim_view(va_t at)
+{
+	const struct sim_cpu *c = sim.current;
+	const struct leaf walk = walk_from(&kernel_pmap.root->v, 0, at.v);
+	struct sim_view v = { .fault = !walk.valid, .any = walk.valid, .pa = walk.pa };
+
+	v.writable = !walk.valid || (walk.pte & PTE_AP_RO) == 0;
+	for (unsigned i = 0; i < tlb_stale_count(); i++) {
+		const struct stale *s = tlb_stale(i);
+
+		if ((s->cpus >> sim_index(c) & 1) != 0 && at.v - s->va < s->size) {
+			add_stale(&v, &walk, s, at.v);
+		}
+	}
+	for (unsigned i = 0; i < c->early_count && !v.fault; i++) {
+		v.fault = v.early = at.v - c->early[i].va < c->early[i].size;
+	}
+	return v;
+}
+
+bool arch_translate_read(va_t at, pa_t *out)
+{
+	const struct sim_view v = sim_view(at);
+
+	if (v.fault) {
+		return false;
+	}
+	*out = pa(v.pa);
+	return true;
+}
+
+/* arch/arm64/trap.c: a translation fault taken from SP0. True: the access is repeated. */
+static bool fault_is_transient(va_t at)
+{
+	struct sim_cpu *c = sim.current;
+	const bool masked = c->masked;
+	const bool on_record = break_log_has(at);
+	pa_t out;
+
+	sim_sync(c);
+	c->spx = true;
+	c->masked = true;
+	for (uint64_t open = park_window(); on_record && open != 0 && park_window() == open;) {
+		ipi_poll();
+		sim_wfe();
+	}
+	isb();
+	const bool good = arch_translate_read(at, &out);
+
+	c->spx = false;
+	c->masked = masked;
+	sim_sync(c);
+	return good;
+}
+
+static void check_view(const struct sim_view *v, va_t at, pa_t expected, bool write)
+{
+	const bool bbml2 = inval_mode() == BBM_BBML2;
+
+	if (v->conflict && !(bbml2 && v->pa == v->other)) {
+		sim_fail("TLB conflict: %#llx is %#llx by the tables and %#llx by an entry of another size or "
+			 "address",
+			 (unsigned long long)at.v, (unsigned long long)v->pa, (unsigned long long)v->other);
+	}
+	if (v->pa != expected.v) {
+		sim_fail("stale translation: %#llx leads to %#llx, not %#llx", (unsigned long long)at.v,
+			 (unsigned long long)v->pa, (unsigned long long)expected.v);
+	}
+	if (write && !v->writable) {
+		sim_fail("%#llx is not writable by every entry that a CPU may hold",
+			 (unsigned long long)at.v);
+	}
+}
+
+void sim_access(va_t at, pa_t expected, bool write)
+{
+	const struct sim_cpu *c = sim.current;
+
+	if (sim.current->spx) {
+		sim_fail("an access to unpinned memory on SPx");
+	}
+	for (unsigned tries = 0;; tries++) {
+		const struct sim_view v = sim_view(at);
+
+		sim.result->accesses++;
+		trace(EV_ACCESS, at.v, v.pa);
+		if (!v.fault) {
+			check_view(&v, at, expected, write);
+			return;
+		}
+		if (inval_mode() != BBM_RETRY) {
+			sim_fail("%s fault: %#llx on a CPU that may touch it",
+				 v.early ? "early" : "translation", (unsigned long long)at.v);
+		}
+		if (v.any && sim_random(2) == 0) {
+			return; /* a cached entry, or the walk before the early fault, was used */
+		}
+		sim.result->retried++;
+		for (unsigned again = 0; !fault_is_transient(at); again++) {
+			/* The next window may have opened: the fault is taken again. */
+			if (again == 100 || !break_log_has(at)) {
+				sim_fail("%#llx faults on cpu%u and the fault is not transient",
+					 (unsigned long long)at.v, sim_index(c));
+			}
+		}
+		if (tries == 1000) {
+			sim_fail("livelock: %#llx faults again and again", (unsigned long long)at.v);
+		}
+	}
+}
+
+void sim_must_be_clean(va_t start, uint64_t size)
+{
+	for (unsigned i = 0; i < tlb_stale_count(); i++) {
+		const struct stale *s = tlb_stale(i);
+
+		if (s->cpus != 0 && ranges_meet(start.v, size, s->va, s->size)) {
+			sim_fail("owed invalidation: CPUs %#llx may still use the old entry of %#llx (%llu KiB)",
+				 (unsigned long long)s->cpus, (unsigned long long)s->va,
+				 (unsigned long long)(s->size / KIB));
+		}
+	}
+}
+
+void sim_must_be_unmapped(va_t start, uint64_t size, uint64_t step)
+{
+	sim_must_be_clean(start, size);
+	for (uint64_t off = 0; off < size; off += step) {
+		if (walk_from(&kernel_pmap.root->v, 0, start.v + off).valid) {
+			sim_fail("%#llx is still mapped", (unsigned long long)(start.v + off));
+		}
+	}
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * <arch/tlb.h> for the host: invalidations of the simulated TLBs.
+ *
+ * The last-level form is here for the seeded defects only; the kernel has none.
+ */
+#pragma once
+
+#include <arch/tlbi_operand.h>
+
+#include "test/host/sim.h"
+
+static inline void tlbi_vaae1is(uint64_t operand)
+{
+	sim_tlbi(SIM_TLBI_VA, operand);
+}
+
+static inline void tlbi_vaale1is(uint64_t operand)
+{
+	sim_tlbi(SIM_TLBI_VA_LAST, operand);
+}
+
+static inline void tlbi_vaae1(uint64_t operand)
+{
+	sim_tlbi(SIM_TLBI_VA_LOCAL, operand);
+}
+
+static inline void tlbi_rvaae1is(uint64_t operand)
+{
+	sim_tlbi(SIM_TLBI_RANGE, operand);
+}
+
+static inline void tlbi_vmalle1is(void)
+{
+	sim_tlbi(SIM_TLBI_ALL, 0);
+}
+
+static inline void tlbi_vmalle1(void)
+{
+	sim_tlbi(SIM_TLBI_ALL_LOCAL, 0);
+}

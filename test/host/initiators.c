@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test/host/initiators.c - what the CPUs that change mappings do.
+ */
+#include <memmap.h>
+
+#include "kern/assert.h"
+#include "pcpu/heap.h"
+#include "test/host/scenario.h"
+#include "vm/pmap.h"
+
+bool scene_done(enum kerr e, const char *what)
+{
+	if (e == KERR_OK) {
+		return true;
+	}
+	if (e == KERR_BUSY && scene.plan.may_be_busy) {
+		scene.busy++;
+		return false;
+	}
+	if (e == KERR_NO_MEMORY && scene.plan.fail_memory) {
+		scene.refused_memory++;
+		return false;
+	}
+	sim_fail("%s: %s", what, kerr_name(e));
+}
+
+/* Blocks to runs to pages and back: what the mapping means never changes, so all may touch it. */
+void initiate_sizes(unsigned cpu)
+{
+	static const uint64_t sizes[] = { PAGE_BYTES, 16 * PAGE_BYTES };
+	struct region *r = region_of(cpu);
+	const uint64_t span = r->step * r->count;
+
+	for (unsigned round = 0; round < scene.plan.rounds; round++) {
+		const uint64_t off = align_down(sim_random(span), PAGE_BYTES);
+
+		(void)scene_done(pmap_demote(&kernel_pmap, va(r->base.v + off), PAGE_BYTES, sizes[sim_random(2)]),
+				 "demote");
+		region_touch(r);
+		(void)scene_done(pmap_promote(&kernel_pmap, va(r->base.v + align_down(off, 16 * PAGE_BYTES)),
+					      16 * PAGE_BYTES),
+				 "promote");
+		region_touch(r);
+	}
+}
+
+/* [first, first + count) of the region changes what it means. */
+static void set_flux(struct region *r, unsigned first, unsigned count, bool flux)
+{
+	for (unsigned i = first; i < first + count; i++) {
+		r->in_flux[i] = flux;
+	}
+}
+
+static bool all_mapped(const struct region *r, unsigned first, unsigned count)
+{
+	for (unsigned i = first; i < first + count; i++) {
+		if (!r->mapped[i]) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool none_mapped(const struct region *r, unsigned first, unsigned count)
+{
+	for (unsigned i = first; i < first + count; i++) {
+		if (r->mapped[i]) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void do_unmap(struct region *r, unsigned first, unsigned count)
+{
+	const va_t at = va(r->base.v + first * r->step);
+
+	set_flux(r, first, count, true);
+	if (scene_done(pmap_unmap(&kernel_pmap, at, count * r->step), "unmap")) {
+		sim_must_be_unmapped(at, count * r->step, r->step);
+		for (unsigned i = first; i < first + count; i++) {
+			r->mapped[i] = false;
+		}
+	}
+	set_flux(r, first, count, false);
+}
+
+static void do_map(struct region *r, unsigned first, unsigned count)
+{
+	const bool writable = sim_random(2) == 0;
+	const unsigned options[] = { 0, PMAP_PAGES, PMAP_NO_PROMOTE, PMAP_PAGES | PMAP_NO_PROMOTE };
+	const unsigned flags = (writable ? PMAP_WRITE : PMAP_READ) | options[sim_random(4)];
+	const uint64_t off = first * r->step;
+
+	if (!none_mapped(r, first, count)) {
+		if (pmap_map(&kernel_pmap, va(r->base.v + off), pa(r->pa.v + off), count * r->step, flags) !=
+		    KERR_EXISTS) {
+			sim_fail("map over something that is mapped: not refused");
+		}
+		return;
+	}
+	set_flux(r, first, count, true);
+	if (scene_done(pmap_map(&kernel_pmap, va(r->base.v + off), pa(r->pa.v + off), count * r->step, flags),
+		       "map")) {
+		for (unsigned i = first; i < first + count; i++) {
+			r->mapped[i] = true;
+			r->writable[i] = writable;
+		}
+	} else {
+		sim_must_be_unmapped(va(r->base.v + off), count * r->step, r->step);
+	}
+	set_flux(r, first, count, false);
+}
+
+/* What the tables say now: after a change that stopped half-way, page by page. */
+static void read_back(struct region *r, unsigned first, unsigned count)
+{
+	for (unsigned i = first; i < first + count; i++) {
+		pte_t e;
+		uint64_t bytes;
+
+		if (pmap_query(va(r->base.v + i * r->step), &e, &bytes)) {
+			r->writable[i] = (e.v & PTE_AP_RO) == 0;
+		}
+	}
+}
+
+static void do_protect(struct region *r, unsigned first, unsigned count)
+{
+	const bool writable = sim_random(2) == 0;
+	const va_t at = va(r->base.v + first * r->step);
+	const unsigned flags = writable ? PMAP_WRITE : PMAP_READ;
+
+	if (!all_mapped(r, first, count)) {
+		if (pmap_protect(&kernel_pmap, at, count * r->step, flags) != KERR_ABSENT) {
+			sim_fail("protect of something that is not mapped: not refused");
+		}
+		return;
+	}
+	for (unsigned i = first; i < first + count; i++) {
+		r->writable[i] = r->writable[i] && writable; /* what is allowed before and after */
+	}
+	if (scene_done(pmap_protect(&kernel_pmap, at, count * r->step, flags), "protect")) {
+		for (unsigned i = first; i < first + count; i++) {
+			r->writable[i] = writable;
+		}
+	} else {
+		read_back(r, first, count);
+	}
+	sim_must_be_clean(at, count * r->step);
+}
+
+static void do_sizes(struct region *r, unsigned first, unsigned count)
+{
+	static const uint64_t sizes[] = { PAGE_BYTES, 16 * PAGE_BYTES, BLOCK_BYTES, 16 * BLOCK_BYTES };
+	const va_t at = va(r->base.v + first * r->step);
+
+	if (sim_random(2) == 0) {
+		(void)scene_done(pmap_demote(&kernel_pmap, at, count * r->step, sizes[sim_random(4)]), "demote");
+	} else {
+		(void)scene_done(pmap_promote(&kernel_pmap, at, count * r->step), "promote");
+	}
+}
+
+/* Any operation on any part, aligned and not; the flat array says what must come of it. */
+void initiate_operations(unsigned cpu)
+{
+	struct region *r = region_of(cpu);
+
+	for (unsigned round = 0; round < scene.plan.rounds; round++) {
+		const unsigned unit = (unsigned)1 << (sim_random(3) * 4); /* 1, 16, 256 elements */
+		const unsigned first = (unsigned)align_down(sim_random(r->count), unit);
+		unsigned count = unit * (1 + (unsigned)sim_random(3));
+
+		count = count > r->count - first ? r->count - first : count;
+		if (scene.plan.fail_memory) {
+			(void)heap_fail_after(sim_random(4));
+		}
+		switch (sim_random(4)) {
+		case 0:
+			do_unmap(r, first, count);
+			break;
+		case 1:
+			do_map(r, first, count);
+			break;
+		case 2:
+			do_protect(r, first, count);
+			break;
+		default:
+			do_sizes(r, first, count);
+			break;
+		}
+		region_check(r);
+	}
+	(void)heap_fail_after(UINT64_MAX);
+}
+
+/* 32 MiB runs and 1 GiB blocks of the linear map: a secret is carved out, and given back. */
+void initiate_big(unsigned cpu)
+{
+	struct region *r = region_of(cpu);
+
+	for (unsigned round = 0; round < scene.plan.rounds; round++) {
+		const unsigned i = (unsigned)sim_random(r->count);
+		const uint64_t off = i * r->step;
+
+		r->in_flux[i] = true;
+		if (scene_done(pmap_unmap(&kernel_pmap, va(r->base.v + off), r->step), "carve out")) {
+			sim_must_be_unmapped(va(r->base.v + off), r->step, r->step);
+			for (unsigned n = 0; n < 8; n++) {
+				region_touch(r);
+			}
+			if (!scene_done(pmap_map(&kernel_pmap, va(r->base.v + off), pa(r->pa.v + off), r->step,
+						 PMAP_WRITE),
+					"give back")) {
+				r->mapped[i] = false;
+			}
+		}
+		r->in_flux[i] = false;
+		region_touch(r);
+		region_check(r);
+	}
+}
+
+/* R3: whatever meets pinned memory, by virtual or by physical address, is refused. */
+void initiate_refused(unsigned cpu)
+{
+	const va_t pinned = va(PINNED_BASE + SIM_POOL_BASE);
+	const va_t alias = va(KMAP_BASE + 16 * GIB);
+	struct region *r = region_of(cpu);
+
+	sim_quiet(true);
+	if (pmap_map(&kernel_pmap, alias, pa(SIM_POOL_BASE), BLOCK_BYTES, PMAP_WRITE | PMAP_NO_PROMOTE) !=
+	    KERR_OK) {
+		sim_fail("the alias cannot be mapped");
+	}
+	sim_quiet(false);
+	for (unsigned round = 0; round < scene.plan.rounds; round++) {
+		if (pmap_demote(&kernel_pmap, pinned, PAGE_BYTES, PAGE_BYTES) != KERR_PINNED) {
+			sim_fail("R3: a demotion of pinned memory is not refused");
+		}
+		if (pmap_demote(&kernel_pmap, alias, PAGE_BYTES, PAGE_BYTES) != KERR_PINNED) {
+			sim_fail("R3: a demotion of an alias of pinned memory is not refused");
+		}
+		if (pmap_unmap(&kernel_pmap, va(alias.v + PAGE_BYTES), PAGE_BYTES) != KERR_PINNED) {
+			sim_fail("R3: unmapping a part of an alias is not refused");
+		}
+		region_touch(r);
+	}
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test/host/scenario.h - what runs on the simulated machine, and what must be true then.
+ */
+#pragma once
+
+#include <kerr.h>
+#include <modes.h>
+
+#include "ipi/inval.h"
+#include "test/host/sim.h"
+
+#define REGION_PAGES_MAX 1024
+#define REGIONS_MAX 4
+
+/* A range of the kernel's map, and the truth about it: an array beside the tables. */
+struct region {
+	va_t base;
+	pa_t pa;
+	uint64_t step;  /* bytes that one element of the arrays stands for */
+	unsigned count; /* elements */
+	bool mapped[REGION_PAGES_MAX];
+	bool writable[REGION_PAGES_MAX];
+	bool in_flux[REGION_PAGES_MAX]; /* its owner changes what it maps or allows: hands off */
+};
+
+/* Everything about a run but the schedule. */
+struct plan {
+	const char *name;
+	void (*initiator)(unsigned cpu); /* what CPUs below `initiators` do */
+	enum bbm_mode mode;
+	enum inval_kind kind;
+	bool tlb_range;
+	unsigned cpus;
+	unsigned initiators;
+	unsigned rounds;    /* of the initiator */
+	bool idle;          /* others go through the door now and then */
+	bool hotplug;       /* CPU cpus-1 goes off and comes back */
+	unsigned drops;     /* park interrupts that each other CPU loses */
+	bool may_be_busy;   /* so that KERR_BUSY is an answer */
+	bool fail_memory;   /* the heap refuses, later and later */
+	bool panics;        /* a CPU panics in the middle of it */
+	bool small;         /* as little as can be, for exhaustive schedules */
+};
+
+/* Variables of the run; cleared before it. */
+struct scene {
+	struct plan plan;
+	struct region region[REGIONS_MAX];
+	unsigned regions;
+	unsigned initiators_left;
+	bool stop;       /* the others shall end */
+	bool shall_be_off;
+	uint64_t busy;   /* KERR_BUSY answers */
+	uint64_t refused_memory;
+};
+extern struct scene scene;
+
+/* All plans: name, and how to make one from a number; the number chooses among variants. */
+struct scenario {
+	const char *name;
+	unsigned weight; /* of 100 schedules of the mixed run */
+	void (*make)(struct plan *plan, uint64_t variant);
+};
+extern const struct scenario scenarios[];
+extern const unsigned scenario_count;
+
+/* CPU 0 of every scenario. */
+void scene_main(void *arg);
+
+/* Initiators. */
+void initiate_sizes(unsigned cpu);
+void initiate_operations(unsigned cpu);
+void initiate_big(unsigned cpu);
+void initiate_refused(unsigned cpu);
+
+/* region.c */
+void region_map(struct region *r, va_t base, pa_t pa, uint64_t step, unsigned count, unsigned flags);
+void region_touch(struct region *r);
+void region_check(struct region *r);
+struct region *region_of(unsigned cpu);
+/* KERR_OK, or KERR_BUSY where that is an answer; anything else fails the run. */
+bool scene_done(enum kerr e, const char *what);

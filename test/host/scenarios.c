@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test/host/scenarios.c - the plans, each with its variants.
+ */
+#include <compiler.h>
+
+#include "test/host/scenario.h"
+
+/* What every plan varies: the kind of invalidation, what the CPU has, how many CPUs. */
+static void vary(struct plan *p, uint64_t v)
+{
+	static const enum inval_kind kinds[] = { INVAL_AUTO, INVAL_RANGE, INVAL_ALL, INVAL_VA };
+
+	p->mode = BBM_PARK;
+	p->kind = kinds[v & 3];
+	p->tlb_range = (v & 4) != 0;
+	p->cpus = 2 + (unsigned)(v >> 3) % 3;
+	p->idle = (v & 64) != 0;
+	p->initiators = 1;
+}
+
+static void make_sizes(struct plan *p, uint64_t v)
+{
+	vary(p, v);
+	p->initiator = initiate_sizes;
+	p->rounds = 2;
+	p->initiators = (v & 128) != 0 ? 2 : 1;
+}
+
+static void make_operations(struct plan *p, uint64_t v)
+{
+	vary(p, v);
+	p->initiator = initiate_operations;
+	p->rounds = 5;
+	p->initiators = (v & 128) != 0 && p->cpus > 2 ? 2 : 1;
+}
+
+static void make_many(struct plan *p, uint64_t v)
+{
+	vary(p, v);
+	p->initiator = initiate_sizes;
+	p->rounds = 1;
+	p->cpus = 4 + (unsigned)(v >> 8) % 5;
+	p->initiators = 4;
+}
+
+static void make_big(struct plan *p, uint64_t v)
+{
+	vary(p, v);
+	p->initiator = initiate_big;
+	p->rounds = 2;
+}
+
+static void make_retry(struct plan *p, uint64_t v)
+{
+	vary(p, v);
+	p->mode = BBM_RETRY;
+	p->initiator = (v & 256) != 0 ? initiate_sizes : initiate_operations;
+	p->rounds = 2;
+}
+
+static void make_bbml2(struct plan *p, uint64_t v)
+{
+	vary(p, v);
+	p->mode = BBM_BBML2;
+	p->initiator = initiate_sizes;
+	p->rounds = 2;
+}
+
+static void make_lost(struct plan *p, uint64_t v)
+{
+	vary(p, v);
+	p->initiator = initiate_sizes;
+	p->rounds = 2;
+	p->drops = 1 + (unsigned)(v >> 8) % 4;
+	p->may_be_busy = true;
+}
+
+static void make_lost_operations(struct plan *p, uint64_t v)
+{
+	make_lost(p, v);
+	p->initiator = initiate_operations;
+	p->rounds = 3;
+}
+
+static void make_memory(struct plan *p, uint64_t v)
+{
+	vary(p, v);
+	p->initiator = initiate_operations;
+	p->rounds = 4;
+	p->fail_memory = true;
+}
+
+static void make_hotplug(struct plan *p, uint64_t v)
+{
+	vary(p, v);
+	p->initiator = initiate_sizes;
+	p->rounds = 2;
+	p->cpus = 3 + (unsigned)(v >> 3) % 2;
+	p->initiators = 2;
+	p->hotplug = true;
+}
+
+static void make_panic(struct plan *p, uint64_t v)
+{
+	vary(p, v);
+	p->initiator = initiate_sizes;
+	p->rounds = 4;
+	p->panics = true;
+}
+
+static void make_pinned(struct plan *p, uint64_t v)
+{
+	vary(p, v);
+	p->initiator = initiate_refused;
+	p->rounds = 2;
+}
+
+const struct scenario scenarios[] = {
+	{ "sizes", 26, make_sizes },
+	{ "operations", 22, make_operations },
+	{ "many", 10, make_many },
+	{ "big", 6, make_big },
+	{ "retry", 6, make_retry },
+	{ "bbml2", 5, make_bbml2 },
+	{ "lost", 5, make_lost },
+	{ "lost-operations", 4, make_lost_operations },
+	{ "memory", 5, make_memory },
+	{ "hotplug", 5, make_hotplug },
+	{ "panic", 4, make_panic },
+	{ "pinned", 2, make_pinned },
+};
+const unsigned scenario_count = array_len(scenarios);

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test/host/scene.c - the frame of every scenario: set-up, the other CPUs, and what is true at the end.
+ */
+#include <arch/atomic.h>
+#include <arch/barrier.h>
+#include <arch/feature.h>
+#include <memmap.h>
+
+#include "ipi/park.h"
+#include "kern/assert.h"
+#include "kern/lock.h"
+#include "kern/stop.h"
+#include "pcpu/heap.h"
+#include "pcpu/pcpu.h"
+#include "test/host/scenario.h"
+#include "vm/pmap.h"
+#include "vm/pmap_audit.h"
+
+struct scene scene;
+
+/* arch/arm64/smp.c: under the token, like the kernel. */
+static void set_online(unsigned cpu, bool online)
+{
+	irq_mask();
+	token_acquire();
+	park_set_online(cpu, online);
+	token_release();
+	irq_unmask();
+}
+
+/* From reset through the door to SP0 with interrupts open. */
+static void come_in(void)
+{
+	stop_note_running(cpu_number());
+	this_cpu()->mask_depth = 0;
+	this_cpu()->lock_count = 0;
+	door_enter();
+	sim_set_spx(false);
+	sim_irq_open();
+}
+
+static void go_out(enum door_state state)
+{
+	sim_irq_close();
+	sim_set_spx(true);
+	door_leave(state);
+}
+
+static uint64_t idle_on_spx(void *arg)
+{
+	(void)arg;
+	door_leave(DOOR_IDLE);
+	cpu_wfi();
+	door_enter();
+	return 0;
+}
+
+static uint64_t off_on_spx(void *arg)
+{
+	(void)arg;
+	token_acquire();
+	park_set_online(cpu_number(), false);
+	token_release();
+	park_answer(0);
+	door_leave(DOOR_OFF);
+	return 0;
+}
+
+/* Somebody who holds the lock that the initiators want, and masks: R5. */
+static void contend(void)
+{
+	spin_lock(&kernel_pmap.lock);
+	sim_point();
+	spin_unlock(&kernel_pmap.lock);
+}
+
+static void extract(void)
+{
+	struct region *r = &scene.region[sim_random(scene.regions)];
+	const unsigned i = (unsigned)sim_random(r->count);
+	const va_t at = va(r->base.v + i * r->step);
+	pa_t out;
+
+	sim_point();
+	if (r->mapped[i] && !r->in_flux[i]) {
+		const bool found = pmap_extract(at, &out);
+
+		/* It may have come into flux meanwhile; then the answer was true once. */
+		if (!found && r->mapped[i] && !r->in_flux[i]) {
+			sim_fail("pmap_extract() loses %#llx", (unsigned long long)at.v);
+		}
+		if (found && out.v != r->pa.v + i * r->step) {
+			sim_fail("pmap_extract() finds %#llx for %#llx", (unsigned long long)out.v,
+				 (unsigned long long)at.v);
+		}
+	}
+}
+
+static void one_thing(unsigned cpu)
+{
+	switch (sim_random(scene.plan.small ? 1 : 16)) {
+	case 12:
+		extract();
+		break;
+	case 13:
+		contend();
+		break;
+	case 14:
+	case 15:
+		if (scene.plan.idle) {
+			arch_call_on_spx(idle_on_spx, nullptr);
+		}
+		break;
+	default:
+		region_touch(&scene.region[(cpu + sim_random(2)) % scene.regions]);
+		break;
+	}
+}
+
+static void other(void *arg)
+{
+	const unsigned cpu = cpu_number();
+
+	(void)arg;
+	come_in();
+	if (scene.plan.small) {
+		for (unsigned n = 0; n < 3; n++) {
+			region_touch(&scene.region[0]);
+		}
+	}
+	while (!scene.stop && !scene.plan.small) {
+		if (scene.plan.hotplug && cpu == scene.plan.cpus - 1 && sim_random(32) == 0) {
+			arch_call_on_spx(off_on_spx, nullptr);
+			return;
+		}
+		if (scene.plan.panics && sim_random(64) == 0) {
+			panic("a test of the panic");
+		}
+		one_thing(cpu);
+	}
+	go_out(DOOR_IDLE);
+}
+
+static void initiator(void *arg)
+{
+	const unsigned cpu = cpu_number();
+
+	(void)arg;
+	come_in();
+	scene.plan.initiator(cpu);
+	scene.initiators_left--;
+	go_out(DOOR_IDLE);
+}
+
+/* arch/arm64/smp.c, smp_start(): online under the token, while the slice says OFF. */
+static void bring_back(unsigned cpu)
+{
+	store_release(&mailbox_of(cpu)->door, DOOR_OFF);
+	set_online(cpu, true);
+	sim_start(cpu, other, nullptr);
+}
+
+static bool all_have_ended(void)
+{
+	for (unsigned cpu = 1; cpu < scene.plan.cpus; cpu++) {
+		if (!sim_has_ended(cpu)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void set_up_regions(void)
+{
+	const struct plan *p = &scene.plan;
+
+	scene.regions = p->initiators;
+	for (unsigned i = 0; i < scene.regions; i++) {
+		if (p->initiator == initiate_big) {
+			region_map(&scene.region[i], va(LINEAR_BASE + (i + 4) * GIB), pa((i + 4) * GIB),
+				   BLOCK_BYTES, 512, PMAP_WRITE | (i == 0 ? 0 : PMAP_NO_PROMOTE));
+		} else {
+			region_map(&scene.region[i], va(KMAP_BASE + i * GIB), pa((i + 4) * GIB), PAGE_BYTES,
+				   p->initiator == initiate_operations ? 640 : 512, PMAP_WRITE);
+		}
+	}
+}
+
+static void set_up(void)
+{
+	const struct plan *p = &scene.plan;
+
+	cpu_features = (struct cpu_features){ .tlb_range = p->tlb_range, .bbm = 2, .bbml2_safe = true };
+	inval_set_mode(BBM_PARK);
+	inval_set_kind(INVAL_AUTO);
+	park_set_limits(p->drops != 0 ? 3000 : 300000, 3);
+	for (unsigned cpu = 0; cpu < p->cpus; cpu++) {
+		set_online(cpu, true);
+		pcpu_of(cpu)->irq_drop_parks = cpu == 0 ? 0 : p->drops;
+	}
+	come_in();
+	set_up_regions();
+	inval_set_mode(p->mode);
+	inval_set_kind(p->kind);
+}
+
+/* The promises of the tables, of the heap and of every CPU. */
+static void check_the_end(void)
+{
+	struct pmap_audit audit;
+
+	sim_quiet(true);
+	if (!pmap_audit(&kernel_pmap, &audit)) {
+		sim_fail("the audit of the tables: %u writable and executable, %u wrong counts, %u broken runs, "
+			 "at %#llx",
+			 audit.wx, audit.bad_notes, audit.bad_runs, (unsigned long long)audit.bad.v);
+	}
+	sim_quiet(false);
+	for (unsigned i = 0; i < scene.regions; i++) {
+		region_check(&scene.region[i]);
+	}
+	for (unsigned cpu = 0; cpu < scene.plan.cpus; cpu++) {
+		if (pcpu_of(cpu)->base.lock_count != 0 || pcpu_of(cpu)->base.mask_depth != 0) {
+			sim_fail("cpu%u ends with a lock held or interrupts masked", cpu);
+		}
+	}
+	if (park_window() != 0) {
+		sim_fail("a window is left open");
+	}
+}
+
+void scene_main(void *arg)
+{
+	const struct plan plan = *(const struct plan *)arg;
+
+	scene = (struct scene){ .plan = plan, .initiators_left = plan.initiators - 1 };
+	sim_quiet(true);
+	set_up();
+	sim_quiet(false);
+	for (unsigned cpu = 1; cpu < plan.cpus; cpu++) {
+		sim_start(cpu, cpu < plan.initiators ? initiator : other, nullptr);
+	}
+	plan.initiator(0);
+	while (scene.initiators_left > 0) {
+		if (plan.hotplug && sim_has_ended(plan.cpus - 1)) {
+			bring_back(plan.cpus - 1);
+		}
+		region_touch(&scene.region[0]);
+		sim_yield();
+	}
+	scene.stop = true;
+	while (!all_have_ended()) {
+		sim_yield();
+	}
+	if (plan.panics && sim_console()[0] != '\0') {
+		sim_fail("the machine went on after a panic");
+	}
+	check_the_end();
+	go_out(DOOR_IDLE);
+}

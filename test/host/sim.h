@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test/host/sim.h - the simulated machine, as the kernel's sources and the scenarios see it.
+ *
+ * THEORY   CPUs are coroutines on one host thread. Every operation of the seam (<arch/...>) ends
+ *          in a call below, and is a point where another CPU may go on, a store may become visible,
+ *          or an interrupt may arrive. Nothing else is: the host runs what lies between two points
+ *          as one step. All choices come from one random stream, so a seed is a run.
+ * NOT HERE What is modelled, and on which side it errs: docs/model.md.
+ */
+#pragma once
+
+#include <cpubase.h>
+#include <types.h>
+
+#define SIM_CPUS 8
+#define SIM_POOL_BASE UINT64_C(0x80000000) /* physical address of pinned memory */
+#define SIM_POOL_PAGES 448
+
+enum sim_order { SIM_RELAXED, SIM_ACQUIRE, SIM_RELEASE, SIM_SEQ_CST };
+enum sim_barrier { SIM_DSB_ISH, SIM_DSB_ISHST, SIM_DSB_NSH, SIM_DMB_ISH };
+enum sim_tlbi {
+	SIM_TLBI_VA,
+	SIM_TLBI_VA_LAST,
+	SIM_TLBI_VA_LOCAL,
+	SIM_TLBI_RANGE,
+	SIM_TLBI_ALL,
+	SIM_TLBI_ALL_LOCAL,
+};
+
+/* ---- the seam --------------------------------------------------------------------------- */
+uint64_t sim_load(const uint64_t *p, enum sim_order order);
+void sim_store(uint64_t *p, uint64_t v, enum sim_order order);
+bool sim_cas(uint64_t *p, uint64_t expected, uint64_t v);
+uint64_t sim_fetch_add(uint64_t *p, uint64_t v);
+void sim_barrier(enum sim_barrier barrier);
+void sim_isb(void);
+void sim_wfe(void);
+void sim_sev(void);
+void sim_wfi(void);
+uint64_t sim_pte_load(const uint64_t *slot);
+void sim_pte_store(uint64_t *slot, uint64_t v);
+void sim_tlbi(enum sim_tlbi kind, uint64_t operand);
+struct cpubase *sim_this(void);
+uint64_t sim_now(void);
+
+/* ---- what a scenario does ---------------------------------------------------------------- */
+enum sim_scheduler { SIM_RANDOM, SIM_PCT, SIM_SCRIPT };
+
+/* How a run goes; constant during the run. */
+struct sim_config {
+	uint64_t seed;
+	unsigned cpus;
+	enum sim_scheduler scheduler;
+	unsigned change_points;  /* SIM_PCT */
+	bool park_by_nmi;        /* the park interrupt arrives where SP0 has masked interrupts */
+	bool eager_stores; /* SIM_SCRIPT: stores are visible at once, else as late as barriers allow */
+	bool expect_panic;
+	bool verbose; /* print every event as it happens */
+	unsigned preemptions; /* SIM_SCRIPT: how many of the two below */
+	struct {
+		uint64_t at; /* point */
+		unsigned to; /* CPU */
+	} preempt[4];
+};
+
+/* What became of a run. */
+struct sim_result {
+	bool failed;
+	char reason[256];
+	uint64_t steps; /* points */
+	uint64_t points; /* of them, where SIM_SCRIPT may preempt */
+	uint64_t stream_ticks; /* times that only the event stream could go on */
+	uint64_t windows; /* breaks by window */
+	uint64_t accesses;
+	uint64_t retried; /* accesses that faulted and were repeated (modes without park) */
+};
+
+/* Run main(arg) on CPU 0 of a fresh machine, until every CPU that was started has ended. */
+void sim_run(const struct sim_config *config, void (*main)(void *), void *arg,
+	     struct sim_result *result);
+
+/* From CPU 0: start a CPU that is prepared. It runs entry(arg) as after a reset: masked, on SPx. */
+void sim_start(unsigned cpu, void (*entry)(void *), void *arg);
+bool sim_has_ended(unsigned cpu);
+
+/* The points of a stretch of CPU 0's set-up do not count and nobody else runs. */
+void sim_quiet(bool quiet);
+
+/* A number below `bound`, from the run's random stream. */
+uint64_t sim_random(uint64_t bound);
+
+/* A point without an operation. */
+void sim_point(void);
+
+/* Let others go on, if there are any. */
+void sim_yield(void);
+
+/* The run has failed: its reason. Does not return. */
+_Noreturn void sim_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Give a CPU's boot stack back, on its own: off SPx, interrupts open or not. */
+void sim_irq_open(void);
+void sim_irq_close(void);
+/* SPx and back, for scenario code that acts for a vector or a door. */
+void sim_set_spx(bool spx);
+
+unsigned sim_cpu_count(void);
+bool sim_is_quiet(void);
+
+/* ---- memory through mappings ------------------------------------------------------------- */
+/* What an access by this CPU to va could meet now. */
+struct sim_view {
+	bool fault; /* the walk, or one since the last context synchronisation, may fault */
+	bool early; /* of these, only an early one */
+	bool conflict; /* entries of different size or address match */
+	bool writable; /* by every entry that may be used */
+	bool any; /* some entry maps it */
+	uint64_t pa; /* by the walk, or by a stale entry when the walk faults */
+	uint64_t other; /* conflict: what the other entry says */
+};
+struct sim_view sim_view(va_t va);
+
+/*
+ * Access va, which must be mapped to `expected`; fails the run when the architecture lets it go
+ * wrong. In modes that do not park, a fault is retried as arch/arm64/trap.c does.
+ */
+void sim_access(va_t va, pa_t expected, bool write);
+
+/* No CPU may use any entry for the range: nothing is mapped there, nothing is stale. */
+void sim_must_be_unmapped(va_t va, uint64_t size, uint64_t step);
+/* No CPU holds an entry for the range that is not what the tables say. */
+void sim_must_be_clean(va_t va, uint64_t size);
+
+/* ---- machine set-up ---------------------------------------------------------------------- */
+/* Once per process: pinned memory, slices, an empty map; every run begins with this state. */
+void sim_boot(void);
+
+/* The last events of the run, to standard error. */
+void sim_trace_print(void);
+
+/* What the kernel printed last: the line of a panic. */
+const char *sim_console(void);
