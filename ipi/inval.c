@@ -162,6 +162,9 @@ static void note_after(const struct inval_batch *batch)
 
 static enum kerr open_and_change(struct inval_batch *batch)
 {
+	const enum inval_shape shape = batch->count == 1           ? INVAL_ONE
+				       : batch->count == INVAL_MAX ? INVAL_FULL
+								   : INVAL_SOME;
 	enum kerr e = KERR_OK;
 
 	if (mode == BBM_PARK) {
@@ -177,7 +180,7 @@ static enum kerr open_and_change(struct inval_batch *batch)
 		note_before(batch);
 		const uint64_t start = counter_now();
 
-		batch->steps->window[batch->kind][batch->count > 1](batch); /* R4 */
+		batch->steps->window[batch->kind][shape](batch); /* R4 */
 		batch->window_ticks = counter_now() - start;
 	}
 	park_end(&batch->park);

@@ -30,6 +30,9 @@ enum inval_kind {
 	INVAL_AUTO,  /* by what the CPU has and what it costs */
 };
 
+/* How many entries a batch has: a full one (a run) needs no look at the count. */
+enum inval_shape { INVAL_ONE, INVAL_SOME, INVAL_FULL };
+
 struct inval_batch;
 
 /* What the owner of the tables does at each step of a flush, all on SPx. */
@@ -38,11 +41,8 @@ struct inval_steps {
 		const struct inval_batch *batch); /* token held, nobody parked: may refuse */
 	enum kerr (*check)(
 		const struct inval_batch *batch); /* parked: is each entry still as expected? */
-	/*
-	 * Break, invalidate, make; cannot fail. One function for each kind, for one entry and for
-	 * more.
-	 */
-	void (*window[4][2])(const struct inval_batch *batch);
+	/* Break, invalidate, make; cannot fail. By kind, and by shape. */
+	void (*window[4][3])(const struct inval_batch *batch);
 };
 
 /* A range of addresses that changes size: one entry, or the 16 of a contiguous run. */

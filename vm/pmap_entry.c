@@ -116,16 +116,17 @@ static always_inline void invalidate_pages(const struct inval_batch *b)
 	}
 }
 
-static always_inline void invalidate(const struct inval_batch *b, enum inval_kind kind, bool many)
+static always_inline void invalidate(const struct inval_batch *b, enum inval_kind kind,
+				     uint32_t count)
 {
 	if (kind == INVAL_ALL) {
 		tlbi_vmalle1is();
 	} else if (kind == INVAL_PAGES) {
 		invalidate_pages(b);
 	} else if (kind == INVAL_RANGE) {
-		FOR_EACH_UNROLLED(many ? b->count : 1, TLBI_RANGE);
+		FOR_EACH_UNROLLED(count, TLBI_RANGE);
 	} else {
-		FOR_EACH_UNROLLED(many ? b->count : 1, TLBI_VA);
+		FOR_EACH_UNROLLED(count, TLBI_VA);
 	}
 }
 
@@ -138,18 +139,16 @@ static always_inline void linger(void)
 }
 
 /*
- * The window (R4, PE1 to PE3), as straight code for each kind: `kind`, `many` and `mode` are
- * constants where it is inlined.
+ * The window (R4, PE1 to PE3), as straight code for each kind: `kind`, `mode` and, but for
+ * INVAL_SOME, `count` are constants where it is inlined.
  */
-static always_inline void window_body(const struct inval_batch *b, enum inval_kind kind, bool many,
-				      enum bbm_mode mode)
+static always_inline void window_body(const struct inval_batch *b, enum inval_kind kind,
+				      uint32_t count, enum bbm_mode mode)
 {
-	const uint32_t count = many ? b->count : 1;
-
 	if (mode != BBM_BBML2) {
 		FOR_EACH_UNROLLED(count, BREAK);
 		dsb_ishst(); /* the walkers of every CPU see the break; pairs with the TLBI */
-		invalidate(b, kind, many);
+		invalidate(b, kind, count);
 		dsb_ish(); /* complete everywhere, and so is every access that used the old entry */
 		isb();
 		if (mode == BBM_RETRY) {
@@ -162,7 +161,7 @@ static always_inline void window_body(const struct inval_batch *b, enum inval_ki
 	} else {
 		FOR_EACH_UNROLLED(count, MAKE); /* FEAT_BBM level 2: one valid entry over another */
 		dsb_ishst();
-		invalidate(b, kind, many);
+		invalidate(b, kind, count);
 		dsb_ish(); /* and the old one is forgotten */
 		isb();
 	}
@@ -171,11 +170,15 @@ static always_inline void window_body(const struct inval_batch *b, enum inval_ki
 #define WINDOW(name, kind, mode)                             \
 	static void name##_one(const struct inval_batch *b)  \
 	{                                                    \
-		window_body(b, kind, false, mode);           \
+		window_body(b, kind, 1, mode);               \
 	}                                                    \
-	static void name##_many(const struct inval_batch *b) \
+	static void name##_some(const struct inval_batch *b) \
 	{                                                    \
-		window_body(b, kind, true, mode);            \
+		window_body(b, kind, b->count, mode);        \
+	}                                                    \
+	static void name##_full(const struct inval_batch *b) \
+	{                                                    \
+		window_body(b, kind, INVAL_MAX, mode);       \
 	}
 WINDOW(pmap_window_va, INVAL_VA, BBM_PARK)
 WINDOW(pmap_window_range, INVAL_RANGE, BBM_PARK)
@@ -231,16 +234,17 @@ static enum kerr pmap_check(const struct inval_batch *b)
 	return KERR_OK;
 }
 
-#define STEPS(prefix)                                                                \
-	{                                                                            \
-		pmap_admit,                                                          \
-		pmap_check,                                                          \
-		{                                                                    \
-			[INVAL_VA] = { prefix##_va_one, prefix##_va_many },          \
-			[INVAL_RANGE] = { prefix##_range_one, prefix##_range_many }, \
-			[INVAL_ALL] = { prefix##_all_one, prefix##_all_many },       \
-			[INVAL_PAGES] = { prefix##_pages_one, prefix##_pages_many }, \
-		},                                                                   \
+#define SHAPES(name) { name##_one, name##_some, name##_full }
+#define STEPS(prefix)                                           \
+	{                                                       \
+		pmap_admit,                                     \
+		pmap_check,                                     \
+		{                                               \
+			[INVAL_VA] = SHAPES(prefix##_va),       \
+			[INVAL_RANGE] = SHAPES(prefix##_range), \
+			[INVAL_ALL] = SHAPES(prefix##_all),     \
+			[INVAL_PAGES] = SHAPES(prefix##_pages), \
+		},                                              \
 	}
 
 static const struct inval_steps *steps_of_mode(void)

@@ -19,7 +19,7 @@
 #include "kern/lock.h"
 #include "vm/frame.h"
 #include "vm/kmap.h"
-#include "vm/pmap.h"
+#include "vm/pmap_impl.h"
 
 #define RUN64 (16 * PAGE_BYTES)
 #define RUN32 (16 * BLOCK_BYTES)
@@ -206,6 +206,26 @@ static enum kerr extract(void)
 	return pmap_extract(at, &out) && out.v == memory.v ? KERR_OK : KERR_ABSENT;
 }
 
+/* 16 pages, no two of them neighbours, move to the memory of the page beside them. */
+static enum kerr move_sixteen(void)
+{
+	struct pmap_change change[INVAL_MAX];
+
+	spin_lock(&kernel_pmap.lock);
+	for (unsigned i = 0; i < INVAL_MAX; i++) {
+		const va_t page = va(at.v + 2 * i * PAGE_BYTES);
+		const struct walk w = pmap_walk(&kernel_pmap, page);
+
+		change[i] = (struct pmap_change){
+			w.slot, page, w.level, w.entry, { w.entry.v ^ PAGE_BYTES }
+		};
+	}
+	const enum kerr e = pmap_update_batch(&kernel_pmap, change, INVAL_MAX);
+
+	spin_unlock(&kernel_pmap.lock);
+	return e;
+}
+
 /* On SPx: everyone stops, nothing is done, everyone goes on. */
 static uint64_t park_and_release(void *arg)
 {
@@ -244,12 +264,18 @@ static noinline void open_and_close(const struct inval_batch *batch)
 enum kerr bench_empty_window(void)
 {
 	static const struct inval_steps steps = {
-		accept, accept, { [INVAL_VA] = { open_and_close, open_and_close } }
+		accept, accept, { [INVAL_VA] = { open_and_close } }
 	};
 	struct inval_batch batch;
 
 	inval_begin(&batch, &steps);
-	inval_add(&batch, &(struct inval_span){ .va = at, .size = BLOCK_BYTES, .leaves = 1, .operands = 1 }, 1);
+	const uint32_t i = inval_add(
+		&batch,
+		&(struct inval_span){ .va = at, .size = BLOCK_BYTES, .leaves = 1, .operands = 1 },
+		1);
+
+	batch.slot[i] = nullptr;
+	batch.expected[i] = batch.fresh[i] = (pte_t){ 0 };
 	return inval_flush(&batch);
 }
 
@@ -280,7 +306,7 @@ const struct bench_case bench_cases[] = {
 	{ "extract_2m", CALL, 0, 0, 1, promoted_2m, extract, BLOCK_BYTES },
 	{ "window_1", WINDOW, 24, 0, 1, promoted_2m, demote_to_4k, PAGE_BYTES },
 	{ "window_1_promote", WINDOW, 24, 0, 1, full_table, promote, BLOCK_BYTES },
-	{ "window_16", WINDOW, 24 + 15 * 6, 0, 1, sixteen_blocks, promote, RUN32 },
+	{ "window_16", WINDOW, 24 + 15 * 6, 0, 1, full_table, move_sixteen, PAGE_BYTES },
 	{ "window_contig", WINDOW, 24 + 15 * 6, 0, 1, sixteen_pages, promote, RUN64 },
 	{ "park_roundtrip", CALL, 0, 0, 2, nothing, park_roundtrip, 0 },
 	{ "park_roundtrip_idle", IDLE, 0, 0, 2, nothing, park_roundtrip, 0 },

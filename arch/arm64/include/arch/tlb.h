@@ -3,7 +3,8 @@
  * <arch/tlb.h> - TLB invalidation, inner shareable (Arm ARM D8.14, C5.5). Shadowed by the host
  * build.
  *
- * None of these waits: DSB ISHST before (the walker must see the store), DSB ISH after.
+ * None of these waits: DSB ISHST before (the walker must see the store), DSB ISH after. Those are
+ * the compiler's barriers too; between them it may move the loads of the operands together.
  */
 #pragma once
 
@@ -12,7 +13,7 @@
 /* All ASIDs, all levels, the walk cache included. `operand` from tlbi_operand_va(). */
 static inline void tlbi_vaae1is(uint64_t operand)
 {
-	__asm__ volatile("tlbi vaae1is, %0" ::"r"(operand) : "memory");
+	__asm__ volatile("tlbi vaae1is, %0" ::"r"(operand));
 }
 
 /*
@@ -21,7 +22,7 @@ static inline void tlbi_vaae1is(uint64_t operand)
  */
 static inline void tlbi_rvaae1is(uint64_t operand)
 {
-	__asm__ volatile("sys #0, c8, c2, #3, %0" ::"r"(operand) : "memory");
+	__asm__ volatile("sys #0, c8, c2, #3, %0" ::"r"(operand));
 }
 
 static inline void tlbi_vmalle1is(void)
