@@ -20,7 +20,7 @@
 
 /* Beyond what any board has, within 40 bits, and a multiple of every leaf. */
 #define FAKE_PA pa(UINT64_C(0xc000000000))
-#define FRESH_BYTES (16 * GIB)
+#define FRESH_BYTES (32 * GIB)
 
 static const struct ktest *const suites[] = {
 	ktest_map, ktest_size, ktest_saved, ktest_access, ktest_pin, ktest_memory, ktest_cpu,
@@ -140,17 +140,16 @@ static bool fresh_addresses(uint64_t size, va_t *out)
 {
 	static va_t base;
 	static uint64_t used;
-	va_t below;
+	va_t first;
 
 	if (base.v == 0) {
-		if (kmap_reserve(FRESH_BYTES, FRESH_BYTES, &below) != KERR_OK) {
+		if (kmap_reserve(FRESH_BYTES, FRESH_BYTES, &first) != KERR_OK) {
 			return false;
 		}
-		const enum kerr e = kmap_reserve(FRESH_BYTES, FRESH_BYTES, &base);
-
-		kmap_release(below, FRESH_BYTES);
-		if (e != KERR_OK) {
-			return false;
+		if (kmap_reserve(FRESH_BYTES, FRESH_BYTES, &base) == KERR_OK) {
+			kmap_release(first, FRESH_BYTES);
+		} else {
+			base = first; /* the lower half is in use already: pcpu=scattered */
 		}
 	}
 	if (size > FRESH_BYTES - used) {
@@ -234,8 +233,8 @@ bool holds(va_t at, uint64_t size, uint64_t salt)
 		uint64_t last;
 
 		if (!probe_read(va(at.v + off), &first) ||
-		    !probe_read(va(at.v + off + PAGE_BYTES - 8), &last) || first != word(off, salt) ||
-		    last != word(off + 1, salt)) {
+		    !probe_read(va(at.v + off + PAGE_BYTES - 8), &last) ||
+		    first != word(off, salt) || last != word(off + 1, salt)) {
 			return false;
 		}
 	}

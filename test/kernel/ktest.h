@@ -41,15 +41,15 @@ void ktest_skip(const char *reason);
 		}                                              \
 	} while (0)
 
-#define EXPECT_EQ(is, wanted)                                                      \
-	do {                                                                       \
-		const uint64_t ktest_is = (uint64_t)(is);                          \
-		const uint64_t ktest_wanted = (uint64_t)(wanted);                  \
-                                                                                   \
-		if (ktest_is != ktest_wanted) {                                    \
+#define EXPECT_EQ(is, wanted)                                                               \
+	do {                                                                                \
+		const uint64_t ktest_is = (uint64_t)(is);                                   \
+		const uint64_t ktest_wanted = (uint64_t)(wanted);                           \
+                                                                                            \
+		if (ktest_is != ktest_wanted) {                                             \
 			ktest_fail_values(__FILE__, __LINE__, #is " == " #wanted, ktest_is, \
-					  ktest_wanted);                           \
-		}                                                                  \
+					  ktest_wanted);                                    \
+		}                                                                           \
 	} while (0)
 
 #define REQUIRE(fact)                                          \

@@ -113,7 +113,8 @@ static void odd_page(struct ktest_area *a, unsigned odd, unsigned odd_flags, uin
 
 static void a_page_that_differs_keeps_all_apart(void)
 {
-	static const unsigned odd_flags[] = { RO, RX, RW | PMAP_SW1, RW | PMAP_NOCACHE, RW | PMAP_DEVICE };
+	static const unsigned odd_flags[] = { RO, RX, RW | PMAP_SW1, RW | PMAP_NOCACHE,
+					      RW | PMAP_DEVICE };
 	static const unsigned places[] = { 0, 1, 8, 15 };
 	struct ktest_area a;
 
@@ -271,7 +272,8 @@ const struct ktest ktest_size[] = {
 	{ "a_page_off_by_one_keeps_all_apart", a_page_off_by_one_keeps_all_apart, 1 },
 	{ "a_hole_keeps_a_table", a_hole_keeps_a_table, 1 },
 	{ "demotes_and_promotes_through_all_sizes", demotes_and_promotes_through_all_sizes, 1 },
-	{ "demotion_of_a_page_leaves_the_other_blocks", demotion_of_a_page_leaves_the_other_blocks, 1 },
+	{ "demotion_of_a_page_leaves_the_other_blocks", demotion_of_a_page_leaves_the_other_blocks,
+	  1 },
 	{ "a_gigabyte_block_demotes", a_gigabyte_block_demotes, 1 },
 	{ "counts_equal_a_scan_throughout", counts_equal_a_scan_throughout, 1 },
 	{ nullptr, nullptr, 0 },
