@@ -62,10 +62,10 @@ oracle-guest: oracle-plugin ## prove the oracle: the verdict on each sequence of
 	$(ORACLE_PYTEST) $(ORACLE_DIR)/test_oracle.py
 
 oracle-linux: oracle-plugin ## Debian's Linux kernel (downloaded) under the oracle
-	$(ORACLE_PYTEST) $(ORACLE_DIR)/test_linux.py
+	$(ORACLE_PYTEST) $(ORACLE_DIR)/linux/check_linux.py
 
 oracle-perch: oracle-plugin $(BUILD_DIR)/perch.img
-	$(ORACLE_PYTEST) $(ORACLE_DIR)/test_perch.py
+	ORACLE_ALL=1 $(ORACLE_PYTEST) $(ORACLE_DIR)/test_perch.py
 
 oracle: ## all of Perch under the oracle, after proving the oracle
 	$(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST)) oracle-guest

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Perch under the oracle: no violation, and the breaks that the kernel counted are those seen.
 
-ORACLE_SHORT=1 is the part that `make test` runs.
+`make test` runs a part of it; ORACLE_ALL=1, which `make oracle` sets, is all.
 """
 import json
 import os
@@ -14,7 +14,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.join(TOP, os.environ.get("BUILD_DIR", "build"))
 IMAGE = os.path.join(BUILD, "perch.img")
 LIMIT_SECONDS = 300
-SHORT = os.environ.get("ORACLE_SHORT") == "1"
+SHORT = os.environ.get("ORACLE_ALL") != "1"
 
 # More CPUs than host cores make the waiting CPUs spin at the expense of those that work.
 CYCLES = {1: 2000, 2: 300 if SHORT else 2000, 4: 60}

@@ -5,6 +5,7 @@
 It must boot, run test/oracle/linux/init.c and power off, and every finding must be one that
 docs/oracle.md explains. An unexplained finding is a defect: of Linux, which then belongs into that
 document, or of the oracle. `LINUX_IMAGE=package` chooses another kernel than the distribution's.
+Run by `make oracle-linux` only: it downloads a kernel.
 """
 import json
 import os
@@ -12,7 +13,7 @@ import subprocess
 
 import pytest
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../.."))
 BUILD = os.path.join(TOP, os.environ.get("BUILD_DIR", "build"))
 LINUX = os.path.join(BUILD, "oracle", os.environ.get("LINUX_IMAGE", "linux"))
 LIMIT_SECONDS = 400
