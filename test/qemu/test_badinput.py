@@ -57,7 +57,7 @@ def test_tree_that_is_not_one(perch, folder):
 def test_truncated_tree(perch, folder, keep):
     """The header is whole and promises more than there is: zeros follow."""
     blob = compile_tree(base_dts(folder))
-    stops(boot(perch, folder, blob[:keep] + bytes(len(blob) - keep)), r"^boot failed: .*(tree|block|FDT_ERR|no memory)")
+    stops(boot(perch, folder, blob[:keep] + bytes(len(blob) - keep)), r"^boot failed: ")
 
 
 def test_tree_larger_than_it_can_be(perch, folder):
