@@ -305,6 +305,8 @@ def test_stack_depth_cut_at_a_switch(program):
     ("= 1 failed, 7 passed, 2 skipped, 3 deselected in 4.20s =", 1, "7 passed, 1 failed"),
     ("= 5 passed, 1 error in 0.10s =", 1, "5 passed, 1 failed"),
     ("[  PASSED  ] 6 test(s).\n[  FAILED  ] 1 test(s), listed below:", 1, "6 passed, 1 failed"),
+    ("21 passed, 4 failed\n= 9 passed in 1.00s =", 0, "9 passed, 0 failed"),
+    ("2 passed, 0 failed\n[  PASSED  ] 6 test(s).\n3 passed, 1 failed", 1, "11 passed, 1 failed"),
     ("3 passed, 0 failed", 1, "3 passed, 1 failed"),
     ("nothing to say", 0, "0 passed, 1 failed"),
 ])
