@@ -11,12 +11,14 @@
 #include "pcpu/pcpu.h"
 #include "pcpu/pin.h"
 #include "test/kernel/ktest.h"
-#include "vm/frame.h"
+#include "vm/memory.h"
 
-/* The 2 MiB block that holds this CPU's slice. */
+/* The 2 MiB block that holds this CPU's slice; with pcpu=scattered, the one that should. */
 static pa_t pinned_block(void)
 {
-	return pa(align_down(heap_pa(pcpu_this()).v, BLOCK_BYTES));
+	const void *slice = (const void *)(uintptr_t)memory_lifeboat_slice(cpu_number());
+
+	return pa(align_down(heap_pa(slice).v, BLOCK_BYTES));
 }
 
 static void pinned_addresses_are_refused(void)
@@ -164,8 +166,7 @@ static void overlap_is_exact_at_both_ends(void)
 static void every_slice_and_table_is_pinned(void)
 {
 	for (unsigned cpu = 0; cpu < pcpu_count(); cpu++) {
-		const struct pcpu *p = pcpu_of(cpu);
-		const va_t slice = va((uint64_t)(uintptr_t)p);
+		const va_t slice = va(memory_lifeboat_slice(cpu));
 
 		EXPECT(pin_overlaps_va(slice, SLICE_BYTES) != nullptr);
 		EXPECT_EQ(bytes_at(slice), BLOCK_BYTES);
