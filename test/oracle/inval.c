@@ -156,8 +156,7 @@ static void pay(const struct tlbi *t, struct table *table, unsigned index)
 	for (unsigned i = 0; i < debt->place_count; i++) {
 		struct place *p = &debt->place[i];
 
-		if (p->cpus != 0 &&
-		    miss(t, table->level, debt, p, t->cpu) == MISS_NOTHING) {
+		if (p->cpus != 0 && miss(t, table->level, debt, p, t->cpu) == MISS_NOTHING) {
 			p->cpus &= t->broadcast ? 0 : ~(1ull << t->cpu);
 		}
 		left |= p->cpus;

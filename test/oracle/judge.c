@@ -339,9 +339,8 @@ static void check_protected(const struct store *st)
 		for (unsigned p = 0; p < g.protect_count; p++) {
 			if (st->place[i].va - g.protect[p].base < g.protect[p].size ||
 			    g.protect[p].base - st->place[i].va < size) {
-				report_violation(RULE_PROTECTED, st->cpu, st->site,
-						 st->place[i].va, st->old, st->new, st->table,
-						 NULL);
+				report_violation(RULE_PROTECTED, st->cpu, st->site, st->place[i].va,
+						 st->old, st->new, st->table, NULL);
 				return;
 			}
 		}
@@ -382,7 +381,7 @@ static void judge_change(const struct store *st)
 	if (pte_compatible(st->old, st->new, t->level)) {
 		bool hidden = !pte_cacheable(st->new, t->level, hardware_af(st->cpu));
 		bool lost_global = pte_kind(st->old, t->level) == KIND_LEAF &&
-				   (~st->old & st->new & PTE_NG);
+				   (PTE_NG & ~st->old & st->new);
 
 		if (st->place_count > 0 && (hidden || lost_global)) {
 			debt_add(st->table, st->index, st->old, st, 0); /* the old one lives on */
@@ -429,8 +428,13 @@ void judge_store(unsigned cpu, struct table *table, unsigned index, uint64_t pte
 {
 	struct place place[PATHS_MAX];
 	struct store st = {
-		.table = table, .site = site, .place = place, .old = table->value[index],
-		.new = pte, .cpu = cpu, .index = index,
+		.table = table,
+		.site = site,
+		.place = place,
+		.old = table->value[index],
+		.new = pte,
+		.cpu = cpu,
+		.index = index,
 	};
 	unsigned level = table->level;
 	bool was = pte_cacheable(st.old, level, hardware_af(cpu));
@@ -475,8 +479,8 @@ void judge_activate(unsigned cpu, const struct space *space, const struct site *
 	for (struct space *s = g.spaces; s != NULL; s = s->next) {
 		if (s->half == 0 && s->asid == space->asid && s->root != space->root &&
 		    (s->may_cache & bit) && !table_empty(s->table)) {
-			report_violation(RULE_ASID_REUSE, cpu, site, (uint64_t)space->asid,
-					 s->root, space->root, NULL, NULL);
+			report_violation(RULE_ASID_REUSE, cpu, site, (uint64_t)space->asid, s->root,
+					 space->root, NULL, NULL);
 			s->may_cache &= ~bit;
 		}
 	}

@@ -240,8 +240,17 @@ bool phys_read_through(uint64_t va, void *to, size_t bytes);
 bool phys_read_either(uint64_t pa, uint64_t va, uint64_t *value);
 
 /* regs.c */
-enum reg { REG_TTBR0, REG_TTBR1, REG_TCR, REG_SCTLR, REG_VBAR, REG_ELR, REG_CPSR, REG_HCR,
-	   REG_COUNT };
+enum reg {
+	REG_TTBR0,
+	REG_TTBR1,
+	REG_TCR,
+	REG_SCTLR,
+	REG_VBAR,
+	REG_ELR,
+	REG_CPSR,
+	REG_HCR,
+	REG_COUNT
+};
 void regs_init(void);
 uint64_t regs_x(unsigned index);
 uint64_t regs_sys(enum reg reg);

@@ -71,7 +71,8 @@ bool phys_read(uint64_t pa, uint64_t *value)
 	for (unsigned i = 0; i < count; i++) {
 		if (pa >= block[i].pa && pa - block[i].pa + 8 <= block[i].size) {
 			*value = __atomic_load_n(
-				(const uint64_t *)(const void *)(block[i].host + (pa - block[i].pa)),
+				(const uint64_t *)(const void *)(block[i].host +
+								 (pa - block[i].pa)),
 				__ATOMIC_ACQUIRE);
 			return true;
 		}

@@ -117,7 +117,9 @@ static bool stored_value(qemu_plugin_meminfo_t info, uint64_t at, uint64_t pa, u
 	if (v.type < QEMU_VALUE_U64 || pa % 8 != 0) {
 		return false;
 	}
-	*value = v.type == QEMU_VALUE_U64 ? v.data.u64 : at == pa ? v.data.u128.low : v.data.u128.high;
+	*value = v.type == QEMU_VALUE_U64 ? v.data.u64
+		 : at == pa               ? v.data.u128.low
+					  : v.data.u128.high;
 	return true;
 }
 
@@ -274,10 +276,18 @@ static void on_msr(unsigned index, const struct site *site)
 	cpu->tcr = regs_sys(REG_TCR);
 	cpu->sctlr = regs_sys(REG_SCTLR);
 	switch (INSN_SYSREG(site->insn)) {
-	case SYS_TTBR0_EL1: cpu->ttbr[0] = value; break;
-	case SYS_TTBR1_EL1: cpu->ttbr[1] = value; break;
-	case SYS_TCR_EL1: cpu->tcr = value; break;
-	case SYS_SCTLR_EL1: cpu->sctlr = value; break;
+	case SYS_TTBR0_EL1:
+		cpu->ttbr[0] = value;
+		break;
+	case SYS_TTBR1_EL1:
+		cpu->ttbr[1] = value;
+		break;
+	case SYS_TCR_EL1:
+		cpu->tcr = value;
+		break;
+	case SYS_SCTLR_EL1:
+		cpu->sctlr = value;
+		break;
 	case SYS_VBAR_EL1:
 		cpu->vbar = value;
 		vbar_add(value);
@@ -335,9 +345,10 @@ static void on_vector(unsigned index, void *udata)
 		cpu->depth = lower ? 1 : cpu->depth + 1;
 		g.n.depth_max = cpu->depth > g.n.depth_max ? cpu->depth : g.n.depth_max;
 		if (!lower && elr - cpu->vbar < VECTORS_BYTES) {
-			g.n.nested++;
-			report_note("cpu%u: exception taken inside exception entry, ELR 0x%lx", index,
-				    elr);
+			if (g.n.nested++ < g.report_max) {
+				report_note("cpu%u: exception inside exception entry, ELR 0x%lx",
+					    index, elr);
+			}
 		}
 		broken_forget(cpu);
 		inval_isb(index);
@@ -354,12 +365,9 @@ static void watch_insn(struct qemu_plugin_insn *insn, uint64_t pc, uint32_t word
 		break;
 	case WATCH_STORE:
 		if (INSN_RN(word) != 31 || g.stack_stores || g.strict_use) {
-			qemu_plugin_register_vcpu_mem_cb(insn,
-							 is_lock_store(word) ? on_lock_memory
-									     : on_memory,
-							 QEMU_CB_NO_REGS,
-							 g.strict_use ? QEMU_MEM_RW : QEMU_MEM_W,
-							 site);
+			qemu_plugin_register_vcpu_mem_cb(
+				insn, is_lock_store(word) ? on_lock_memory : on_memory,
+				QEMU_CB_NO_REGS, g.strict_use ? QEMU_MEM_RW : QEMU_MEM_W, site);
 		}
 		break;
 	case WATCH_ZVA:

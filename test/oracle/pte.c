@@ -27,7 +27,7 @@ bool pte_compatible(uint64_t old, uint64_t new, unsigned level)
 		return false;
 	}
 	if (kind == KIND_TABLE) {
-		return (old & PTE_OA) == (new & PTE_OA);
+		return (old & PTE_OA) == (new &PTE_OA);
 	}
 	if (kind == KIND_INVALID) {
 		return true;

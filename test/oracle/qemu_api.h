@@ -41,8 +41,13 @@ struct qemu_info {
 
 enum qemu_cb_flags { QEMU_CB_NO_REGS, QEMU_CB_R_REGS, QEMU_CB_RW_REGS };
 enum qemu_mem_rw { QEMU_MEM_R = 1, QEMU_MEM_W, QEMU_MEM_RW };
-enum qemu_value_type { QEMU_VALUE_U8, QEMU_VALUE_U16, QEMU_VALUE_U32, QEMU_VALUE_U64,
-		       QEMU_VALUE_U128 };
+enum qemu_value_type {
+	QEMU_VALUE_U8,
+	QEMU_VALUE_U16,
+	QEMU_VALUE_U32,
+	QEMU_VALUE_U64,
+	QEMU_VALUE_U128
+};
 
 struct qemu_mem_value {
 	enum qemu_value_type type;

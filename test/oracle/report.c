@@ -112,8 +112,8 @@ static void describe(struct finding *f, const struct debt *debt, const struct tl
 		}
 		where(at, sizeof(at), debt->site);
 		snprintf(f->event[0], sizeof(f->event[0]),
-			 "break cpu%u entry 0x%" PRIx64 " for va 0x%" PRIx64 " asid %u root 0x%" PRIx64
-			 ", may be cached by cpus 0x%" PRIx64 ", at %s",
+			 "break cpu%u entry 0x%" PRIx64 " for va 0x%" PRIx64
+			 " asid %u root 0x%" PRIx64 ", may be cached by cpus 0x%" PRIx64 ", at %s",
 			 debt->cpu, debt->old, owed->va, owed->asid, owed->root, owed->cpus, at);
 	}
 	if (tlbi != NULL) {
@@ -121,8 +121,8 @@ static void describe(struct finding *f, const struct debt *debt, const struct tl
 	}
 	if (dsb != NULL) {
 		where(at, sizeof(at), dsb->site);
-		snprintf(f->event[2], sizeof(f->event[2]), "dsb   cpu%u option 0x%x at %s", dsb->cpu,
-			 dsb->crm, at);
+		snprintf(f->event[2], sizeof(f->event[2]), "dsb   cpu%u option 0x%x at %s",
+			 dsb->cpu, dsb->crm, at);
 	}
 }
 
@@ -253,7 +253,8 @@ static void write_json(const struct count *c)
 	}
 	fputs("  \"rules\": {", json);
 	for (unsigned i = 0; i < RULE_COUNT; i++) {
-		fprintf(json, "%s\"%s\": %" PRIu64, i > 0 ? ", " : "", rule_name[i], g.n.by_rule[i]);
+		fprintf(json, "%s\"%s\": %" PRIu64, i > 0 ? ", " : "", rule_name[i],
+			g.n.by_rule[i]);
 	}
 	fputs("},\n  \"findings\": [\n", json);
 	for (unsigned i = 0; i < finding_count; i++) {

@@ -196,7 +196,8 @@ void table_put(struct table *table)
 {
 	struct table **at = bucket_of(table->pa);
 
-	if (table->link_count + table->roots + table->ghosts + table->debt_count + table->busy > 0) {
+	if (table->link_count + table->roots + table->ghosts + table->debt_count + table->busy >
+	    0) {
 		return;
 	}
 	while (*at != table) {
@@ -252,9 +253,9 @@ static struct space *space_get(const struct space *want)
 {
 	struct space *s = g.spaces;
 
-	while (s != NULL && (s->root != want->root || s->half != want->half ||
-			     s->asid != want->asid || s->first != want->first ||
-			     s->count != want->count || s->level != want->level)) {
+	while (s != NULL &&
+	       (s->root != want->root || s->half != want->half || s->asid != want->asid ||
+		s->first != want->first || s->count != want->count || s->level != want->level)) {
 		s = s->next;
 	}
 	if (s != NULL) {

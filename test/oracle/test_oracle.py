@@ -126,9 +126,12 @@ def test_report_limit_hides_lines_but_counts_all(tmp_path):
     assert result["violations"] == sum(result["rules"].values()) > 40
 
 
-def test_exceptions_are_counted(tmp_path):
-    _, _, result = judged(tmp_path)
-    assert result["exceptions"] == 1 and result["nested_in_entry"] == 0
+def test_exceptions_are_counted_and_nested_ones_named(tmp_path):
+    """One SVC, one SVC whose entry code executes another."""
+    _, errors, result = judged(tmp_path)
+    assert result["exceptions"] == 3 and result["exception_depth"] == 2
+    assert result["nested_in_entry"] == 1
+    assert errors.count("exception inside exception entry") == 1
 
 
 @pytest.mark.parametrize("bad", ["nonsense", "bbm=7", "protect=12", "strict=maybe"])

@@ -39,6 +39,7 @@ secondary_entry:
 	.endm
 
 	.balign	0x800
+	.global	vectors
 vectors:
 	.rept	4
 	vector	guest_stop
@@ -58,6 +59,32 @@ current_sync:
 	b.ne	guest_stop
 	ldp	x0, x1, [sp], #16
 	eret
+
+/*
+ * A second table, whose entry code itself takes an exception: SVC #2 arrives in the slot, which
+ * executes SVC #3, which arrives there again and returns. What the oracle counts as nested.
+ * Burns: x0 to x2.
+ */
+	.balign	0x800
+	.global	nesting_vectors
+nesting_vectors:
+	.rept	4
+	vector	guest_stop
+	.endr
+	.balign	0x80
+	mrs	x0, esr_el1
+	and	x0, x0, #0xffff
+	cmp	x0, #2
+	b.ne	1f
+	mrs	x1, elr_el1
+	mrs	x2, spsr_el1
+	svc	#3
+	msr	elr_el1, x1
+	msr	spsr_el1, x2
+1:	eret
+	.rept	11
+	vector	guest_stop
+	.endr
 
 guest_stop:
 	mrs	x0, esr_el1

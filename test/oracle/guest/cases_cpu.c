@@ -244,7 +244,8 @@ CASE(store_swap_right, "ok", NEEDS_LSE)
 CASE(store_bit_clear_right, "ok", NEEDS_LSE)
 {
 	count_breaks++;
-	__asm__ volatile(".arch_extension lse\n\tstclr %1, [%0]" ::"r"(a->l3), "r"(VALID) : "memory");
+	__asm__ volatile(".arch_extension lse\n\tstclr %1, [%0]" ::"r"(a->l3), "r"(VALID)
+			 : "memory");
 	flush(a->va);
 	put(&a->l3[0], NEW);
 }
@@ -292,6 +293,17 @@ CASE(use_before_dsb_wrong, "use-before-sync", NEEDS_NOTHING)
 	put(&a->l2[2], BLOCK(OTHER_PA));
 	isb();
 	*(volatile uint64_t *)(a->va + 2 * BLOCK_BYTES) = 0;
+}
+
+extern char vectors[], nesting_vectors[];
+
+/* No violation, but the oracle must count one exception inside exception entry. */
+CASE(exception_in_entry_right, "ok", NEEDS_NOTHING)
+{
+	__asm__ volatile("msr vbar_el1, %0\n\tisb\n\tsvc #2\n\tmsr vbar_el1, %1\n\tisb" ::"r"(
+				 nesting_vectors),
+			 "r"(vectors)
+			 : "x0", "x1", "x2", "memory");
 }
 
 /* The test names gigabyte PROTECTED_VA of the kernel half to the oracle: protect=VA:SIZE. */

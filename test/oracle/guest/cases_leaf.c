@@ -284,7 +284,7 @@ CASE(leaf_access_flag_clear_right, "ok", NEEDS_NO_LSE)
 {
 	*(volatile uint64_t *)&a->l2[2] = BLOCK(DATA_PA) & ~AF; /* counted neither as a make */
 	count_makes++;
-	put(&a->l2[2], BLOCK(OTHER_PA));                        /* nor as a change of a live one */
+	put(&a->l2[2], BLOCK(OTHER_PA)); /* nor as a change of a live one */
 }
 
 CASE(leaf_access_flag_lost_wrong, "no-tlbi", NEEDS_NOTHING)

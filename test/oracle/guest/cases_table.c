@@ -73,8 +73,7 @@ CASE(promote_by_range_right, "ok", NEEDS_RANGE)
 {
 	put(&a->l2[0], 0);
 	DSB(ishst); /* SCALE 1, NUM 7: 8 * 64 pages */
-	TLBI_RANGE(2, 3,
-		   (a->va >> 12 & ((1ull << 37) - 1)) | 1ull << 46 | 1ull << 44 | 7ull << 39);
+	TLBI_RANGE(2, 3, (a->va >> 12 & ((1ull << 37) - 1)) | 1ull << 46 | 1ull << 44 | 7ull << 39);
 	DSB(ish);
 	put(&a->l2[0], BLOCK(DATA_PA));
 }

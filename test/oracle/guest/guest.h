@@ -71,11 +71,11 @@ struct test_case {
 	unsigned needs;
 };
 
-#define CASE(fn, rule, need)                                                              \
-	static void fn(struct arena *a);                                                  \
+#define CASE(fn, rule, need)                                                               \
+	static void fn(struct arena *a);                                                   \
 	[[gnu::used, gnu::section(".cases")]] static const struct test_case entry_##fn = { \
 		.name = #fn, .expect = rule, .run = fn, .needs = need                      \
-	};                                                                                \
+	};                                                                                 \
 	[[gnu::noinline]] static void fn([[maybe_unused]] struct arena *a)
 
 extern unsigned cpu_online;
@@ -91,8 +91,9 @@ extern uint64_t user_root[2][ENTRIES]; /* TTBR0 roots that map the guest itself 
 #define DSB(kind) __asm__ volatile("dsb " #kind ::: "memory")
 #define TLBI_ALL(op) __asm__ volatile("tlbi " #op ::: "memory")
 #define TLBI(op, operand) __asm__ volatile("tlbi " #op ", %0" ::"r"((uint64_t)(operand)) : "memory")
-#define TLBI_RANGE(crm, op2, operand) \
-	__asm__ volatile("sys #0, c8, c" #crm ", #" #op2 ", %0" ::"r"((uint64_t)(operand)) : "memory")
+#define TLBI_RANGE(crm, op2, operand)                                                      \
+	__asm__ volatile("sys #0, c8, c" #crm ", #" #op2 ", %0" ::"r"((uint64_t)(operand)) \
+			 : "memory")
 
 INLINE void isb(void)
 {

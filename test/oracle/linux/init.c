@@ -10,9 +10,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SYS_mknodat = 33, SYS_mkdirat = 34, SYS_openat = 56, SYS_write = 64, SYS_exit = 93,
-       SYS_reboot = 142, SYS_munmap = 215, SYS_mremap = 216, SYS_clone = 220, SYS_execve = 221,
-       SYS_mmap = 222, SYS_mprotect = 226, SYS_madvise = 233, SYS_wait4 = 260 };
+enum {
+	SYS_mknodat = 33,
+	SYS_mkdirat = 34,
+	SYS_openat = 56,
+	SYS_write = 64,
+	SYS_exit = 93,
+	SYS_reboot = 142,
+	SYS_munmap = 215,
+	SYS_mremap = 216,
+	SYS_clone = 220,
+	SYS_execve = 221,
+	SYS_mmap = 222,
+	SYS_mprotect = 226,
+	SYS_madvise = 233,
+	SYS_wait4 = 260
+};
 
 #define AT_CWD (-100)
 #define PAGE 4096ul
