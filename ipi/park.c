@@ -114,8 +114,8 @@ static uint64_t open_window(struct park *p)
 	uint64_t ask = 0;
 
 	p->gen = load_relaxed(&park_state.generation) + 1;
-	store_release(&park_state.generation, p->gen);
 	store_seq_cst(&park_state.window, p->gen);
+	store_release(&park_state.generation, p->gen); /* after the window: pairs with stable_walk() */
 	while (others != 0) {
 		const unsigned cpu = (unsigned)__builtin_ctzll(others);
 		struct mailbox *m = mailbox_of(cpu);
@@ -246,8 +246,8 @@ void park_begin_unparked(struct park *p)
 {
 	KASSERT(token_is_mine());
 	*p = (struct park){ .gen = park_state.generation + 1 };
-	store_release(&park_state.generation, p->gen);
 	store_seq_cst(&park_state.window, p->gen);
+	store_release(&park_state.generation, p->gen); /* after the window: pairs with stable_walk() */
 }
 
 void park_end(struct park *p)
@@ -256,11 +256,14 @@ void park_end(struct park *p)
 	let_go(p, p->targets);
 }
 
-void park_answer(uint64_t pc)
+bool park_answer(uint64_t pc)
 {
 	struct mailbox *m = pcpu_mailbox(pcpu_this());
 	uint64_t start = 0;
 
+	if (stop_is_mine()) {
+		return false; /* the report goes on: who asked has been told to stop, and will not release */
+	}
 	for (;;) {
 		const uint64_t gen = load_acquire(&m->request);
 
@@ -281,7 +284,7 @@ void park_answer(uint64_t pc)
 		}
 	}
 	if (start == 0) {
-		return;
+		return false;
 	}
 	isb(); /* what was walked before, a fault included, is forgotten */
 	const uint64_t ticks = counter_now() - start;
@@ -296,12 +299,13 @@ void park_answer(uint64_t pc)
 		count(CTR_park_polls);
 	}
 	rec(REC_PARK_LEAVE, m->request, ticks);
+	return true;
 }
 
-void ipi_poll(void)
+bool ipi_poll(void)
 {
 	stop_poll();
-	park_answer(0);
+	return park_answer(0);
 }
 
 void door_enter(void)

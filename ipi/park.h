@@ -54,9 +54,9 @@ void park_begin_unparked(struct park *p);
 
 /*
  * Answer a request, if one is outstanding: acknowledge, wait for the release, ISB.
- * `pc`: what was interrupted, 0 from a wait loop. Any context with interrupts masked.
+ * `pc`: what was interrupted, 0 from a wait loop. Any context with interrupts masked. True: it parked.
  */
-void park_answer(uint64_t pc);
+bool park_answer(uint64_t pc);
 
 /* The door. Enter: from pinned-only code to anything. Leave: back; then pinned memory only. */
 void door_enter(void);
@@ -90,5 +90,5 @@ bool break_log_has(va_t va);
 /* Set the wait hook of kern/lock.h, and the limits' defaults. Boot CPU, once. */
 void park_init(uint64_t counter_hz);
 
-/* Poll for stop, then answer parks. The hook. */
-void ipi_poll(void);
+/* Poll for stop, then answer parks; true if there was one. The hook. */
+bool ipi_poll(void);

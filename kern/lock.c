@@ -11,19 +11,19 @@
 
 #include "kern/assert.h"
 
-static void (*wait_hook)(void);
+static bool (*wait_hook)(void);
 
-void lock_set_wait_hook(void (*hook)(void))
+void lock_set_wait_hook(bool (*hook)(void))
 {
 	wait_hook = hook;
 }
 
 void wait_round(void)
 {
-	if (wait_hook != nullptr) {
-		wait_hook();
+	/* A park waits with WFE too, and takes the events of whatever happens meanwhile: look again. */
+	if (wait_hook == nullptr || !wait_hook()) {
+		cpu_wfe();
 	}
-	cpu_wfe();
 }
 
 static void mask_begin(uint64_t place)

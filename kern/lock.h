@@ -44,8 +44,11 @@ void spin_unlock(struct spinlock *lock) __attribute__((release_capability(*lock)
 bool spin_is_held(const struct spinlock *lock);
 #define KASSERT_HELD(l) KASSERT(spin_is_held(l))
 
-/* Called in every round of every wait loop with interrupts masked. Set once by ipi/. */
-void lock_set_wait_hook(void (*hook)(void));
+/*
+ * Called in every round of every wait loop with interrupts masked. True: it parked meanwhile, and may
+ * have slept through the event that the loop waits for. Set once by ipi/.
+ */
+void lock_set_wait_hook(bool (*hook)(void));
 
 /*
  * One round of waiting: answer what must be answered, then wait for an event. Everything that

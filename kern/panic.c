@@ -26,6 +26,11 @@ void stop_note_running(unsigned cpu)
 	__atomic_fetch_or(&running, UINT64_C(1) << cpu, __ATOMIC_RELAXED);
 }
 
+void stop_note_off(unsigned cpu)
+{
+	__atomic_fetch_and(&running, ~(UINT64_C(1) << cpu), __ATOMIC_RELAXED);
+}
+
 _Noreturn void stop_forever(unsigned cpu)
 {
 	__atomic_fetch_or(&stopped, UINT64_C(1) << cpu, __ATOMIC_RELEASE);
@@ -39,6 +44,13 @@ void stop_self(void)
 	if (load_acquire(&reporter) != 0) {
 		stop_forever(arch_cpu_number_safe());
 	}
+}
+
+bool stop_is_mine(void)
+{
+	const uint64_t by = load_relaxed(&reporter);
+
+	return unlikely(by != 0) && by == (uint64_t)arch_cpu_number_safe() + 1;
 }
 
 void stop_poll(void)

@@ -71,6 +71,11 @@ static enum kerr release(const struct bootinfo *info, unsigned cpu)
 {
 	const struct boot_cpu *c = &info->cpu[cpu];
 
+	if (boot_regs.entry_el == 3 && info->psci == PSCI_NONE) {
+		/* No firmware: the core came in with us and waits in the pen. */
+		release_spinner(&boot_pen, BOOT_PEN_GO);
+		return KERR_OK;
+	}
 	if (c->enable == CPU_ENABLE_PSCI) {
 		const int r = psci_cpu_on(c->mpidr, image_pa((const void *)secondary_start), cpu);
 
@@ -78,11 +83,6 @@ static enum kerr release(const struct bootinfo *info, unsigned cpu)
 			log_printf("smp", "cpu%u: CPU_ON: %s", cpu, psci_result_name(r));
 			return KERR_UNSUPPORTED;
 		}
-		return KERR_OK;
-	}
-	if (c->enable == CPU_ENABLE_SPIN_TABLE && boot_regs.entry_el == 3) {
-		/* No firmware: the core came in with us and waits in the pen. */
-		release_spinner(&boot_pen[c->mpidr & (MAX_CPUS - 1)], BOOT_PEN_GO);
 		return KERR_OK;
 	}
 	if (c->enable == CPU_ENABLE_SPIN_TABLE) {
@@ -178,6 +178,7 @@ static uint64_t go_off(void *arg)
 	token_release();
 	park_answer(0);
 	rec(REC_CPU, cpu, 0);
+	stop_note_off(cpu);
 	gic_cpu_off();
 	timer_stop();
 	door_leave(DOOR_OFF);

@@ -15,6 +15,9 @@
  */
 void stop_poll(void);
 
+/* Is the report this CPU's? Then it waits for nobody any more. */
+bool stop_is_mine(void);
+
 /* The stop interrupt. Does not return if a panic asked for it. */
 void stop_self(void);
 
@@ -28,5 +31,6 @@ uint64_t stop_others_safe(unsigned cpu);
 
 _Noreturn void stop_forever(unsigned cpu);
 
-/* A CPU runs: from now on it is asked to stop. */
+/* A CPU runs: from now on it is asked to stop. It goes off: no longer. */
 void stop_note_running(unsigned cpu);
+void stop_note_off(unsigned cpu);

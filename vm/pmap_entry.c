@@ -159,6 +159,7 @@ static always_inline void window_body(const struct inval_batch *b, enum inval_ki
 		dsb_ishst();
 		isb();
 	} else {
+		dsb_ishst(); /* what a new table holds is there before the table is */
 		FOR_EACH_UNROLLED(count, MAKE); /* FEAT_BBM level 2: one valid entry over another */
 		dsb_ishst();
 		invalidate(b, kind, count);

@@ -18,16 +18,19 @@
 static struct walk stable_walk(va_t at)
 {
 	for (;;) {
+		/* The window is published before the generation: an open one is not missed. */
 		const uint64_t before = park_generation();
 		const uint64_t open = park_window();
 		const struct walk w = pmap_walk(&kernel_pmap, at);
 
 		dmb_ish(); /* the entries are read before the generation is read again */
-		if (park_generation() == before &&
-		    (open == 0 || park_window() == 0 || pte_is_valid(w.entry))) {
+		if (park_generation() == before && (open == 0 || pte_is_valid(w.entry))) {
 			return w;
 		}
 		count(CTR_extract_retries);
+		if (park_window() != 0) {
+			cpu_wfe(); /* pairs with the SEV of its close */
+		}
 	}
 }
 

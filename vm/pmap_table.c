@@ -93,7 +93,6 @@ void table_free(pte_t *table)
 {
 	struct table_notes *notes = notes_of(table);
 
-	KASSERT(notes->valid == 0 || notes->level == 3);
 	if (notes->saved != nullptr) {
 		heap_free(notes->saved, 1);
 	}

@@ -26,7 +26,7 @@ extern pte_t boot_empty_root[PT_ENTRIES]; /* TTBR0 of a CPU without an address s
 extern uint8_t boot_slice[SLICE_BYTES];   /* of the boot CPU until pcpu_init() */
 extern uint64_t boot_slices[MAX_CPUS];    /* slice addresses for secondaries */
 extern uint64_t boot_mpidrs[MAX_CPUS];    /* affinity of CPU n, ~0 when there is none */
-extern uint64_t boot_pen[MAX_CPUS];
+extern uint64_t boot_pen;
 #define BOOT_PEN_GO UINT64_C(0x7065726368676f21)
 
 /* Linker script. */

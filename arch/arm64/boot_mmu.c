@@ -22,7 +22,7 @@ uint64_t boot_slices[MAX_CPUS];
 uint64_t boot_mpidrs[MAX_CPUS];
 __attribute__((aligned(SLICE_BYTES))) uint8_t boot_slice[SLICE_BYTES];
 /* In .data: secondaries poll it before .bss is cleared. */
-__attribute__((section(".data"))) uint64_t boot_pen[MAX_CPUS] = { 0 };
+__attribute__((section(".data"))) uint64_t boot_pen = 0;
 
 static page_aligned pte_t idmap_l0[PT_ENTRIES];
 static page_aligned pte_t idmap_l1[PT_ENTRIES];

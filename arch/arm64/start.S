@@ -110,18 +110,18 @@ spin_el1:
 	add	x20, x20, #1
 	cmp	x20, #64		/* MAX_CPUS */
 	b.lo	1b
-2:	wfe				/* not in the tree: never to be used */
-	b	2b
+	wfe				/* not started yet, or not in the tree */
+	b	spin_el1
 
-/* Cores that a board without firmware started with the first one. boot_pen is cleaned, then SEV. */
+/*
+ * Cores that a board without firmware started with the first one. Until boot_pen holds the word,
+ * .bss, where boot_mpidrs lies, may hold anything. Both are cleaned to memory, then SEV.
+ */
 pen:
 	adrp	x3, boot_pen
-	add	x3, x3, :lo12:boot_pen
-	and	x1, x1, #0x3f
+	ldr	x5, =0x7065726368676f21	/* "perchgo!" */
 1:	wfe
-	ldr	x4, [x3, x1, lsl #3]
-	/* "perchgo!": .data may hold anything before it is loaded */
-	ldr	x5, =0x7065726368676f21
+	ldr	x4, [x3, :lo12:boot_pen]
 	cmp	x4, x5
 	b.ne	1b
 	b	spin_el1

@@ -16,7 +16,9 @@
 #include "kern/log.h"
 #include "kern/run.h"
 #include "kern/work.h"
+#include "pcpu/heap.h"
 #include "pcpu/pcpu.h"
+#include "pcpu/pin.h"
 #include "test/kernel/programs.h"
 #include "vm/frame.h"
 #include "vm/memory.h"
@@ -311,6 +313,30 @@ static bool report(bool ran)
 	return pass;
 }
 
+/* The pinned heap grows under load: out of the linear map through the window, registered, usable. */
+static void grow(void)
+{
+	const struct heap_stats before = heap_stats();
+	const uint64_t frames = frame_stats().free;
+
+	stress.workload = "growth";
+	load_start(&stress.main, LOAD_ALL);
+	CHECK(memory_grow_pinned() == KERR_OK);
+	load_stop();
+	CHECK(heap_stats().pages > before.pages && heap_stats().pages_free > before.pages_free);
+	CHECK(frame_stats().free == frames - BLOCK_BYTES / PAGE_BYTES);
+	void *page = heap_alloc(1, 1, HEAP_ANY_NODE);
+
+	CHECK(page != nullptr);
+	const va_t at = va((uint64_t)(uintptr_t)page);
+
+	CHECK(at.v >= PINNED_BASE && at.v < KMAP_BASE);
+	CHECK(pin_overlaps_va(at, PAGE_BYTES) != nullptr);
+	CHECK(pin_overlaps_pa(heap_pa(page), PAGE_BYTES) != nullptr);
+	CHECK(stress_leaf(va(LINEAR_BASE + heap_pa(page).v)) == 0); /* no alias */
+	heap_free(page, 1);
+}
+
 unsigned stress_main(void)
 {
 	stress.random = bootargs.seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
@@ -326,6 +352,7 @@ unsigned stress_main(void)
 		log_printf("stress", "no 32 MiB of contiguous memory: contig=64k-only");
 		stress.big.size = 0;
 	}
+	grow();
 	if (strcmp(bootargs.plant, "1") == 0) {
 		plant();
 	}
