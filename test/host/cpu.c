@@ -353,6 +353,7 @@ static void pct_point(void)
 	/* A spin without WFE would keep the highest for ever: the architecture promises it will not. */
 	if (sim.result->points - sim.stretch_start > 4000) {
 		sim.current->priority = --sim.priority_low;
+		sim.stretch_start = sim.result->points;
 	}
 }
 
@@ -560,11 +561,12 @@ unsigned sim_cpu_count(void)
 
 void sim_quiet(bool quiet)
 {
-	if (quiet) {
-		sim.quiet++;
-	} else if (--sim.quiet == 0) {
-		tlb_settle();
-	}
+	sim.quiet = quiet ? sim.quiet + 1 : sim.quiet - 1;
+}
+
+void sim_settle(void)
+{
+	tlb_settle();
 }
 
 bool sim_is_quiet(void)
@@ -647,7 +649,7 @@ static void reset(const struct sim_config *config, struct sim_result *result)
 	sim.cpus = config->cpus;
 	sim.now = 1000;
 	sim.quiet = 0;
-	sim.priority_low = 1000;
+	sim.priority_low = UINT64_C(1) << 40;
 	sim.stretch_start = 0;
 	sim.stretch = config->scheduler == SIM_RANDOM ? stretches[sim_random(6)] : 1;
 	sim.countdown = 1;
@@ -665,7 +667,7 @@ static void reset(const struct sim_config *config, struct sim_result *result)
 		c->early_count = 0;
 		c->op_count = 0;
 		c->irqs = 0;
-		c->priority = 2000 + sim_random(1000);
+		c->priority = sim.priority_low + 1 + sim_random(1000);
 	}
 	trace_reset();
 	store_reset();

@@ -108,6 +108,7 @@ static void do_map(struct region *r, unsigned first, unsigned count)
 			r->mapped[i] = true;
 			r->writable[i] = writable;
 		}
+		scene.mapped_epoch++;
 	} else {
 		sim_must_be_unmapped(va(r->base.v + off), count * r->step, r->step);
 	}
@@ -217,6 +218,7 @@ void initiate_big(unsigned cpu)
 					"give back")) {
 				r->mapped[i] = false;
 			}
+			scene.mapped_epoch++;
 		}
 		r->in_flux[i] = false;
 		region_touch(r);

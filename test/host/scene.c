@@ -101,7 +101,9 @@ static void one_thing(unsigned cpu)
 {
 	switch (sim_random(scene.plan.small ? 1 : 16)) {
 	case 12:
-		extract();
+		if (scene.plan.mode != BBM_RETRY || !KNOWN_EXTRACT_RETRY) {
+			extract();
+		}
 		break;
 	case 13:
 		contend();
@@ -237,6 +239,7 @@ void scene_main(void *arg)
 	scene = (struct scene){ .plan = plan, .initiators_left = plan.initiators - 1 };
 	sim_quiet(true);
 	set_up();
+	sim_settle();
 	sim_quiet(false);
 	for (unsigned cpu = 1; cpu < plan.cpus; cpu++) {
 		sim_start(cpu, cpu < plan.initiators ? initiator : other, nullptr);

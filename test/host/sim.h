@@ -15,7 +15,7 @@
 
 #define SIM_CPUS 8
 #define SIM_POOL_BASE UINT64_C(0x80000000) /* physical address of pinned memory */
-#define SIM_POOL_PAGES 448
+#define SIM_POOL_PAGES 512
 
 enum sim_order { SIM_RELAXED, SIM_ACQUIRE, SIM_RELEASE, SIM_SEQ_CST };
 enum sim_barrier { SIM_DSB_ISH, SIM_DSB_ISHST, SIM_DSB_NSH, SIM_DMB_ISH };
@@ -54,7 +54,7 @@ struct sim_config {
 	enum sim_scheduler scheduler;
 	unsigned change_points;  /* SIM_PCT */
 	bool park_by_nmi;        /* the park interrupt arrives where SP0 has masked interrupts */
-	bool eager_stores; /* SIM_SCRIPT: stores are visible at once, else as late as barriers allow */
+	bool ordered_stores;     /* stores are visible at once, in their order */
 	bool expect_panic;
 	bool verbose; /* print every event as it happens */
 	unsigned preemptions; /* SIM_SCRIPT: how many of the two below */
@@ -86,6 +86,8 @@ bool sim_has_ended(unsigned cpu);
 
 /* The points of a stretch of CPU 0's set-up do not count and nobody else runs. */
 void sim_quiet(bool quiet);
+/* The set-up is over: whatever it changed is known to every CPU. */
+void sim_settle(void);
 
 /* A number below `bound`, from the run's random stream. */
 uint64_t sim_random(uint64_t bound);
@@ -123,9 +125,12 @@ struct sim_view sim_view(va_t va);
 
 /*
  * Access va, which must be mapped to `expected`; fails the run when the architecture lets it go
- * wrong. In modes that do not park, a fault is retried as arch/arm64/trap.c does.
+ * wrong. In modes that do not park, a fault is retried as kern/trap.c does.
  */
 void sim_access(va_t va, pa_t expected, bool write);
+
+/* The leaf at va by the newest stores, without a point; false: none. */
+bool sim_lookup(va_t va, uint64_t *pte, uint64_t *pa);
 
 /* No CPU may use any entry for the range: nothing is mapped there, nothing is stale. */
 void sim_must_be_unmapped(va_t va, uint64_t size, uint64_t step);

@@ -161,7 +161,7 @@ static void put(uint64_t *p, uint64_t v, enum sim_order order, bool is_pte)
 	const uint64_t old = *p;
 
 	*p = v;
-	if (sim.quiet != 0 || (sim.config.scheduler == SIM_SCRIPT && sim.config.eager_stores)) {
+	if (sim.quiet != 0 || sim.config.ordered_stores) {
 		store_drain(c); /* nothing is pending then: a store is visible in its order */
 		if (is_pte) {
 			tlb_visible(p, old, v);
