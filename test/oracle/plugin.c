@@ -129,7 +129,7 @@ static void memory_store(unsigned cpu, uint64_t pa, uint64_t va, qemu_plugin_mem
 	uint64_t end = pa + (1ull << qemu_plugin_mem_size_shift(info));
 	uint64_t now;
 
-	for (uint64_t at = pa & ~7ull; at < end; at += 8) {
+	for (uint64_t at = pa & ~7ull; !g.off && at < end; at += 8) {
 		uint64_t at_va = va + (at - pa);
 
 		if (phys_read_either(at, at_va, &now) || stored_value(info, at, pa, &now)) {
@@ -218,7 +218,7 @@ static void bulk_check(unsigned index)
 	struct cpu *cpu = &g.cpu[index];
 	uint64_t pa = 0, now;
 
-	for (uint64_t at = 0; at < cpu->bulk_bytes; at += 8) {
+	for (uint64_t at = 0; !g.off && at < cpu->bulk_bytes; at += 8) {
 		uint64_t va = cpu->bulk_va + at;
 
 		if ((at == 0 || va % 4096 == 0) && !tables_walk(index, va, &pa)) {
@@ -266,9 +266,9 @@ static void on_msr(unsigned index, const struct site *site)
 	uint64_t value = regs_x(INSN_RT(site->insn));
 
 	if (regs_el() == 2 && (regs_sys(REG_HCR) >> 34 & 1)) { /* E2H: this is EL2's own */
-		if (g.n.unsupported++ == 0) {
-			report_note("the kernel runs at EL2 with HCR_EL2.E2H: not judged");
-		}
+		report_note("the kernel runs at EL2 with HCR_EL2.E2H: not judged from here on");
+		g.n.unsupported++;
+		g.off = true; /* the EL1 regime that it came from is dead, its tables are reused */
 		return;
 	}
 	cpu->ttbr[0] = regs_sys(REG_TTBR0);
@@ -303,6 +303,10 @@ static void on_system(unsigned index, void *udata)
 	struct cpu *cpu = &g.cpu[index];
 
 	pthread_mutex_lock(&g.lock);
+	if (g.off) {
+		pthread_mutex_unlock(&g.lock);
+		return;
+	}
 	bulk_check(index);
 	switch (what) {
 	case WATCH_TLBI:
@@ -338,7 +342,7 @@ static void on_vector(unsigned index, void *udata)
 	uint64_t elr = regs_sys(REG_ELR);
 
 	pthread_mutex_lock(&g.lock);
-	if (site->pc - cpu->vbar < VECTORS_BYTES) {
+	if (!g.off && site->pc - cpu->vbar < VECTORS_BYTES) {
 		bool lower = site->pc - cpu->vbar >= 0x400;
 
 		g.n.exceptions++;
