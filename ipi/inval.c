@@ -63,19 +63,6 @@ void inval_begin(struct inval_batch *batch, const struct inval_steps *steps)
 	batch->steps = steps;
 }
 
-uint32_t inval_add(struct inval_batch *batch, const struct inval_span *span, uint32_t entries)
-{
-	const uint32_t first = batch->count;
-
-	KASSERT(first + entries <= INVAL_MAX);
-	KASSERT(is_aligned(span->va.v, span->size));
-	batch->span[batch->span_count] = *span;
-	batch->span[batch->span_count].first = first;
-	batch->span_count++;
-	batch->count += entries;
-	return first;
-}
-
 static enum inval_kind choose_kind(const struct inval_batch *batch)
 {
 	uint32_t tables = 0;
@@ -191,7 +178,6 @@ static uint64_t flush_on_spx(void *arg)
 {
 	struct inval_batch *batch = arg;
 
-	irq_mask();
 	token_acquire();
 	enum kerr e = batch->steps->admit(batch); /* R3; pin_grow() needs the token too */
 
@@ -202,7 +188,6 @@ static uint64_t flush_on_spx(void *arg)
 		note_after(batch);
 	}
 	token_release();
-	irq_unmask();
 	return e;
 }
 
@@ -210,6 +195,7 @@ enum kerr inval_flush(struct inval_batch *batch)
 {
 	KASSERT(batch->count > 0);
 	KASSERT(!arch_on_spx());
+	KASSERT(this_cpu()->mask_depth > 0); /* the tables' lock: the stretch is being measured */
 	plan(batch);
 	const enum kerr e = (enum kerr)arch_call_on_spx(flush_on_spx, batch);
 

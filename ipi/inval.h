@@ -18,6 +18,7 @@
 #include <modes.h>
 
 #include "ipi/park.h"
+#include "kern/assert.h"
 
 #define INVAL_MAX 16 /* entries: one contiguous run, or 16 single ones */
 
@@ -75,10 +76,18 @@ void inval_begin(struct inval_batch *batch, const struct inval_steps *steps);
 
 /*
  * Record a change: a span of `entries` (1 or 16) neighbouring slots. Nothing is parked, nothing
- * changes. The caller fills slot, expected and fresh of what is returned: the first index.
- * Pre: batch->count + entries <= INVAL_MAX.
+ * changes. The caller fills the span that is returned (but for `first`), and slot, expected and
+ * fresh of the batch from `first` on. Pre: batch->count + entries <= INVAL_MAX.
  */
-uint32_t inval_add(struct inval_batch *batch, const struct inval_span *span, uint32_t entries);
+static inline struct inval_span *inval_add(struct inval_batch *batch, uint32_t entries)
+{
+	struct inval_span *span = &batch->span[batch->span_count++];
+
+	KASSERT(batch->count + entries <= INVAL_MAX);
+	span->first = batch->count;
+	batch->count += entries;
+	return span;
+}
 
 /*
  * Do it. KERR_BUSY: a CPU did not park (batch->park.culprits). Anything else: from the steps.

@@ -194,6 +194,14 @@ static int find_stdout(struct tree *t)
 	while (path[len] != '\0' && path[len] != ':') {
 		len++;
 	}
+	if (path[0] != '/') {
+		/* An alias, once: libfdt would follow one that names itself for ever. */
+		path = fdt_get_alias_namelen(t->blob, path, (int)len);
+		if (path == NULL || path[0] != '/') {
+			return -FDT_ERR_BADPATH;
+		}
+		len = strlen(path);
+	}
 	node = fdt_path_offset_namelen(t->blob, path, (int)len);
 	return node >= 0 ? node : -FDT_ERR_BADPATH;
 }

@@ -6,6 +6,7 @@
 
 #include <arch/atomic.h>
 #include <compiler.h>
+#include <memmap.h>
 
 #include "kern/assert.h"
 
@@ -44,12 +45,20 @@ static void insert(struct pin *list, uint64_t count, const struct pin *p, bool b
 	list[i] = *p;
 }
 
+/* The linear map and kmap are what changes size: nothing pinned lies there (vm/pmap_entry.c). */
+static bool may_pin(va_t va, uint64_t size)
+{
+	return !ranges_meet(va.v, size, LINEAR_BASE, LINEAR_BYTES) &&
+	       !ranges_meet(va.v, size, KMAP_BASE, KMAP_BYTES);
+}
+
 static bool append(va_t va, pa_t pa, uint64_t size, const char *what)
 {
 	const struct pin_book *old = book();
 	struct pin_book *fresh = &books[old == &books[0] ? 1 : 0];
 	const struct pin p = { .va = va, .pa = pa, .size = size, .what = what };
 
+	KASSERT(may_pin(va, size)); /* R1 */
 	if (old->count == PIN_MAX) {
 		return false;
 	}

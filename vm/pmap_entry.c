@@ -199,33 +199,32 @@ WINDOW(pmap_bbml2_pages, INVAL_PAGES, BBM_BBML2)
 #undef TLBI_VA
 #undef TLBI_RANGE
 
+/* Addresses whose mapping may ever be broken: pin_add() lets no pin lie there. */
+static bool may_break(const struct inval_span *s)
+{
+	return (s->va.v - LINEAR_BASE < LINEAR_BYTES &&
+		s->size <= LINEAR_BYTES - (s->va.v - LINEAR_BASE)) ||
+	       (s->va.v - KMAP_BASE < KMAP_BYTES && s->size <= KMAP_BYTES - (s->va.v - KMAP_BASE));
+}
+
 /* R3: by virtual and by physical address, at every level, in every build. Token held. */
 static enum kerr pmap_admit(const struct inval_batch *b)
 {
 	for (uint32_t i = 0; i < b->span_count; i++) {
 		const struct inval_span *s = &b->span[i];
 
-		if (pin_overlaps_va(s->va, s->size) != nullptr ||
-		    pin_overlaps_pa(s->pa, s->size) != nullptr) {
+		if (!may_break(s) || pin_overlaps_pa(s->pa, s->size) != nullptr) {
 			return KERR_PINNED;
 		}
 	}
 	return KERR_OK;
 }
 
-/*
- * Addresses whose mapping may ever be broken. An O(1) second opinion, independent of the register.
- */
-static bool may_break(va_t at)
-{
-	return at.v - LINEAR_BASE < LINEAR_BYTES || at.v - KMAP_BASE < KMAP_BYTES;
-}
-
 /* Everyone is parked: the last look before the break. */
 static enum kerr pmap_check(const struct inval_batch *b)
 {
 	for (uint32_t i = 0; i < b->span_count; i++) {
-		KASSERT(may_break(b->span[i].va)); /* R3 */
+		KASSERT(may_break(&b->span[i])); /* R3, again */
 	}
 	for (uint32_t i = 0; i < b->count; i++) {
 		if (arch_pte_load(b->slot[i]).v != b->expected[i].v) {
@@ -274,23 +273,21 @@ static enum kerr flush(struct inval_batch *b)
 	return e;
 }
 
-static void add_change(struct inval_batch *b, const struct pmap_change *c)
+static always_inline void add_change(struct inval_batch *b, const struct pmap_change *c)
 {
 	const bool was_table = pte_is_table(c->expected, c->level);
 
 	KASSERT(pte_is_valid(c->expected) && pte_is_valid(c->fresh));
 	KASSERT(!was_table ||
 		!pte_is_table(c->fresh, c->level)); /* one of them is the memory itself */
-	const uint32_t n = inval_add(b,
-				     &(struct inval_span){
-					     .va = c->va,
-					     .pa = pte_pa(was_table ? c->fresh : c->expected),
-					     .size = level_bytes(c->level),
-					     .leaves = was_table ? PT_ENTRIES : 1,
-					     .operands = was_table ? PT_ENTRIES : 1,
-				     },
-				     1);
+	struct inval_span *span = inval_add(b, 1);
+	const uint32_t n = span->first;
 
+	span->va = c->va;
+	span->pa = pte_pa(was_table ? c->fresh : c->expected);
+	span->size = level_bytes(c->level);
+	span->leaves = was_table ? PT_ENTRIES : 1;
+	span->operands = span->leaves;
 	b->slot[n] = c->slot;
 	b->expected[n] = c->expected;
 	b->fresh[n] = c->fresh;
@@ -340,15 +337,13 @@ enum kerr pmap_update_run(struct pmap *pmap, pte_t *first, va_t at, unsigned lev
 	KASSERT_HELD(&pmap->lock);
 	KASSERT(slot_index(first) % CONT_ENTRIES == 0);
 	inval_begin(&b, steps_of_mode());
-	inval_add(&b,
-		  &(struct inval_span){
-			  .va = at,
-			  .pa = pte_pa(arch_pte_load(first)),
-			  .size = size,
-			  .leaves = CONT_ENTRIES,
-			  .operands = CONT_ENTRIES,
-		  },
-		  CONT_ENTRIES);
+	struct inval_span *span = inval_add(&b, CONT_ENTRIES);
+
+	span->va = at;
+	span->pa = pte_pa(arch_pte_load(first));
+	span->size = size;
+	span->leaves = CONT_ENTRIES;
+	span->operands = CONT_ENTRIES;
 	for (unsigned i = 0; i < CONT_ENTRIES; i++) {
 		b.slot[i] = first + i;
 		b.expected[i] = arch_pte_load(first + i);

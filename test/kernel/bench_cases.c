@@ -269,14 +269,16 @@ enum kerr bench_empty_window(void)
 	struct inval_batch batch;
 
 	inval_begin(&batch, &steps);
-	const uint32_t i = inval_add(
-		&batch,
-		&(struct inval_span){ .va = at, .size = BLOCK_BYTES, .leaves = 1, .operands = 1 },
-		1);
+	struct inval_span *span = inval_add(&batch, 1);
 
-	batch.slot[i] = nullptr;
-	batch.expected[i] = batch.fresh[i] = (pte_t){ 0 };
-	return inval_flush(&batch);
+	*span = (struct inval_span){ .va = at, .size = BLOCK_BYTES, .leaves = 1, .operands = 1 };
+	batch.slot[0] = nullptr;
+	batch.expected[0] = batch.fresh[0] = (pte_t){ 0 };
+	irq_mask(); /* as under the tables' lock */
+	const enum kerr e = inval_flush(&batch);
+
+	irq_unmask();
+	return e;
 }
 
 #define CALL BENCH_CALL, BENCH_BUSY
