@@ -263,9 +263,9 @@ static noinline void open_and_close(const struct inval_batch *batch)
 
 enum kerr bench_empty_window(void)
 {
-	static const struct inval_steps steps = {
-		accept, accept, { [INVAL_VA] = { open_and_close } }
-	};
+	static const struct inval_steps steps = { accept,
+						  accept,
+						  { [INVAL_VA] = { open_and_close } } };
 	struct inval_batch batch;
 
 	inval_begin(&batch, &steps);

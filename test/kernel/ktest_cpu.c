@@ -12,6 +12,7 @@
 #include <compiler.h>
 #include <memmap.h>
 
+#include "arch/arm64/cpu.h"
 #include "arch/arm64/timer.h"
 #include "ipi/inval.h"
 #include "ipi/park.h"
@@ -192,6 +193,68 @@ static void windows_park_cpus_past_the_door(void)
 	}
 	others_end();
 	EXPECT_EQ(counter_sum(CTR_parks), parks + 20 * count);
+	EXPECT(holds(a.va, a.size, 6));
+	area_close(&a);
+}
+
+static uint64_t latencies_noted(void)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < PARK_HIST_BUCKETS; i++) {
+		sum += pcpu_this()->park_hist[i];
+	}
+	return sum;
+}
+
+/* One entry in the histogram for each park that had to ask somebody, none for the others. */
+static void park_latencies_are_noted(void)
+{
+	struct ktest_area a;
+
+	if (!is_parking() || !block(&a)) {
+		return;
+	}
+	const uint64_t before = latencies_noted();
+
+	others_start(stay_in_kernel, nullptr);
+	for (unsigned i = 0; i < 10; i++) {
+		change(&a);
+	}
+	EXPECT_EQ(latencies_noted(), before + 20);
+	EXPECT(pcpu_this()->park_max > 0);
+	others_end();
+	area_close(&a);
+}
+
+/* Masked on SP0, answering nothing by itself: an urgent interrupt is all that reaches it. */
+static void stay_masked(void *arg)
+{
+	(void)arg;
+	irq_mask();
+	__atomic_fetch_add(&others_running, 1, __ATOMIC_RELEASE);
+	while (load_acquire(&stop_others) == 0) {
+		cpu_wfe();
+	}
+	irq_unmask();
+}
+
+static void urgent_parks_reach_masked_cpus(void)
+{
+	struct ktest_area a;
+
+	if (!arch_masks_by_priority()) {
+		ktest_skip("park=nmi is not on");
+		return;
+	}
+	if (!is_parking() || !block(&a)) {
+		return;
+	}
+	others_start(stay_masked, nullptr);
+	for (unsigned i = 0; i < 10; i++) {
+		change(&a);
+	}
+	others_end();
 	EXPECT(holds(a.va, a.size, 6));
 	area_close(&a);
 }
@@ -397,6 +460,8 @@ const struct ktest ktest_cpu[] = {
 	{ "windows_stand_timer_interrupts", windows_stand_timer_interrupts, 1 },
 	{ "storm_interrupts_reach_every_cpu", storm_interrupts_reach_every_cpu, 2 },
 	{ "windows_park_cpus_past_the_door", windows_park_cpus_past_the_door, 2 },
+	{ "park_latencies_are_noted", park_latencies_are_noted, 2 },
+	{ "urgent_parks_reach_masked_cpus", urgent_parks_reach_masked_cpus, 2 },
 	{ "windows_spare_cpus_before_the_door", windows_spare_cpus_before_the_door, 2 },
 	{ "a_lost_interrupt_is_sent_again", a_lost_interrupt_is_sent_again, 2 },
 	{ "a_cpu_that_does_not_answer_stops_nothing", a_cpu_that_does_not_answer_stops_nothing, 2 },
