@@ -172,25 +172,30 @@ enum kerr pmap_map(struct pmap *pmap, va_t start, pa_t out, uint64_t size, unsig
 	return e;
 }
 
-/* Reserve for both ends, then split there. Nothing below `bytes` is needed at an aligned end. */
+/*
+ * Reserve for both ends, then split there. Two ends in one leaf need the tables of one: the
+ * second is reserved for what the first leaves.
+ */
 static enum kerr split_ends(struct pmap *pmap, struct reserve *r, va_t start, uint64_t size)
 {
 	const va_t end = va(start.v + size);
-	enum kerr e = KERR_OK;
+	struct walk first = pmap_walk(pmap, start);
+	struct walk last = pmap_walk(pmap, end);
 
-	if (!reserve_for_split(pmap, r, start, PAGE_BYTES) ||
-	    !reserve_for_split(pmap, r, end, PAGE_BYTES)) {
+	if ((!is_aligned(start.v, leaf_span(first.entry, first.level)) &&
+	     !reserve_for_split(r, &first, PAGE_BYTES)) ||
+	    (!is_aligned(end.v, leaf_span(last.entry, last.level)) &&
+	     !reserve_for_split(r, &last, PAGE_BYTES))) {
 		return KERR_NO_MEMORY;
 	}
-	e = pmap_split(pmap, r, start);
-	if (e == KERR_OK) {
-		e = pmap_split(pmap, r, end);
+	enum kerr e = pmap_split(pmap, r, &first, start);
+
+	if (e != KERR_OK) {
+		return e;
 	}
-	/*
-	 * An end inside the leaf that starts at start: split by the end, which took the whole leaf
-	 * apart.
-	 */
-	return e;
+	/* The first split may have taken the last's leaf, or its run, apart. */
+	last = pmap_walk(pmap, end);
+	return pmap_split(pmap, r, &last, end);
 }
 
 enum kerr pmap_unmap(struct pmap *pmap, va_t start, uint64_t size)
@@ -295,24 +300,17 @@ enum kerr pmap_protect(struct pmap *pmap, va_t start, uint64_t size, unsigned fl
 static enum kerr demote_to(struct pmap *pmap, struct reserve *r, va_t at, uint64_t bytes,
 			   uint64_t *span)
 {
-	for (;;) {
-		const struct walk w = pmap_walk(pmap, at);
+	struct walk w = pmap_walk(pmap, at);
+	enum kerr e = KERR_OK;
 
-		*span = pte_is_leaf(w.entry, w.level) ? leaf_span(w.entry, w.level)
-						      : level_bytes(w.level);
-		if (!pte_is_leaf(w.entry, w.level) || *span <= bytes) {
-			return KERR_OK;
-		}
-		if (!reserve_for_split(pmap, r, at, bytes)) {
-			return KERR_NO_MEMORY;
-		}
-		const enum kerr e = pmap_demote_leaf(pmap, r, at);
-
+	while (pte_is_leaf(w.entry, w.level) && leaf_span(w.entry, w.level) > bytes &&
+	       e == KERR_OK) {
+		e = reserve_for_split(r, &w, bytes) ? pmap_demote_leaf(pmap, r, &w, at)
+						    : KERR_NO_MEMORY;
 		reserve_drop(r);
-		if (e != KERR_OK) {
-			return e;
-		}
 	}
+	*span = pte_is_leaf(w.entry, w.level) ? leaf_span(w.entry, w.level) : level_bytes(w.level);
+	return e;
 }
 
 enum kerr pmap_demote(struct pmap *pmap, va_t start, uint64_t size, uint64_t bytes)

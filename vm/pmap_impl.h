@@ -109,12 +109,16 @@ struct reserve {
 	pte_t *table[8];
 	unsigned count;
 };
-/* Tables that splitting at va down to `bytes` would need; adds to the reserve. False: no memory. */
-bool reserve_for_split(struct pmap *pmap, struct reserve *r, va_t va, uint64_t bytes);
+/*
+ * Tables that taking the leaf of a walk apart down to `bytes` would need; adds to the reserve.
+ * False: no memory.
+ */
+bool reserve_for_split(struct reserve *r, const struct walk *w, uint64_t bytes);
 void reserve_drop(struct reserve *r);
-/* Make va the boundary of a leaf, unless no leaf is there. */
-enum kerr pmap_split(struct pmap *pmap, struct reserve *r, va_t va);
-enum kerr pmap_demote_leaf(struct pmap *pmap, struct reserve *r, va_t va);
+/* Make va the boundary of a leaf, unless no leaf is there. *w, the walk of va, moves down with it. */
+enum kerr pmap_split(struct pmap *pmap, struct reserve *r, struct walk *w, va_t va);
+/* Take the leaf under va apart by one step; *w moves down with it. */
+enum kerr pmap_demote_leaf(struct pmap *pmap, struct reserve *r, struct walk *w, va_t va);
 /* The block at slot changed: its saved table maps something else now (PM3). */
 void pmap_mark_stale(pte_t *slot);
 /* All 16 entries of the run under `at`: set and clear bits, in one window. */

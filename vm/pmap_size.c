@@ -35,43 +35,26 @@ void pmap_mark_stale(pte_t *slot)
 	}
 }
 
-/* Tables that taking one leaf of this level apart would take from the reserve. */
-static unsigned tables_needed(struct walk w)
+static bool reserve_one(struct reserve *r, unsigned level)
 {
-	if (w.level == 1) {
-		return 1;
+	pte_t *table = table_alloc(level);
+
+	if (table == nullptr) {
+		return false;
 	}
-	return w.level == 2 && saved_of(w.slot) == 0 ? 1 : 0;
+	r->table[r->count++] = table;
+	return true;
 }
 
-bool reserve_for_split(struct pmap *pmap, struct reserve *r, va_t at, uint64_t bytes)
+bool reserve_for_split(struct reserve *r, const struct walk *w, uint64_t bytes)
 {
-	const struct walk w = pmap_walk(pmap, at);
-	unsigned level3 = 0;
-
-	if (!pte_is_leaf(w.entry, w.level) || level_bytes(w.level) <= bytes) {
+	if (!pte_is_leaf(w->entry, w->level) || w->level == 3 || level_bytes(w->level) <= bytes) {
 		return true;
 	}
-	if (w.level == 1) {
-		pte_t *table = table_alloc(2);
-
-		if (table == nullptr) {
-			return false;
-		}
-		r->table[r->count++] = table;
-		level3 = bytes < BLOCK_BYTES ? 1 : 0;
-	} else {
-		level3 = tables_needed(w);
+	if (w->level == 1) {
+		return reserve_one(r, 2) && (bytes >= BLOCK_BYTES || reserve_one(r, 3));
 	}
-	if (level3 != 0) {
-		pte_t *table = table_alloc(3);
-
-		if (table == nullptr) {
-			return false;
-		}
-		r->table[r->count++] = table;
-	}
-	return true;
+	return saved_of(w->slot) != 0 || reserve_one(r, 3);
 }
 
 void reserve_drop(struct reserve *r)
@@ -102,12 +85,13 @@ enum kerr pmap_change_run(struct pmap *pmap, struct walk w, va_t at, uint64_t se
 			       clear);
 }
 
-static enum kerr demote_run(struct pmap *pmap, struct walk w, va_t at)
+static enum kerr demote_run(struct pmap *pmap, struct walk *w, va_t at)
 {
-	const enum kerr e = pmap_change_run(pmap, w, at, 0, PTE_CONT);
+	const enum kerr e = pmap_change_run(pmap, *w, at, 0, PTE_CONT);
 
 	if (e == KERR_OK) {
-		count(w.level == 3 ? CTR_demote_64k : CTR_demote_32m);
+		w->entry.v &= ~PTE_CONT;
+		count(w->level == 3 ? CTR_demote_64k : CTR_demote_32m);
 	}
 	return e;
 }
@@ -136,59 +120,55 @@ static pte_t *prepare_table(struct reserve *r, struct walk w, unsigned loose_gro
 	return table;
 }
 
-static enum kerr demote_block(struct pmap *pmap, struct reserve *r, struct walk w, va_t at)
+static enum kerr demote_block(struct pmap *pmap, struct reserve *r, struct walk *w, va_t at)
 {
-	const unsigned loose_group = level_index(at, w.level + 1) / CONT_ENTRIES;
-	const va_t base = va(align_down(at.v, level_bytes(w.level)));
-	pte_t *table = prepare_table(r, w, loose_group);
+	const unsigned index = level_index(at, w->level + 1);
+	const va_t base = va(align_down(at.v, level_bytes(w->level)));
+	pte_t *table = prepare_table(r, *w, index / CONT_ENTRIES);
 
-	if (w.level == 2) {
-		set_saved(w.slot,
-			  (uint64_t)(uintptr_t)table); /* ours to find again if the park fails */
+	if (w->level == 2) {
+		/* Ours to find again if the park fails. */
+		set_saved(w->slot, (uint64_t)(uintptr_t)table);
 	}
-	const enum kerr e =
-		pmap_update_entry(pmap, w.slot, base, w.level, w.entry, pte_table(heap_pa(table)));
+	const enum kerr e = pmap_update_entry(pmap, w->slot, base, w->level, w->entry,
+					      pte_table(heap_pa(table)));
 
 	if (e != KERR_OK) {
-		if (w.level == 1) {
+		if (w->level == 1) {
 			r->table[r->count++] = table;
 		}
 		return e;
 	}
-	if (w.level == 2) {
-		set_saved(w.slot, 0);
+	if (w->level == 2) {
+		set_saved(w->slot, 0);
 	}
-	count(w.level == 2 ? CTR_demote_2m : CTR_demote_1g);
+	count(w->level == 2 ? CTR_demote_2m : CTR_demote_1g);
+	*w = (struct walk){ .level = w->level + 1, .slot = &table[index], .up = w->slot };
+	w->entry = arch_pte_load(w->slot);
 	return KERR_OK;
 }
 
-enum kerr pmap_demote_leaf(struct pmap *pmap, struct reserve *r, va_t at)
+enum kerr pmap_demote_leaf(struct pmap *pmap, struct reserve *r, struct walk *w, va_t at)
 {
-	const struct walk w = pmap_walk(pmap, at);
-
-	KASSERT(pte_is_leaf(w.entry, w.level));
-	if ((w.entry.v & PTE_CONT) != 0) {
+	KASSERT(pte_is_leaf(w->entry, w->level));
+	if ((w->entry.v & PTE_CONT) != 0) {
 		return demote_run(pmap, w, at);
 	}
-	KASSERT(w.level < 3);
+	KASSERT(w->level < 3);
 	return demote_block(pmap, r, w, at);
 }
 
-enum kerr pmap_split(struct pmap *pmap, struct reserve *r, va_t at)
+enum kerr pmap_split(struct pmap *pmap, struct reserve *r, struct walk *w, va_t at)
 {
-	for (;;) {
-		const struct walk w = pmap_walk(pmap, at);
-
-		if (!pte_is_leaf(w.entry, w.level) ||
-		    is_aligned(at.v, leaf_span(w.entry, w.level))) {
-			return KERR_OK;
-		}
-		const enum kerr e = pmap_demote_leaf(pmap, r, at);
+	while (pte_is_leaf(w->entry, w->level) &&
+	       !is_aligned(at.v, leaf_span(w->entry, w->level))) {
+		const enum kerr e = pmap_demote_leaf(pmap, r, w, at);
 
 		if (e != KERR_OK) {
 			return e;
 		}
 	}
+	return KERR_OK;
 }
 
 /*
