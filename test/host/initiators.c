@@ -198,29 +198,39 @@ void initiate_operations(unsigned cpu)
 	(void)heap_fail_after(UINT64_MAX);
 }
 
-/* 32 MiB runs and 1 GiB blocks of the linear map: a secret is carved out, and given back. */
+/*
+ * 32 MiB runs and 1 GiB blocks of the linear map: a secret of one block or of a whole run is carved
+ * out, perhaps after one of its blocks was taken apart, and given back.
+ */
 void initiate_big(unsigned cpu)
 {
 	struct region *r = region_of(cpu);
 
 	for (unsigned round = 0; round < scene.plan.rounds; round++) {
-		const unsigned i = (unsigned)sim_random(r->count);
-		const uint64_t off = i * r->step;
+		const unsigned count = sim_random(2) == 0 ? 1 : 16;
+		const unsigned first = (unsigned)align_down(sim_random(r->count), count);
+		const va_t at = va(r->base.v + first * r->step);
+		const pa_t out = pa(r->pa.v + first * r->step);
 
-		r->in_flux[i] = true;
-		if (scene_done(pmap_unmap(&kernel_pmap, va(r->base.v + off), r->step), "carve out")) {
-			sim_must_be_unmapped(va(r->base.v + off), r->step, r->step);
+		if (sim_random(2) == 0) {
+			const uint64_t off = sim_random(count) * r->step;
+
+			(void)scene_done(pmap_demote(&kernel_pmap, va(at.v + off), PAGE_BYTES, PAGE_BYTES),
+					 "demote");
+		}
+		set_flux(r, first, count, true);
+		if (scene_done(pmap_unmap(&kernel_pmap, at, count * r->step), "carve out")) {
+			sim_must_be_unmapped(at, count * r->step, r->step);
 			for (unsigned n = 0; n < 8; n++) {
 				region_touch(r);
 			}
-			if (!scene_done(pmap_map(&kernel_pmap, va(r->base.v + off), pa(r->pa.v + off), r->step,
-						 PMAP_WRITE),
+			if (!scene_done(pmap_map(&kernel_pmap, at, out, count * r->step, PMAP_WRITE),
 					"give back")) {
-				r->mapped[i] = false;
+				sim_fail("what was carved out cannot be given back");
 			}
 			scene.mapped_epoch++;
 		}
-		r->in_flux[i] = false;
+		set_flux(r, first, count, false);
 		region_touch(r);
 		region_check(r);
 	}

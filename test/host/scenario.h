@@ -14,9 +14,7 @@
  * Defects that the model found and that are not mended yet: what would meet them is left out, until
  * they are, so that the rest is explored. docs/model.md tells each.
  */
-#define KNOWN_EXTRACT_RETRY true /* a look-up in mode retry misses a window that opens */
-#define KNOWN_UNPARKED_ORDER true /* without a park, nothing orders what precedes the window before it */
-#define KNOWN_PANIC_NMI true     /* park=nmi: the CPU that reports a panic parks */
+#define KNOWN_RETRY_ORDER true /* mode retry: nothing orders the break behind the open window */
 
 #define REGION_PAGES_MAX 1024
 #define REGIONS_MAX 4
@@ -58,7 +56,7 @@ struct scene {
 	unsigned regions;
 	unsigned initiators_left;
 	bool stop;       /* the others shall end */
-	bool shall_be_off;
+	unsigned out;    /* CPUs that are done */
 	uint64_t mapped_epoch;       /* moves when something was mapped */
 	uint64_t learned[SIM_CPUS];  /* the last one that a CPU knows of */
 	uint64_t busy;   /* KERR_BUSY answers */

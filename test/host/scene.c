@@ -45,6 +45,12 @@ static void go_out(enum door_state state)
 	sim_irq_close();
 	sim_set_spx(true);
 	door_leave(state);
+	scene.out++;
+	/* A panic must be able to stop a CPU that has nothing to do. */
+	while (scene.plan.panics && scene.out < scene.plan.cpus) {
+		cpu_wfi();
+		stop_poll();
+	}
 }
 
 static uint64_t idle_on_spx(void *arg)
@@ -101,9 +107,7 @@ static void one_thing(unsigned cpu)
 {
 	switch (sim_random(scene.plan.small ? 1 : 16)) {
 	case 12:
-		if (scene.plan.mode != BBM_RETRY || !KNOWN_EXTRACT_RETRY) {
-			extract();
-		}
+		extract();
 		break;
 	case 13:
 		contend();
@@ -253,7 +257,7 @@ void scene_main(void *arg)
 		sim_yield();
 	}
 	scene.stop = true;
-	while (!all_have_ended()) {
+	while (plan.panics ? scene.out < plan.cpus - 1 : !all_have_ended()) {
 		sim_yield();
 	}
 	if (plan.panics && sim_console()[0] != '\0') {
