@@ -185,6 +185,24 @@ static bool overlaps(const struct debt *debt, unsigned level, const struct store
 	return false;
 }
 
+/* FEAT_BBM: may a stale leaf of a smaller size stay cached beside the block that is being made? */
+static bool size_only(const struct debt *debt, unsigned level, const struct store *st)
+{
+	unsigned shift = level_shift(level);
+	uint64_t inside = debt->place[0].va & (level_size(st->table->level) - 1);
+
+	if (pte_kind(st->new, st->table->level) != KIND_LEAF || g.bbm == 0 ||
+	    (g.bbm == 1 && !(st->new &PTE_NT))) {
+		return false;
+	}
+	return pte_kind(debt->old, level) == KIND_TABLE ||
+	       pte_run_consistent(debt->old, (unsigned)(inside >> shift),
+				  pte_oa(st->new, st->table->level) |
+					  (st->new & ~PTE_OA & ~PTE_TYPE) |
+					  (level == 3 ? PTE_TYPE : 0),
+				  0, level, 2);
+}
+
 /* Pay off, by decree, what is cached through tables that hung below the entry being made. */
 static void settle_orphans(const struct store *st, bool report)
 {
@@ -199,7 +217,8 @@ static void settle_orphans(const struct store *st, bool report)
 		for (unsigned i = 0; t->level > st->table->level && i < ENTRIES; i++) {
 			struct debt *debt = debt_of(t, i);
 
-			if (debt == NULL || !debt->orphaned || !overlaps(debt, t->level, st)) {
+			if (debt == NULL || !debt->orphaned || !overlaps(debt, t->level, st) ||
+			    size_only(debt, t->level, st)) {
 				continue;
 			}
 			if (report) {

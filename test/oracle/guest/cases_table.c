@@ -37,7 +37,7 @@ CASE(demote_no_break_wrong, "no-break", NEEDS_NOTHING)
 	flush(a->va + BLOCK_BYTES);
 }
 
-CASE(demote_late_tlbi_wrong, "no-tlbi", NEEDS_NOTHING)
+CASE(demote_late_tlbi_wrong, "no-tlbi", RIGHT_AT_BBM2)
 {
 	fill_pages(a->spare, DATA_PA);
 	put(&a->l2[1], 0);
@@ -45,11 +45,41 @@ CASE(demote_late_tlbi_wrong, "no-tlbi", NEEDS_NOTHING)
 	flush(a->va + BLOCK_BYTES);
 }
 
-CASE(demote_bbm2, "ok", NEEDS_BBM2)
+CASE(demote_bbm2, "no-break", RIGHT_AT_BBM2)
 {
 	fill_pages(a->spare, DATA_PA);
 	put(&a->l2[1], (uint64_t)a->spare | TABLE);
 	flush(a->va + BLOCK_BYTES);
+}
+
+CASE(demote_nt_bbm1, "no-break", RIGHT_AT_BBM1)
+{
+	fill_pages(a->spare, DATA_PA);
+	put(&a->l2[1], a->l2[1] | NT);
+	flush(a->va + BLOCK_BYTES);
+	put(&a->l2[1], (uint64_t)a->spare | TABLE);
+	flush(a->va + BLOCK_BYTES);
+}
+
+CASE(promote_nt_bbm1, "no-break", RIGHT_AT_BBM1)
+{
+	put(&a->l2[0], BLOCK(DATA_PA) | NT);
+	flush_pages(a->va, ENTRIES);
+	put(&a->l2[0], BLOCK(DATA_PA));
+}
+
+CASE(demote_elsewhere_wrong, "no-break", NEEDS_NOTHING)
+{
+	fill_pages(a->spare, OTHER_PA); /* not a mere change of size, whatever the level */
+	put(&a->l2[1], a->l2[1] | NT);
+	put(&a->l2[1], (uint64_t)a->spare | TABLE);
+}
+
+CASE(fold_bbm2, "no-break", RIGHT_AT_BBM2)
+{
+	put(&a->l2[16], BLOCK(DATA_PA));
+	put(&a->l2[16], BLOCK(DATA_PA) | CONT);
+	flush(a->va + 16 * BLOCK_BYTES);
 }
 
 CASE(promote_by_pages_right, "ok", NEEDS_NOTHING)
@@ -78,21 +108,21 @@ CASE(promote_by_range_right, "ok", NEEDS_RANGE)
 	put(&a->l2[0], BLOCK(DATA_PA));
 }
 
-CASE(promote_one_tlbi_wrong, "stale-child", NEEDS_NOTHING)
+CASE(promote_one_tlbi_wrong, "stale-child", RIGHT_AT_BBM2)
 {
 	put(&a->l2[0], 0);
 	flush(a->va);
 	put(&a->l2[0], BLOCK(DATA_PA));
 }
 
-CASE(promote_one_page_short_wrong, "stale-child", NEEDS_NOTHING)
+CASE(promote_one_page_short_wrong, "stale-child", RIGHT_AT_BBM2)
 {
 	put(&a->l2[0], 0);
 	flush_pages(a->va, ENTRIES - 1);
 	put(&a->l2[0], BLOCK(DATA_PA));
 }
 
-CASE(promote_last_level_wrong, "last-level-only", NEEDS_NOTHING)
+CASE(promote_last_level_wrong, "last-level-only", RIGHT_AT_BBM2)
 {
 	put(&a->l2[0], 0);
 	DSB(ishst);
@@ -103,20 +133,20 @@ CASE(promote_last_level_wrong, "last-level-only", NEEDS_NOTHING)
 	put(&a->l2[0], BLOCK(DATA_PA));
 }
 
-CASE(promote_no_break_wrong, "no-break", NEEDS_NOTHING)
+CASE(promote_no_break_wrong, "no-break", RIGHT_AT_BBM2)
 {
 	put(&a->l2[0], BLOCK(DATA_PA));
 	flush_pages(a->va, ENTRIES);
 }
 
-CASE(promote_no_tlbi_wrong, "no-tlbi", NEEDS_NOTHING)
+CASE(promote_no_tlbi_wrong, "no-tlbi", RIGHT_AT_BBM2)
 {
 	put(&a->l2[0], 0);
 	DSB(ish);
 	put(&a->l2[0], BLOCK(DATA_PA));
 }
 
-CASE(promote_no_dsb_after_wrong, "no-dsb-after-tlbi", NEEDS_NOTHING)
+CASE(promote_no_dsb_after_wrong, "no-dsb-after-tlbi", RIGHT_AT_BBM2)
 {
 	put(&a->l2[0], 0);
 	DSB(ishst);
@@ -185,7 +215,7 @@ CASE(table_cleared_after_unlink_right, "ok", NEEDS_NOTHING)
 	put(&a->l2[0], BLOCK(DATA_PA));
 }
 
-CASE(table_cleared_hides_pages_wrong, "stale-child", NEEDS_NOTHING)
+CASE(table_cleared_hides_pages_wrong, "stale-child", RIGHT_AT_BBM2)
 {
 	put(&a->l2[0], 0);
 	for (unsigned i = 0; i < ENTRIES; i++) {
@@ -268,12 +298,6 @@ CASE(run_fold_right, "ok", NEEDS_NOTHING)
 	run_make(a, DATA_PA, CONT);
 }
 
-CASE(run_fold_no_break_wrong, "no-break", NEEDS_NOTHING)
-{
-	put(&a->l2[16], BLOCK(DATA_PA));
-	put(&a->l2[16], BLOCK(DATA_PA) | CONT);
-}
-
 CASE(run_one_entry_wrong, "contiguous", NEEDS_NOTHING)
 {
 	run_make(a, DATA_PA, CONT);
@@ -282,7 +306,7 @@ CASE(run_one_entry_wrong, "contiguous", NEEDS_NOTHING)
 	put(&a->l2[20], BLOCK(OTHER_PA));
 }
 
-CASE(run_flushed_in_part_wrong, "contiguous", NEEDS_NOTHING)
+CASE(run_flushed_in_part_wrong, "contiguous", RIGHT_AT_BBM2)
 {
 	run_make(a, DATA_PA, CONT);
 	for (unsigned i = 16; i < 32; i++) {

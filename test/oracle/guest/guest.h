@@ -61,7 +61,8 @@ enum needs {
 	NEEDS_HAFDBS = 16,
 	NEEDS_NO_LSE = 32,  /* an old core */
 	IN_USER = 64,       /* the arena lies in the TTBR0 half, entries are nG, ASID 1 */
-	NEEDS_BBM2 = 128,   /* the test judges by FEAT_BBM level 2 */
+	RIGHT_AT_BBM1 = 128, /* what is expected holds below level 1 of FEAT_BBM; from it on, ok */
+	RIGHT_AT_BBM2 = 256, /* the same for level 2 */
 };
 
 struct test_case {

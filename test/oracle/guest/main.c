@@ -203,7 +203,9 @@ static unsigned run_cases(void)
 		print(c->name);
 		print(" expect ");
 		print(c->expect);
-		print(c->needs & NEEDS_BBM2 ? " bbm2\n" : "\n");
+		print(c->needs & RIGHT_AT_BBM1   ? " bbm1\n"
+		      : c->needs & RIGHT_AT_BBM2 ? " bbm2\n"
+						 : "\n");
 		count++;
 	}
 	return count;
