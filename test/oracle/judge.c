@@ -35,7 +35,7 @@ static uint64_t store_va(const struct store *st)
 	return st->place_count > 0 ? st->place[0].va : 0;
 }
 
-/* Do all debts of the table agree on the address of its entry 0? Then a TLBI finds them by index. */
+/* Do all debts of the table agree on the address of entry 0? Then a TLBI finds them by index. */
 static void debt_place(struct table *table, unsigned index, const struct debt *debt)
 {
 	uint64_t offset = (uint64_t)index << level_shift(table->level);

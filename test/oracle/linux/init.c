@@ -137,7 +137,7 @@ static void exec_children(void)
 	wait_all();
 }
 
-/* In: the stack as the kernel leaves it: argc, argv. Words that it did not know come as arguments. */
+/* In: the stack as the kernel leaves it. Words that the kernel did not know come as arguments. */
 [[gnu::used]] static void start(long argc, const char *const *argv)
 {
 	if (argc == 2 && argv[1][0] == 'c') { /* a child of exec_children() */
