@@ -17,6 +17,8 @@
  */
 struct pin_book {
 	uint64_t count;
+	uint64_t gap_base; /* the widest range of physical addresses between two pins: most RAM */
+	uint64_t gap_end;
 	struct pin by_va[PIN_MAX];
 	struct pin by_pa[PIN_MAX];
 };
@@ -52,6 +54,21 @@ static bool may_pin(va_t va, uint64_t size)
 	       !ranges_meet(va.v, size, KMAP_BASE, KMAP_BYTES);
 }
 
+static void find_gap(struct pin_book *b)
+{
+	b->gap_base = 0;
+	b->gap_end = 0;
+	for (uint64_t i = 0; i + 1 < b->count; i++) {
+		const uint64_t base = b->by_pa[i].pa.v + b->by_pa[i].size;
+		const uint64_t end = b->by_pa[i + 1].pa.v;
+
+		if (end - base > b->gap_end - b->gap_base) {
+			b->gap_base = base;
+			b->gap_end = end;
+		}
+	}
+}
+
 static bool append(va_t va, pa_t pa, uint64_t size, const char *what)
 {
 	const struct pin_book *old = book();
@@ -66,6 +83,7 @@ static bool append(va_t va, pa_t pa, uint64_t size, const char *what)
 	insert(fresh->by_va, fresh->count, &p, false);
 	insert(fresh->by_pa, fresh->count, &p, true);
 	fresh->count++;
+	find_gap(fresh);
 	store_release(&current, (uint64_t)(fresh - books));
 	return true;
 }
@@ -124,6 +142,9 @@ const struct pin *pin_overlaps_pa(pa_t pa, uint64_t size)
 {
 	const struct pin_book *b = book();
 
+	if (pa.v >= b->gap_base && pa.v < b->gap_end && size <= b->gap_end - pa.v) {
+		return nullptr;
+	}
 	return find(b->by_pa, b->count, pa.v, size, true);
 }
 

@@ -36,6 +36,17 @@ static enum kerr check_flags(unsigned flags)
 	return (flags & PMAP_WRITE) != 0 && (flags & PMAP_EXEC) != 0 ? KERR_INVALID : KERR_OK;
 }
 
+/* What every change of something mapped begins with. */
+static enum kerr check_change(va_t at, uint64_t size, unsigned flags)
+{
+	enum kerr e = check_range(at, size);
+
+	if (e == KERR_OK) {
+		e = check_flags(flags);
+	}
+	return e == KERR_OK ? check_not_pinned(at, size) : e;
+}
+
 /*
  * The leaf that maps the most of [at, at + size) -> out: its level, and whether a run of 16 fits.
  */
@@ -201,11 +212,8 @@ static enum kerr split_ends(struct pmap *pmap, struct reserve *r, va_t start, ui
 enum kerr pmap_unmap(struct pmap *pmap, va_t start, uint64_t size)
 {
 	struct reserve r;
-	enum kerr e = check_range(start, size);
+	enum kerr e = check_change(start, size, PMAP_READ);
 
-	if (e == KERR_OK) {
-		e = check_not_pinned(start, size);
-	}
 	if (e != KERR_OK) {
 		return e;
 	}
@@ -265,15 +273,9 @@ static enum kerr protect_leaf(struct pmap *pmap, va_t at, unsigned flags, uint64
 enum kerr pmap_protect(struct pmap *pmap, va_t start, uint64_t size, unsigned flags)
 {
 	struct reserve r;
-	enum kerr e = check_range(start, size);
+	enum kerr e = check_change(start, size, flags);
 	uint64_t stride = BLOCK_BYTES;
 
-	if (e == KERR_OK) {
-		e = check_flags(flags);
-	}
-	if (e == KERR_OK) {
-		e = check_not_pinned(start, size);
-	}
 	if (e != KERR_OK) {
 		return e;
 	}
@@ -316,14 +318,11 @@ static enum kerr demote_to(struct pmap *pmap, struct reserve *r, va_t at, uint64
 enum kerr pmap_demote(struct pmap *pmap, va_t start, uint64_t size, uint64_t bytes)
 {
 	struct reserve r;
-	enum kerr e = check_range(start, size);
+	enum kerr e = check_change(start, size, PMAP_READ);
 
 	if (e == KERR_OK && bytes != PAGE_BYTES && bytes != 16 * PAGE_BYTES &&
 	    bytes != BLOCK_BYTES && bytes != 16 * BLOCK_BYTES) {
 		e = KERR_INVALID;
-	}
-	if (e == KERR_OK) {
-		e = check_not_pinned(start, size);
 	}
 	if (e != KERR_OK) {
 		return e;

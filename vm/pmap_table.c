@@ -47,18 +47,18 @@ uint64_t pmap_attr(unsigned flags)
 
 struct walk pmap_walk(const struct pmap *pmap, va_t at)
 {
-	pte_t *table = pmap->root;
-	struct walk w = { 0 };
+	pte_t *up = nullptr;
+	pte_t *slot = &pmap->root[level_index(at, 0)];
+	pte_t e = arch_pte_load(slot);
+	unsigned level = 0;
 
-	for (w.level = 0;; w.level++) {
-		w.up = w.slot;
-		w.slot = &table[level_index(at, w.level)];
-		w.entry = arch_pte_load(w.slot);
-		if (!pte_is_table(w.entry, w.level)) {
-			return w;
-		}
-		table = table_under(w.entry);
+	while (pte_is_table(e, level)) {
+		level++;
+		up = slot;
+		slot = (pte_t *)table_under(e) + level_index(at, level);
+		e = arch_pte_load(slot);
 	}
+	return (struct walk){ .level = level, .slot = slot, .up = up, .entry = e };
 }
 
 static struct table_notes *notes_init(pte_t *table, unsigned level)

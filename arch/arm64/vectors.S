@@ -55,6 +55,23 @@
 	vector_end \name
 	.endm
 
+	/* Into the frame at sp. */
+	.macro	save_x4_x29
+	stp	x4, x5, [sp, #32]
+	stp	x6, x7, [sp, #48]
+	stp	x8, x9, [sp, #64]
+	stp	x10, x11, [sp, #80]
+	stp	x12, x13, [sp, #96]
+	stp	x14, x15, [sp, #112]
+	stp	x16, x17, [sp, #128]
+	stp	x18, x19, [sp, #144]
+	stp	x20, x21, [sp, #160]
+	stp	x22, x23, [sp, #176]
+	stp	x24, x25, [sp, #192]
+	stp	x26, x27, [sp, #208]
+	stp	x28, x29, [sp, #224]
+	.endm
+
 	.section .text.vectors, "ax"
 	.balign	2048
 	.global vectors
@@ -87,19 +104,7 @@ bad_stack:				/* sp = what it was - slice; x0 = the same */
 	/* In: frame with x0, x1 stored; x1 = C handler. */
 enter_sp0:
 	stp	x2, x3, [sp, #16]
-	stp	x4, x5, [sp, #32]
-	stp	x6, x7, [sp, #48]
-	stp	x8, x9, [sp, #64]
-	stp	x10, x11, [sp, #80]
-	stp	x12, x13, [sp, #96]
-	stp	x14, x15, [sp, #112]
-	stp	x16, x17, [sp, #128]
-	stp	x18, x19, [sp, #144]
-	stp	x20, x21, [sp, #160]
-	stp	x22, x23, [sp, #176]
-	stp	x24, x25, [sp, #192]
-	stp	x26, x27, [sp, #208]
-	stp	x28, x29, [sp, #224]
+	save_x4_x29
 	mrs	x2, sp_el0
 	mrs	x3, elr_el1
 	mrs	x4, spsr_el1
@@ -165,19 +170,7 @@ enter_fatal:
 	mrs	x0, tpidrro_el0
 	mrs	x1, tpidr_el0
 	stp	x0, x1, [sp]
-	stp	x4, x5, [sp, #32]
-	stp	x6, x7, [sp, #48]
-	stp	x8, x9, [sp, #64]
-	stp	x10, x11, [sp, #80]
-	stp	x12, x13, [sp, #96]
-	stp	x14, x15, [sp, #112]
-	stp	x16, x17, [sp, #128]
-	stp	x18, x19, [sp, #144]
-	stp	x20, x21, [sp, #160]
-	stp	x22, x23, [sp, #176]
-	stp	x24, x25, [sp, #192]
-	stp	x26, x27, [sp, #208]
-	stp	x28, x29, [sp, #224]
+	save_x4_x29
 	mrs	x4, elr_el1
 	mrs	x5, spsr_el1
 	mrs	x6, esr_el1

@@ -40,14 +40,16 @@ static uint64_t nth_page(unsigned order, uint64_t n, uint64_t odd, uint64_t offs
 /* A range of the kernel map with frames of its own, nothing mapped. */
 static bool bare_block(va_t *at, pa_t *frames)
 {
-	if (frame_alloc(9, 0, frames) != KERR_OK) {
-		return false;
+	const bool has_frames = frame_alloc(9, 0, frames) == KERR_OK;
+
+	if (has_frames && kmap_reserve(BLOCK_BYTES, BLOCK_BYTES, at) == KERR_OK) {
+		return true;
 	}
-	if (kmap_reserve(BLOCK_BYTES, BLOCK_BYTES, at) != KERR_OK) {
+	stress_fail(__FILE__, __LINE__, "memory for a block");
+	if (has_frames) {
 		frame_free(*frames, 9);
-		return false;
 	}
-	return true;
+	return false;
 }
 
 static void drop_block(va_t at, pa_t frames)
@@ -68,7 +70,6 @@ void work_fill(void)
 
 	load_start(&stress.main, LOAD_ALL);
 	if (!bare_block(&at, &frames)) {
-		stress_fail(__FILE__, __LINE__, "memory for a block");
 		return;
 	}
 	const uint64_t before = pcpu_this()->counter[CTR_promote_2m];
@@ -106,7 +107,6 @@ void work_mismatch(void)
 
 	load_start(&stress.main, LOAD_ALL);
 	if (!bare_block(&at, &frames)) {
-		stress_fail(__FILE__, __LINE__, "memory for a block");
 		return;
 	}
 	const uint64_t before = pcpu_this()->counter[CTR_promote_2m];

@@ -95,7 +95,8 @@ static inline bool pte_follows(pte_t left, pte_t right, unsigned level)
 {
 	const uint64_t ignore = PTE_AF | PTE_CONT;
 
-	return pte_is_leaf(left, level) && pte_is_leaf(right, level) &&
+	/* The type bits are among those compared: if one is a leaf, both are. */
+	return pte_is_leaf(left, level) &&
 	       ((left.v & ~ignore) + level_bytes(level)) == (right.v & ~ignore);
 }
 
