@@ -96,6 +96,29 @@ static void a_guard_in_a_block_guards(void)
 	area_close(&a);
 }
 
+/* Every page was used as a page, then as a part of the block: no use of it is left behind. */
+static void nothing_stays_reachable_when_a_block_goes(void)
+{
+	struct ktest_area a;
+
+	REQUIRE(area_open(&a, ORDER_2M));
+	for (unsigned round = 0; round < 2; round++) {
+		unsigned reachable = 0;
+
+		EXPECT(map(a.va, a.pa, a.size, RW | PMAP_PAGES | PMAP_NO_PROMOTE));
+		fill(a.va, a.size, round);
+		EXPECT(promote(a.va, PAGE_BYTES));
+		EXPECT_EQ(bytes_at(a.va), BLOCK_BYTES);
+		EXPECT(round == 0 || holds(a.va, a.size, round));
+		EXPECT(unmap(a.va, a.size));
+		for (uint64_t off = 0; off < a.size; off += PAGE_BYTES) {
+			reachable += can_read(va(a.va.v + off)) ? 1 : 0;
+		}
+		EXPECT_EQ(reachable, 0);
+	}
+	area_close(&a);
+}
+
 /* Code and its writable alias change size by turns, under each other. */
 static void code_runs_from_a_block_that_changes(void)
 {
@@ -222,6 +245,8 @@ static void the_kernel_cannot_write_its_text(void)
 const struct ktest ktest_access[] = {
 	{ "permissions_hold_at_every_size", permissions_hold_at_every_size, 1 },
 	{ "a_guard_in_a_block_guards", a_guard_in_a_block_guards, 1 },
+	{ "nothing_stays_reachable_when_a_block_goes", nothing_stays_reachable_when_a_block_goes,
+	  1 },
 	{ "code_runs_from_a_block_that_changes", code_runs_from_a_block_that_changes, 1 },
 	{ "the_linear_map_gives_a_page_and_takes_it_back",
 	  the_linear_map_gives_a_page_and_takes_it_back, 1 },

@@ -34,7 +34,10 @@ static void frames_are_aligned_and_apart(void)
 	}
 }
 
-/* Freed one by one, in a scattered order, they are one block again. */
+/*
+ * Freed one by one, in a scattered order, 512 frames are one block again. The block that was freed
+ * last is handed out first, so the very same one comes back; without the join it would be another.
+ */
 static void frames_join_again(void)
 {
 	pa_t block;
@@ -51,6 +54,7 @@ static void frames_join_again(void)
 	}
 	EXPECT(frame_audit());
 	REQUIRE(frame_alloc(9, 0, &again) == KERR_OK);
+	EXPECT_EQ(again.v, block.v);
 	frame_free(again, 9);
 }
 
