@@ -115,7 +115,8 @@ static uint64_t open_window(struct park *p)
 
 	p->gen = load_relaxed(&park_state.generation) + 1;
 	store_seq_cst(&park_state.window, p->gen);
-	store_release(&park_state.generation, p->gen); /* after the window: pairs with stable_walk() */
+	/* after the window: pairs with stable_walk() */
+	store_release(&park_state.generation, p->gen);
 	while (others != 0) {
 		const unsigned cpu = (unsigned)__builtin_ctzll(others);
 		struct mailbox *m = mailbox_of(cpu);
@@ -247,7 +248,10 @@ void park_begin_unparked(struct park *p)
 	KASSERT(token_is_mine());
 	*p = (struct park){ .gen = park_state.generation + 1 };
 	store_seq_cst(&park_state.window, p->gen);
-	store_release(&park_state.generation, p->gen); /* after the window: pairs with stable_walk() */
+	/* after the window: pairs with stable_walk() */
+	store_release(&park_state.generation, p->gen);
+	/* Whoever meets the broken entry and faults must find the window open: trap.c asks. */
+	dsb_ishst();
 }
 
 void park_end(struct park *p)
@@ -262,7 +266,8 @@ bool park_answer(uint64_t pc)
 	uint64_t start = 0;
 
 	if (stop_is_mine()) {
-		return false; /* the report goes on: who asked has been told to stop, and will not release */
+		/* the report goes on: who asked has been told to stop, and will not release */
+		return false;
 	}
 	for (;;) {
 		const uint64_t gen = load_acquire(&m->request);

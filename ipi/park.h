@@ -54,7 +54,8 @@ void park_begin_unparked(struct park *p);
 
 /*
  * Answer a request, if one is outstanding: acknowledge, wait for the release, ISB.
- * `pc`: what was interrupted, 0 from a wait loop. Any context with interrupts masked. True: it parked.
+ * `pc`: what was interrupted, 0 from a wait loop. Any context with interrupts masked. True: it
+ * parked.
  */
 bool park_answer(uint64_t pc);
 

@@ -20,7 +20,10 @@ void lock_set_wait_hook(bool (*hook)(void))
 
 void wait_round(void)
 {
-	/* A park waits with WFE too, and takes the events of whatever happens meanwhile: look again. */
+	/*
+	 * A park waits with WFE too, and takes the events of whatever happens meanwhile: look
+	 * again.
+	 */
 	if (wait_hook == nullptr || !wait_hook()) {
 		cpu_wfe();
 	}

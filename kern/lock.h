@@ -45,7 +45,8 @@ bool spin_is_held(const struct spinlock *lock);
 #define KASSERT_HELD(l) KASSERT(spin_is_held(l))
 
 /*
- * Called in every round of every wait loop with interrupts masked. True: it parked meanwhile, and may
+ * Called in every round of every wait loop with interrupts masked. True: it parked meanwhile, and
+ * may
  * have slept through the event that the loop waits for. Set once by ipi/.
  */
 void lock_set_wait_hook(bool (*hook)(void));

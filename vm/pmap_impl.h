@@ -115,7 +115,9 @@ struct reserve {
  */
 bool reserve_for_split(struct reserve *r, const struct walk *w, uint64_t bytes);
 void reserve_drop(struct reserve *r);
-/* Make va the boundary of a leaf, unless no leaf is there. *w, the walk of va, moves down with it. */
+/*
+ * Make va the boundary of a leaf, unless no leaf is there. *w, the walk of va, moves down with it.
+ */
 enum kerr pmap_split(struct pmap *pmap, struct reserve *r, struct walk *w, va_t va);
 /* Take the leaf under va apart by one step; *w moves down with it. */
 enum kerr pmap_demote_leaf(struct pmap *pmap, struct reserve *r, struct walk *w, va_t va);

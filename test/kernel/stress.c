@@ -313,7 +313,9 @@ static bool report(bool ran)
 	return pass;
 }
 
-/* The pinned heap grows under load: out of the linear map through the window, registered, usable. */
+/*
+ * The pinned heap grows under load: out of the linear map through the window, registered, usable.
+ */
 static void grow(void)
 {
 	const struct heap_stats before = heap_stats();
