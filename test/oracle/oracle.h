@@ -186,7 +186,7 @@ struct oracle {
 	unsigned bbm;              /* FEAT_BBM level to judge by */
 	unsigned report_max;
 	bool strict_use, stack_stores, vaddr_reads;
-	bool off;                  /* the kernel left the regime that we judge */
+	bool off;    /* the kernel left the regime that we judge */
 	const char *json_path, *kernel_path;
 	unsigned access_cpu;       /* the last store to a table: by whom, */
 	uint64_t access_delta;     /* and its virtual less its physical address */
