@@ -44,3 +44,18 @@ sim: $(HOST)/sim ## explore 20,000 schedules of the machine model
 
 sim-long: $(HOST)/sim ## explore 1,000,000 schedules
 	$(Q)test/host/explore $(HOST)/sim 1000000
+
+# ---- seeded defects: the kernel's objects with one patched -----------------------------------
+SEEDED_BASE := $(patsubst %.c,$(HOST)/%.o,$(SIM_MACHINE) $(SIM_SCENES) test/host/sim_main.c)
+
+.PHONY: seeded host-variables
+seeded: $(HOST)/sim ## put one defect at a time into the kernel and see the model catch it
+	$(Q)test/seeded/run
+
+host-variables:
+	@echo 'CC=$(CC)'
+	@echo 'FLAGS=$(HOST_FLAGS) -include test/host/kernel_sections.h $(HOST_INCLUDES)'
+	@echo 'KERNEL=$(SIM_KERNEL)'
+	@echo 'KERNEL_OBJECTS=$(HOST)/kernel'
+	@echo 'OBJECTS=$(SEEDED_BASE)'
+	@echo 'LINK=$(CC) $(HOST_SANITIZE)'

@@ -165,6 +165,33 @@ static void do_sizes(struct region *r, unsigned first, unsigned count)
 	}
 }
 
+/* A whole block is taken out, and pages come back: its saved table is emptied and used again. */
+static void do_refill(struct region *r)
+{
+	const unsigned first = (unsigned)sim_random(8) * 64;
+
+	do_unmap(r, 0, 512);
+	if (none_mapped(r, 0, 512)) {
+		do_map(r, first, 1 + (unsigned)sim_random(64));
+	}
+}
+
+/* Where nothing was ever mapped every table is new, and the second may be refused. */
+static void do_fresh(unsigned cpu)
+{
+	const va_t at = va(KMAP_BASE + (8 + cpu) * GIB + scene.fresh++ * 4 * BLOCK_BYTES);
+	const uint64_t size = 3 * BLOCK_BYTES;
+	const enum kerr e = pmap_map(&kernel_pmap, at, pa(2 * GIB + PAGE_BYTES), size, PMAP_WRITE);
+
+	if (e == KERR_OK) {
+		(void)heap_fail_after(UINT64_MAX);
+		(void)scene_done(pmap_unmap(&kernel_pmap, at, size), "unmap");
+	} else {
+		(void)scene_done(e, "map");
+	}
+	sim_must_be_unmapped(at, size, PAGE_BYTES);
+}
+
 /* Any operation on any part, aligned and not; the flat array says what must come of it. */
 void initiate_operations(unsigned cpu)
 {
@@ -179,9 +206,15 @@ void initiate_operations(unsigned cpu)
 		if (scene.plan.fail_memory) {
 			(void)heap_fail_after(sim_random(4));
 		}
-		switch (sim_random(4)) {
+		if (scene.plan.fail_memory && round == 0) {
+			do_fresh(cpu);
+		}
+		switch (sim_random(5)) {
 		case 0:
 			do_unmap(r, first, count);
+			break;
+		case 4:
+			do_refill(r);
 			break;
 		case 1:
 			do_map(r, first, count);

@@ -10,12 +10,6 @@
 #include "ipi/inval.h"
 #include "test/host/sim.h"
 
-/*
- * Defects that the model found and that are not mended yet: what would meet them is left out, until
- * they are, so that the rest is explored. docs/model.md tells each.
- */
-#define KNOWN_RETRY_ORDER true /* mode retry: nothing orders the break behind the open window */
-
 #define REGION_PAGES_MAX 1024
 #define REGIONS_MAX 4
 
@@ -45,6 +39,7 @@ struct plan {
 	unsigned drops;     /* park interrupts that each other CPU loses */
 	bool may_be_busy;   /* so that KERR_BUSY is an answer */
 	bool fail_memory;   /* the heap refuses, later and later */
+	bool skewed;        /* memory that is not aligned as its addresses are: no block fits */
 	bool panics;        /* a CPU panics in the middle of it */
 	bool small;         /* as little as can be, for exhaustive schedules */
 };
@@ -59,6 +54,7 @@ struct scene {
 	unsigned out;    /* CPUs that are done */
 	uint64_t mapped_epoch;       /* moves when something was mapped */
 	uint64_t learned[SIM_CPUS];  /* the last one that a CPU knows of */
+	uint64_t fresh;  /* ranges of do_fresh() so far */
 	uint64_t busy;   /* KERR_BUSY answers */
 	uint64_t refused_memory;
 };

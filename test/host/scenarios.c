@@ -33,6 +33,7 @@ static void make_operations(struct plan *p, uint64_t v)
 	p->initiator = initiate_operations;
 	p->rounds = 5;
 	p->initiators = (v & 128) != 0 && p->cpus > 2 ? 2 : 1;
+	p->skewed = (v >> 9 & 7) == 0;
 }
 
 static void make_many(struct plan *p, uint64_t v)

@@ -110,7 +110,10 @@ static void one_thing(unsigned cpu)
 		extract();
 		break;
 	case 13:
-		contend();
+		/* It answers by polling, so a lost interrupt would rarely be missed. */
+		if (scene.plan.drops == 0) {
+			contend();
+		}
 		break;
 	case 14:
 	case 15:
@@ -187,7 +190,8 @@ static void set_up_regions(void)
 			region_map(&scene.region[i], va(LINEAR_BASE + (i + 4) * GIB), pa((i + 4) * GIB),
 				   BLOCK_BYTES, 512, PMAP_WRITE | (i == 0 ? 0 : PMAP_NO_PROMOTE));
 		} else {
-			region_map(&scene.region[i], va(KMAP_BASE + i * GIB), pa((i + 4) * GIB), PAGE_BYTES,
+			region_map(&scene.region[i], va(KMAP_BASE + i * GIB),
+				   pa((i + 4) * GIB + (p->skewed ? PAGE_BYTES : 0)), PAGE_BYTES,
 				   p->initiator == initiate_operations ? 640 : 512, PMAP_WRITE);
 		}
 	}

@@ -65,7 +65,6 @@ static void one_run(const struct options *o, uint64_t seed, struct totals *t)
 		.scheduler = seed % 4 == 3 ? SIM_PCT : SIM_RANDOM,
 		.change_points = 1 + (unsigned)(mix(seed) % 6),
 		.park_by_nmi = (mix(seed) >> 32) % 4 == 0,
-		.ordered_stores = plan.mode == BBM_RETRY && KNOWN_RETRY_ORDER,
 		.expect_panic = plan.panics,
 		.verbose = o->verbose,
 	};
