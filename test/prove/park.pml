@@ -74,7 +74,7 @@ end_outside:
 enter:
 		if
 		:: !idle -> ISB			/* exception entry */
-		:: idle				/* WFI with interrupts masked: nothing synchronises */
+		:: idle			/* WFI, masked: nothing synchronises */
 		fi;
 		PUT_REL(DOOR(me), KERNEL);
 		met = 0;
