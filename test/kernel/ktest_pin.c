@@ -176,6 +176,59 @@ static void every_slice_and_table_is_pinned(void)
 	       nullptr);
 }
 
+static unsigned list_pins(va_t *at)
+{
+	unsigned n = 0;
+
+	for (; pin_at(n) != nullptr; n++) {
+		at[n] = pin_at(n)->va;
+	}
+	return n;
+}
+
+/* The register keeps its own order: the pin that is at none of the addresses. */
+static const struct pin *pin_beside(const va_t *at, unsigned count)
+{
+	for (unsigned i = 0; pin_at(i) != nullptr; i++) {
+		unsigned k = 0;
+
+		while (k < count && at[k].v != pin_at(i)->va.v) {
+			k++;
+		}
+		if (k == count) {
+			return pin_at(i);
+		}
+	}
+	return nullptr;
+}
+
+/* The pinned heap takes a block out of the linear map: no alias is left, and it is refused at once. */
+static void the_pinned_heap_grows_by_a_block(void)
+{
+	const unsigned pages = heap_stats().pages;
+	va_t before[PIN_MAX];
+	const unsigned pins = list_pins(before);
+	pa_t out;
+
+	if (memory_grow_pinned() != KERR_OK) {
+		ktest_skip("no free block");
+		return;
+	}
+	ktest_frames_gone(BLOCK_BYTES / PAGE_BYTES);
+	const struct pin *p = pin_beside(before, pins);
+
+	REQUIRE(p != nullptr);
+	EXPECT_EQ(p->size, BLOCK_BYTES);
+	EXPECT_EQ(p->va.v, PINNED_BASE + p->pa.v);
+	EXPECT_EQ(bytes_at(p->va), BLOCK_BYTES);
+	EXPECT(can_write(va(p->va.v + BLOCK_BYTES - PAGE_BYTES)));
+	EXPECT(!can_read(va(LINEAR_BASE + p->pa.v)));
+	EXPECT(!can_read(va(LINEAR_BASE + p->pa.v + BLOCK_BYTES - PAGE_BYTES)));
+	EXPECT(!pmap_extract(va(LINEAR_BASE + p->pa.v + BLOCK_BYTES / 2), &out));
+	EXPECT(heap_stats().pages > pages);
+	EXPECT_EQ(pmap_unmap(&kernel_pmap, p->va, PAGE_BYTES), KERR_PINNED);
+}
+
 const struct ktest ktest_pin[] = {
 	{ "pinned_addresses_are_refused", pinned_addresses_are_refused, 1 },
 	{ "a_range_that_ends_in_a_pin_is_refused_whole",
@@ -192,5 +245,6 @@ const struct ktest ktest_pin[] = {
 	{ "pinned_memory_is_not_in_the_linear_map", pinned_memory_is_not_in_the_linear_map, 1 },
 	{ "overlap_is_exact_at_both_ends", overlap_is_exact_at_both_ends, 1 },
 	{ "every_slice_and_table_is_pinned", every_slice_and_table_is_pinned, 1 },
+	{ "the_pinned_heap_grows_by_a_block", the_pinned_heap_grows_by_a_block, 1 },
 	{ nullptr, nullptr, 0 },
 };
