@@ -36,9 +36,24 @@ $(HOST)/sim: $(SIM_OBJECTS)
 	$(call say,HOSTLD,$@)
 	$(Q)$(CC) $(HOST_SANITIZE) -o $@ $^
 
--include $(SIM_OBJECTS:.o=.d)
+# ---- unit tests of the pure pieces and the allocators ----------------------------------------
+HOST_UNITS := $(HOST)/test_pure $(HOST)/test_alloc
+HOST_MODEL := $(patsubst %.c,$(HOST)/kernel/%.o,$(SIM_KERNEL)) $(patsubst %.c,$(HOST)/%.o,$(SIM_MACHINE))
 
-.PHONY: sim sim-long
+$(HOST_UNITS): $(HOST)/%: $(HOST)/test/host/%.o $(HOST_MODEL)
+	$(call say,HOSTLD,$@)
+	$(Q)$(CC) $(HOST_SANITIZE) -o $@ $^ -lcmocka
+
+-include $(SIM_OBJECTS:.o=.d) $(patsubst $(HOST)/%,$(HOST)/test/host/%.d,$(HOST_UNITS))
+
+.PHONY: sim sim-long host-test test-host host-units
+host-units: $(HOST_UNITS)
+	$(Q)for t in $(HOST_UNITS); do ASAN_OPTIONS=detect_leaks=0 $$t || exit 1; done
+
+# The top Makefile's test-host gains the model.
+test-host: host-units sim
+host-test: test-host
+
 sim: $(HOST)/sim ## explore 20,000 schedules of the machine model
 	$(Q)test/host/explore $(HOST)/sim 20000
 

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test/host/test_alloc.c - frames, the pinned heap, kernel address ranges and the register of pins,
+ * each by random operations beside a flat array of who owns what.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <memmap.h>
+#include <stdlib.h>
+
+#include "pcpu/heap.h"
+#include "pcpu/pin.h"
+#include "test/host/sim.h"
+#include "vm/frame.h"
+#include "vm/kmap.h"
+
+#define FRAMES 5000
+#define FIRST_FRAME 0x40003 /* not aligned to anything */
+#define HELD 200
+
+static uint64_t any(uint64_t bound)
+{
+	static uint64_t x = 0x2545f4914f6cdd1d;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return x % bound;
+}
+
+struct held {
+	uint64_t at;
+	unsigned order;
+	bool used;
+};
+
+static uint8_t owned[FRAMES];
+
+static void own(uint64_t first, uint64_t count, bool take)
+{
+	for (uint64_t i = first; i < first + count; i++) {
+		assert_int_equal(owned[i], take ? 0 : 1); /* one owner */
+		owned[i] = take ? 1 : 0;
+	}
+}
+
+static void step_frames(struct held *h)
+{
+	pa_t out;
+
+	if (h->used) {
+		frame_free(pa(h->at), h->order);
+		own(h->at / PAGE_BYTES - FIRST_FRAME, UINT64_C(1) << h->order, false);
+		h->used = false;
+		return;
+	}
+	h->order = (unsigned)any(8);
+	if (frame_alloc(h->order, 0, &out) == KERR_OK) {
+		assert_true(is_aligned(out.v, PAGE_BYTES << h->order));
+		h->at = out.v;
+		h->used = true;
+		own(out.v / PAGE_BYTES - FIRST_FRAME, UINT64_C(1) << h->order, true);
+	}
+}
+
+static void every_frame_has_one_owner(void **state)
+{
+	static struct held held[HELD];
+	static uint64_t words[FRAMES];
+	uint64_t mine = 0;
+
+	(void)state;
+	frame_add_range(pa(FIRST_FRAME * PAGE_BYTES), FRAMES * PAGE_BYTES, 0, words);
+	for (unsigned n = 0; n < 20000; n++) {
+		step_frames(&held[any(HELD)]);
+		if (n % 1000 == 0) {
+			assert_true(frame_audit());
+		}
+	}
+	for (unsigned i = 0; i < FRAMES; i++) {
+		mine += owned[i];
+	}
+	assert_int_equal(frame_stats().total, FRAMES);
+	assert_int_equal(frame_stats().free, FRAMES - mine);
+	for (unsigned i = 0; i < HELD; i++) {
+		if (held[i].used) {
+			step_frames(&held[i]);
+		}
+	}
+	assert_int_equal(frame_stats().free, FRAMES);
+	assert_true(frame_audit());
+}
+
+static void frames_can_be_split_and_freed_one_by_one(void **state)
+{
+	pa_t out;
+
+	(void)state;
+	assert_int_equal(frame_alloc(5, 0, &out), KERR_OK);
+	frame_split(out, 5, 0);
+	for (unsigned i = 0; i < 32; i++) {
+		frame_free(pa(out.v + (i * 7 % 32) * PAGE_BYTES), 0);
+	}
+	assert_int_equal(frame_stats().free, FRAMES);
+	assert_true(frame_audit());
+}
+
+static void frames_end_and_fail_on_demand(void **state)
+{
+	pa_t out = pa(77);
+
+	(void)state;
+	assert_int_equal(frame_alloc(FRAME_ORDER_MAX, 0, &out), KERR_NO_MEMORY);
+	assert_int_equal(out.v, 77); /* written on success only */
+	frame_fail_after(1);
+	assert_int_equal(frame_alloc(0, 0, &out), KERR_OK);
+	pa_t second;
+
+	assert_int_equal(frame_alloc(0, 0, &second), KERR_NO_MEMORY);
+	frame_fail_after(UINT64_MAX);
+	frame_free(out, 0);
+	assert_int_equal(frame_stats().free, FRAMES);
+}
+
+static void heap_pages_are_zero_aligned_and_tagged(void **state)
+{
+	const unsigned before = heap_stats().pages_free;
+	uint8_t *held[40] = { 0 };
+	unsigned pages[40];
+
+	(void)state;
+	for (unsigned n = 0; n < 4000; n++) {
+		const unsigned i = (unsigned)any(40);
+
+		if (held[i] != nullptr) {
+			heap_free(held[i], pages[i]);
+			held[i] = nullptr;
+			continue;
+		}
+		const unsigned align = 1u << any(4);
+
+		pages[i] = 1 + (unsigned)any(6);
+		held[i] = heap_alloc(pages[i], align, 0);
+		if (held[i] == nullptr) {
+			continue;
+		}
+		assert_true(is_aligned((uint64_t)(uintptr_t)held[i], align * PAGE_BYTES));
+		assert_true(heap_has_tag(held[i]));
+		assert_ptr_equal(heap_ptr(heap_pa(held[i])), held[i]);
+		uint8_t *tag = heap_tag(held[i]);
+
+		for (unsigned b = 0; b < HEAP_TAG_BYTES; b++) {
+			assert_int_equal(tag[b], 0);
+		}
+		for (unsigned b = 0; b < pages[i] * PAGE_BYTES; b += 97) {
+			assert_int_equal(held[i][b], 0);
+			held[i][b] = 0xa5;
+		}
+		tag[any(HEAP_TAG_BYTES)] = 1;
+	}
+	for (unsigned i = 0; i < 40; i++) {
+		if (held[i] != nullptr) {
+			heap_free(held[i], pages[i]);
+		}
+	}
+	assert_int_equal(heap_stats().pages_free, before);
+}
+
+static void the_heap_fails_on_demand_and_counts_it(void **state)
+{
+	(void)state;
+	(void)heap_fail_after(1);
+	void *page = heap_alloc(1, 1, HEAP_ANY_NODE);
+
+	assert_non_null(page);
+	assert_null(heap_alloc(1, 1, HEAP_ANY_NODE));
+	assert_null(heap_alloc(1, 1, HEAP_ANY_NODE));
+	assert_int_equal(heap_fail_after(UINT64_MAX), 2);
+	heap_free(page, 1);
+}
+
+static void kmap_ranges_do_not_meet(void **state)
+{
+	static struct held held[64];
+
+	(void)state;
+	for (unsigned n = 0; n < 3000; n++) {
+		struct held *h = &held[any(64)];
+		va_t at;
+
+		if (h->used) {
+			kmap_release(va(h->at), BLOCK_BYTES << h->order);
+			h->used = false;
+			continue;
+		}
+		h->order = (unsigned)any(5);
+		assert_int_equal(kmap_reserve(BLOCK_BYTES << h->order, BLOCK_BYTES << h->order, &at), KERR_OK);
+		assert_true(is_aligned(at.v - KMAP_BASE, BLOCK_BYTES << h->order));
+		for (unsigned i = 0; i < 64; i++) {
+			assert_false(held[i].used && ranges_meet(at.v, BLOCK_BYTES << h->order, held[i].at,
+								 BLOCK_BYTES << held[i].order));
+		}
+		h->at = at.v;
+		h->used = true;
+	}
+}
+
+static void kmap_refuses_what_it_cannot_give(void **state)
+{
+	va_t at = va(5);
+
+	(void)state;
+	assert_int_equal(kmap_reserve(0, BLOCK_BYTES, &at), KERR_INVALID);
+	assert_int_equal(kmap_reserve(BLOCK_BYTES + PAGE_BYTES, BLOCK_BYTES, &at), KERR_INVALID);
+	assert_int_equal(kmap_reserve(BLOCK_BYTES, 0, &at), KERR_INVALID);
+	assert_int_equal(kmap_reserve(2 * KMAP_BYTES, BLOCK_BYTES, &at), KERR_INVALID);
+	assert_int_equal(kmap_reserve(KMAP_BYTES, BLOCK_BYTES, &at), KERR_NO_MEMORY);
+	assert_int_equal(at.v, 5);
+}
+
+/* Every start and size around the one pin that the machine has. */
+static void a_pin_is_met_by_either_address_and_by_nothing_else(void **state)
+{
+	(void)state;
+	for (unsigned n = 0; n < 20000; n++) {
+		const uint64_t off = any(4 * BLOCK_BYTES);
+		const uint64_t size = 1 + any(n % 2 == 0 ? 64 : 3 * BLOCK_BYTES);
+		const bool meets = off < 3 * BLOCK_BYTES && off + size > 2 * BLOCK_BYTES;
+		const uint64_t from = SIM_POOL_BASE - 2 * BLOCK_BYTES + off;
+
+		assert_int_equal(pin_overlaps_va(va(PINNED_BASE + from), size) != nullptr, meets);
+		assert_int_equal(pin_overlaps_pa(pa(from), size) != nullptr, meets);
+	}
+}
+
+static int boot(void **state)
+{
+	(void)state;
+	sim_boot();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_frame_has_one_owner),
+		cmocka_unit_test(frames_can_be_split_and_freed_one_by_one),
+		cmocka_unit_test(frames_end_and_fail_on_demand),
+		cmocka_unit_test(heap_pages_are_zero_aligned_and_tagged),
+		cmocka_unit_test(the_heap_fails_on_demand_and_counts_it),
+		cmocka_unit_test(kmap_ranges_do_not_meet),
+		cmocka_unit_test(kmap_refuses_what_it_cannot_give),
+		cmocka_unit_test(a_pin_is_met_by_either_address_and_by_nothing_else),
+	};
+
+	return cmocka_run_group_tests(tests, boot, nullptr);
+}
