@@ -254,7 +254,6 @@ static void boot_on_slice(void)
 	door_enter();
 	arch_irq_open();
 	cpu_unmask_all();
-	run_init();
 	smp_set_main(run_secondary);
 	start_cpus();
 	pin_seal();

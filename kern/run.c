@@ -23,10 +23,6 @@ static const struct program programs[] = {
 	{ "none", nullptr },
 };
 
-void run_init(void)
-{
-}
-
 void run_secondary(void)
 {
 	work_loop();

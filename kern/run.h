@@ -11,9 +11,6 @@
 extern struct bootinfo bootinfo;
 extern struct bootargs bootargs;
 
-/* The boot CPU, before others start. */
-void run_init(void);
-
 /* Secondaries, through the door. */
 void run_secondary(void);
 

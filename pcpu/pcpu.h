@@ -34,14 +34,10 @@ struct mailbox {
 	cacheline_aligned uint64_t ack;     /* newest generation that it parked for */
 	uint64_t door;                      /* enum door_state */
 	uint64_t ack_pc; /* what the park interrupted; 0: a wait loop answered */
-	uint64_t stopped; /* non-zero: stopped for ever, by panic */
-	uint64_t heartbeat; /* interrupts taken */
 };
 
 #define PARK_HIST_BUCKETS 64
 #define BREAK_LOG 32
-
-struct park_request;
 
 /* [p] written by this CPU only */
 struct pcpu {
@@ -55,9 +51,6 @@ struct pcpu {
 	uint64_t recorder_next; /* [p] records written since boot */
 	uint64_t work_block; /* [p] stress: the block this CPU works in now */
 	uint64_t irq_drop_parks; /* test: park interrupts to lose on this CPU */
-	uint64_t fault_retry_va; /* [p] last address whose walk was found good */
-	uint64_t fault_retry_count;
-	uint64_t timer_deadline;
 	uint64_t timer_period; /* 0: one shot */
 	volatile uint64_t timer_fired;
 };

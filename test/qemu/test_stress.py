@@ -115,10 +115,15 @@ def test_unsafe_modes_are_not_in_release(perch, release_image, option):
     assert run.lines("debug builds only")
 
 
-@pytest.mark.parametrize("cpu, mode", [("max", "park"), ("neoverse-n2", "bbml2")])
-def test_bbml2_where_the_cpu_is_known(perch, cpu, mode):
+@pytest.mark.parametrize("cpu, force, mode", [
+    ("max", "", "park"), ("neoverse-n2", "", "park"),
+    ("max", "bbml2=force", "bbml2"), ("neoverse-n2", "bbml2=force", "bbml2"),
+    ("cortex-a72", "bbml2=force", "park"),
+])
+def test_bbml2_where_the_cpu_is_known(perch, cpu, force, mode):
     """Level 2 alone is no promise: a CPU not known to be free of conflicts falls back."""
-    run = perch(CPU=cpu, ARGS=f"run=stress bbm=bbml2 seed={SEED} cycles=100 only=fill")
+    run = perch(CPU=cpu,
+                ARGS=f"run=stress bbm=bbml2 {force} seed={SEED} cycles=100 only=fill")
     words = stress(run, result="pass", mode=mode)
     assert not zeros(words)
     if mode == "park":
