@@ -59,8 +59,9 @@ static struct leaf walk_from(const uint64_t *table, unsigned level, uint64_t at)
 		}
 		const uint64_t bytes = level_bytes(level);
 
+		/* Address bits below the size of a block are not looked at (D8.3.1). */
 		return (struct leaf){ .valid = true,
-				      .pa = (e & PTE_ADDR_MASK) + at % bytes,
+				      .pa = align_down(e & PTE_ADDR_MASK, bytes) + at % bytes,
 				      .pte = e,
 				      .size = (e & PTE_CONT) != 0 ? bytes * CONT_ENTRIES : bytes };
 	}
@@ -71,8 +72,10 @@ static struct leaf stale_leaf(const struct stale *s, uint64_t at)
 	if (s->table) {
 		return walk_from(pool_ptr(s->pte & PTE_ADDR_MASK), s->level + 1, at);
 	}
+	const uint64_t base = align_down(s->pte & PTE_ADDR_MASK, level_bytes(s->level));
+
 	return (struct leaf){
-		.valid = true, .pa = (s->pte & PTE_ADDR_MASK) + (at - s->va), .pte = s->pte, .size = s->size
+		.valid = true, .pa = base + (at - s->va), .pte = s->pte, .size = s->size
 	};
 }
 
@@ -226,7 +229,7 @@ bool sim_lookup(va_t at, uint64_t *pte, uint64_t *out)
 		}
 		if (!pte_is_table((pte_t){ e }, level)) {
 			*pte = e;
-			*out = (e & PTE_ADDR_MASK) + at.v % level_bytes(level);
+			*out = align_down(e & PTE_ADDR_MASK, level_bytes(level)) + at.v % level_bytes(level);
 			return true;
 		}
 		table = pool_ptr(e & PTE_ADDR_MASK);

@@ -165,14 +165,23 @@ static void do_sizes(struct region *r, unsigned first, unsigned count)
 	}
 }
 
-/* A whole block is taken out, and pages come back: its saved table is emptied and used again. */
+/*
+ * A whole block is taken out. Pages come back, so that its saved table is emptied and used again; or
+ * the block does, perhaps with other permissions, so that its saved table is not true any more.
+ */
 static void do_refill(struct region *r)
 {
 	const unsigned first = (unsigned)sim_random(8) * 64;
 
 	do_unmap(r, 0, 512);
-	if (none_mapped(r, 0, 512)) {
+	if (!none_mapped(r, 0, 512)) {
+		return;
+	}
+	if (sim_random(2) == 0) {
 		do_map(r, first, 1 + (unsigned)sim_random(64));
+	} else {
+		do_map(r, 0, 512);
+		do_sizes(r, first, 1);
 	}
 }
 
