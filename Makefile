@@ -50,7 +50,7 @@ OBJECTS := $(patsubst %,$(OUT)/%.o,$(SOURCES)) $(LIBFDT:%=$(OUT)/libfdt/%.o)
 
 TARGET_FLAGS := --target=aarch64-none-elf -march=armv8-a -mgeneral-regs-only -mno-outline-atomics \
 	-mstrict-align -ffixed-x18 -ffreestanding -fno-pic -fno-stack-protector -mcmodel=small \
-	-fno-omit-frame-pointer -mno-omit-leaf-frame-pointer -mfix-cortex-a53-835769
+	-fno-omit-frame-pointer -mfix-cortex-a53-835769
 WARNINGS := -Wall -Wextra -Werror -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes \
 	-Wthread-safety -Wvla -Wimplicit-fallthrough -Wframe-larger-than=2048
 INCLUDES := -Iinclude -Iarch/arm64/include -I. -I$(OUT) -isystem .deps/libfdt
