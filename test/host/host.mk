@@ -18,7 +18,7 @@ SIM_KERNEL := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/recorder.c ipi/park.c ipi/
 	kern/kerr.c
 SIM_MACHINE := test/host/cpu.c test/host/store.c test/host/tlb.c test/host/access.c test/host/trace.c \
 	test/host/boot.c
-SIM_SCENES := test/host/scene.c test/host/region.c test/host/initiators.c test/host/scenarios.c
+SIM_SCENES := test/host/scene.c test/host/region.c test/host/initiators.c test/host/scenarios.c test/host/exhaust.c
 SIM_OBJECTS := $(patsubst %.c,$(HOST)/kernel/%.o,$(SIM_KERNEL)) \
 	$(patsubst %.c,$(HOST)/%.o,$(SIM_MACHINE) $(SIM_SCENES) test/host/sim_main.c)
 

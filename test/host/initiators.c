@@ -45,6 +45,24 @@ void initiate_sizes(unsigned cpu)
 	}
 }
 
+/* As little as there can be: one block apart, and whole again. */
+void initiate_small_block(unsigned cpu)
+{
+	struct region *r = region_of(cpu);
+
+	(void)scene_done(pmap_demote(&kernel_pmap, r->base, PAGE_BYTES, 16 * PAGE_BYTES), "demote");
+	region_touch(r);
+}
+
+/* A run of 16 pages in a table that stays: 16 breaks and 16 makes. */
+void initiate_small_run(unsigned cpu)
+{
+	struct region *r = region_of(cpu);
+
+	(void)scene_done(pmap_promote(&kernel_pmap, r->base, PAGE_BYTES * 16), "promote");
+	region_touch(r);
+}
+
 /* [first, first + count) of the region changes what it means. */
 static void set_flux(struct region *r, unsigned first, unsigned count, bool flux)
 {

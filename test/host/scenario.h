@@ -77,6 +77,8 @@ void initiate_sizes(unsigned cpu);
 void initiate_operations(unsigned cpu);
 void initiate_big(unsigned cpu);
 void initiate_refused(unsigned cpu);
+void initiate_small_block(unsigned cpu);
+void initiate_small_run(unsigned cpu);
 
 /* region.c */
 void region_map(struct region *r, va_t base, pa_t pa, uint64_t step, unsigned count, unsigned flags);

@@ -133,9 +133,10 @@ static void other(void *arg)
 
 	(void)arg;
 	come_in();
-	if (scene.plan.small) {
-		for (unsigned n = 0; n < 3; n++) {
-			region_touch(&scene.region[0]);
+	for (unsigned n = 0; scene.plan.small && n < 3; n++) {
+		region_touch(&scene.region[0]);
+		if (scene.plan.idle) {
+			arch_call_on_spx(idle_on_spx, nullptr);
 		}
 	}
 	while (!scene.stop && !scene.plan.small) {
@@ -189,6 +190,9 @@ static void set_up_regions(void)
 		if (p->initiator == initiate_big) {
 			region_map(&scene.region[i], va(LINEAR_BASE + (i + 4) * GIB), pa((i + 4) * GIB),
 				   BLOCK_BYTES, 512, PMAP_WRITE | (i == 0 ? 0 : PMAP_NO_PROMOTE));
+		} else if (p->initiator == initiate_small_run) {
+			region_map(&scene.region[i], va(KMAP_BASE), pa(4 * GIB), PAGE_BYTES, 16,
+				   PMAP_WRITE | PMAP_PAGES | PMAP_NO_PROMOTE);
 		} else {
 			region_map(&scene.region[i], va(KMAP_BASE + i * GIB),
 				   pa((i + 4) * GIB + (p->skewed ? PAGE_BYTES : 0)), PAGE_BYTES,

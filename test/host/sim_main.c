@@ -2,7 +2,8 @@
 /*
  * test/host/sim_main.c - run many schedules, or one again.
  *
- *   sim [--runs N] [--seed N] [--scenario NAME] [--scheduler random|pct] [--replay SEED] [--verbose]
+ *   sim [--runs N] [--seed N] [--scenario NAME] [--replay SEED] [--verbose]
+ *   sim --exhaust PREEMPTIONS
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "test/host/exhaust.h"
 #include "test/host/scenario.h"
 
 struct options {
@@ -18,6 +20,7 @@ struct options {
 	const char *only;
 	bool replay;
 	bool verbose;
+	unsigned exhaust; /* preemptions, 0: random schedules */
 };
 
 struct totals {
@@ -122,6 +125,8 @@ static bool parse(int argc, char **argv, struct options *o)
 			o->seed = strtoull(value, nullptr, 0);
 		} else if (strcmp(argv[i], "--scenario") == 0) {
 			o->only = value;
+		} else if (strcmp(argv[i], "--exhaust") == 0) {
+			o->exhaust = (unsigned)strtoul(value, nullptr, 0);
 		} else if (strcmp(argv[i], "--replay") == 0) {
 			o->seed = strtoull(value, nullptr, 0);
 			o->replay = true;
@@ -143,6 +148,9 @@ int main(int argc, char **argv)
 		return usage();
 	}
 	sim_boot();
+	if (o.exhaust != 0) {
+		return o.exhaust <= 3 && exhaust(o.exhaust, &t.runs) ? 0 : 1;
+	}
 	for (uint64_t i = 0; i < o.runs && t.failed == 0; i++) {
 		one_run(&o, o.seed + i, &t);
 		progress(&t, o.runs);
