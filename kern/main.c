@@ -227,8 +227,9 @@ static void audit(void)
 		(unsigned long long)(a.leaf_bytes[3][0] / KIB));
 	log_printf(
 		"boot",
-		"tables=%u pcpu_blocks=%llu slices=%lluK pinned_heap=%u of %u pages free, %llu%% of blocks used",
-		a.tables, (unsigned long long)memory.pinned_blocks,
+		"tables=%u pcpu_blocks=%llu frame_blocks=%llu slices=%lluK pinned_heap=%u of %u pages free, %llu%% of blocks used",
+		a.tables, (unsigned long long)memory.pcpu_blocks,
+		(unsigned long long)memory.frame_blocks,
 		(unsigned long long)(memory.slice_bytes / KIB), heap.pages_free, heap.pages,
 		(unsigned long long)((heap.pages - heap.pages_free) * 100ull / heap.pages));
 	log_printf("boot",

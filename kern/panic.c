@@ -13,6 +13,7 @@
 #include "kern/assert.h"
 #include "kern/log.h"
 #include "kern/stop.h"
+#include "kern/symbols.h"
 
 #define STOP_ROUNDS 100000 /* of WFE: 10 s at most with a 100 us event stream */
 
@@ -107,7 +108,9 @@ static void backtrace(void)
 		if (at - slice >= SLICE_BYTES || at % 16 != 0) {
 			return;
 		}
-		kprintf("  #%u %#llx\n", depth, (unsigned long long)frame[1]);
+		kprintf("  #%u %#llx", depth, (unsigned long long)frame[1]);
+		symbol_print(frame[1] - 4); /* the call, not what follows it */
+		kprintf("\n");
 		frame = (const uint64_t *)(uintptr_t)frame[0];
 	}
 }

@@ -118,7 +118,7 @@ static void make_node(const struct bootinfo *info, uint32_t node, struct memory_
 			}
 			heap_add_block(pin_ram(block, BLOCK_BYTES, "pcpu block"), block,
 				       BLOCK_BYTES / PAGE_BYTES, node);
-			out->pinned_blocks++;
+			out->pcpu_blocks++;
 			in_block = 0;
 		}
 		void *slice = heap_alloc(SLICE_PAGES, SLICE_PAGES, node);
@@ -150,7 +150,7 @@ static uint64_t *state_memory(uint64_t bytes, uint32_t node, struct memory_summa
 	for (uint64_t i = 0; i < bytes / sizeof(*state); i++) {
 		state[i] = 0;
 	}
-	out->pinned_blocks += bytes / BLOCK_BYTES;
+	out->frame_blocks += bytes / BLOCK_BYTES;
 	return state;
 }
 

@@ -17,7 +17,8 @@
 struct memory_summary {
 	uint64_t ram;           /* bytes in the tree */
 	uint64_t linear;        /* bytes in the linear map */
-	uint64_t pinned_blocks; /* 2 MiB blocks */
+	uint64_t pcpu_blocks;   /* 2 MiB blocks for slices, and the heap around them */
+	uint64_t frame_blocks;  /* 2 MiB blocks of frame states */
 	uint64_t slice_bytes;   /* of them: slices */
 };
 
