@@ -30,7 +30,8 @@ static bool run_is_whole(const uint64_t *slot, unsigned level)
 		const uint64_t e = store_visible(&first[i]);
 
 		/* Without a park, others may look while a window breaks or makes the 16. */
-		if (inval_mode() == BBM_RETRY && ((e | store_visible(&first[0])) & PTE_VALID) != 0 &&
+		if (inval_mode() == BBM_RETRY &&
+		    ((e | store_visible(&first[0])) & PTE_VALID) != 0 &&
 		    ((e & store_visible(&first[0])) & PTE_VALID) == 0) {
 			continue;
 		}
@@ -55,7 +56,8 @@ static struct leaf walk_from(const uint64_t *table, unsigned level, uint64_t at)
 			continue;
 		}
 		if ((e & PTE_CONT) != 0 && !run_is_whole(slot, level)) {
-			sim_fail("the contiguous run at %#llx is not whole", (unsigned long long)at);
+			sim_fail("the contiguous run at %#llx is not whole",
+				 (unsigned long long)at);
 		}
 		const uint64_t bytes = level_bytes(level);
 
@@ -82,16 +84,19 @@ static struct leaf stale_leaf(const struct stale *s, uint64_t at)
 /* A page of a run that was cached alone agrees with the run. */
 static bool agree(const struct leaf *a, const struct leaf *b)
 {
-	return a->pa == b->pa && ((a->pte ^ b->pte) & (PTE_CONT | PTE_ATTR_MASK | PTE_SH_MASK)) == 0 &&
+	return a->pa == b->pa &&
+	       ((a->pte ^ b->pte) & (PTE_CONT | PTE_ATTR_MASK | PTE_SH_MASK)) == 0 &&
 	       (a->size == b->size || (a->pte & PTE_CONT) != 0);
 }
 
-static void add_stale(struct sim_view *v, const struct leaf *walk, const struct stale *s, uint64_t at)
+static void add_stale(struct sim_view *v, const struct leaf *walk, const struct stale *s,
+		      uint64_t at)
 {
 	const struct leaf l = stale_leaf(s, at);
 
 	if (!l.valid) {
-		v->fault = v->fault || s->table; /* through a walk cache, to an entry that is gone */
+		v->fault = v->fault ||
+			   s->table; /* through a walk cache, to an entry that is gone */
 		return;
 	}
 	if (walk->valid && !agree(walk, &l)) {
@@ -171,13 +176,16 @@ static void check_view(const struct sim_view *v, va_t at, pa_t expected, bool wr
 	const bool bbml2 = inval_mode() == BBM_BBML2;
 
 	if (v->conflict && !(bbml2 && v->pa == v->other)) {
-		sim_fail("TLB conflict: %#llx is %#llx by the tables and %#llx by an entry of another size or "
-			 "address",
-			 (unsigned long long)at.v, (unsigned long long)v->pa, (unsigned long long)v->other);
+		sim_fail(
+			"TLB conflict: %#llx is %#llx by the tables and %#llx by an entry of another size or "
+			"address",
+			(unsigned long long)at.v, (unsigned long long)v->pa,
+			(unsigned long long)v->other);
 	}
 	if (v->pa != expected.v) {
-		sim_fail("stale translation: %#llx leads to %#llx, not %#llx", (unsigned long long)at.v,
-			 (unsigned long long)v->pa, (unsigned long long)expected.v);
+		sim_fail("stale translation: %#llx leads to %#llx, not %#llx",
+			 (unsigned long long)at.v, (unsigned long long)v->pa,
+			 (unsigned long long)expected.v);
 	}
 	if (write && !v->writable) {
 		sim_fail("%#llx is not writable by every entry that a CPU may hold",
@@ -212,7 +220,8 @@ void sim_access(va_t at, pa_t expected, bool write)
 				 (unsigned long long)at.v);
 		}
 		if (tries == 1000) {
-			sim_fail("livelock: %#llx faults again and again", (unsigned long long)at.v);
+			sim_fail("livelock: %#llx faults again and again",
+				 (unsigned long long)at.v);
 		}
 	}
 }
@@ -229,7 +238,8 @@ bool sim_lookup(va_t at, uint64_t *pte, uint64_t *out)
 		}
 		if (!pte_is_table((pte_t){ e }, level)) {
 			*pte = e;
-			*out = align_down(e & PTE_ADDR_MASK, level_bytes(level)) + at.v % level_bytes(level);
+			*out = align_down(e & PTE_ADDR_MASK, level_bytes(level)) +
+			       at.v % level_bytes(level);
 			return true;
 		}
 		table = pool_ptr(e & PTE_ADDR_MASK);
@@ -242,9 +252,10 @@ void sim_must_be_clean(va_t start, uint64_t size)
 		const struct stale *s = tlb_stale(i);
 
 		if (s->cpus != 0 && ranges_meet(start.v, size, s->va, s->size)) {
-			sim_fail("owed invalidation: CPUs %#llx may still use the old entry of %#llx (%llu KiB)",
-				 (unsigned long long)s->cpus, (unsigned long long)s->va,
-				 (unsigned long long)(s->size / KIB));
+			sim_fail(
+				"owed invalidation: CPUs %#llx may still use the old entry of %#llx (%llu KiB)",
+				(unsigned long long)s->cpus, (unsigned long long)s->va,
+				(unsigned long long)(s->size / KIB));
 		}
 	}
 }

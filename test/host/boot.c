@@ -17,6 +17,7 @@
 
 #include "ipi/park.h"
 #include "kern/log.h"
+#include "kern/symbols.h"
 #include "pcpu/heap.h"
 #include "pcpu/pcpu.h"
 #include "pcpu/pin.h"
@@ -24,7 +25,8 @@
 #include "vm/pmap.h"
 
 #define SLICE_PAGES (SLICE_BYTES / PAGE_BYTES)
-#define SLICE_PAGES_KEPT 2 /* struct pcpu and the mailbox; stacks are not used, the recorder needs none */
+#define SLICE_PAGES_KEPT \
+	2 /* struct pcpu and the mailbox; stacks are not used, the recorder needs none */
 
 extern char __start_kdata[], __stop_kdata[], __start_kbss[], __stop_kbss[];
 
@@ -41,7 +43,8 @@ static size_t line_bytes;
 static char console[512];
 
 /* Redzones between the kernel's variables are poisoned: copy as bytes that nobody checks. */
-__attribute__((no_sanitize("address"))) static void copy_section(char *to, const char *from, size_t bytes)
+__attribute__((no_sanitize("address"))) static void copy_section(char *to, const char *from,
+								 size_t bytes)
 {
 	for (size_t i = 0; i < bytes; i++) {
 		((volatile char *)to)[i] = from[i];
@@ -199,6 +202,11 @@ void log_printf(const char *subsystem, const char *fmt, ...)
 void log_panic(unsigned cpu)
 {
 	(void)cpu;
+}
+
+void symbol_print(uint64_t pc)
+{
+	kprintf("  %#llx\n", (unsigned long long)pc);
 }
 
 const char *sim_console(void)

@@ -78,8 +78,8 @@ _Noreturn void sim_fail(const char *fmt, ...)
 		abort();
 	}
 	if (!sim.result->failed) {
-		const int n = snprintf(sim.result->reason, sizeof(sim.result->reason), "cpu%u: ",
-				       sim_index(sim.current));
+		const int n = snprintf(sim.result->reason, sizeof(sim.result->reason),
+				       "cpu%u: ", sim_index(sim.current));
 
 		sim.result->failed = true;
 		va_start(ap, fmt);
@@ -155,7 +155,8 @@ static bool pass_time(void)
 			next = c->wake_at;
 		}
 		for (unsigned sgi = 0; sgi < SIM_SGIS; sgi++) {
-			if ((c->sgi >> sgi & 1) != 0 && c->sgi_at[sgi] > sim.now && c->sgi_at[sgi] < next) {
+			if ((c->sgi >> sgi & 1) != 0 && c->sgi_at[sgi] > sim.now &&
+			    c->sgi_at[sgi] < next) {
 				next = c->sgi_at[sgi];
 			}
 		}
@@ -236,9 +237,10 @@ static void describe_waits(char *text, size_t bytes)
 		const struct mailbox *m = mailbox_of(i);
 		const struct spinlock *lock = c->base->lock_wanted;
 
-		n += (size_t)snprintf(text + n, bytes - n, " cpu%u:%s,door=%u,req=%u,ack=%u,rel=%u,lock=%s", i,
-				      wait[c->wait], (unsigned)m->door, (unsigned)m->request, (unsigned)m->ack,
-				      (unsigned)m->release, lock != nullptr ? lock->name : "-");
+		n += (size_t)snprintf(
+			text + n, bytes - n, " cpu%u:%s,door=%u,req=%u,ack=%u,rel=%u,lock=%s", i,
+			wait[c->wait], (unsigned)m->door, (unsigned)m->request, (unsigned)m->ack,
+			(unsigned)m->release, lock != nullptr ? lock->name : "-");
 	}
 }
 
@@ -675,7 +677,8 @@ static void reset(const struct sim_config *config, struct sim_result *result)
 	boot_restore();
 }
 
-void sim_run(const struct sim_config *config, void (*main)(void *), void *arg, struct sim_result *result)
+void sim_run(const struct sim_config *config, void (*main)(void *), void *arg,
+	     struct sim_result *result)
 {
 	void *fake;
 

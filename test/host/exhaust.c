@@ -31,9 +31,11 @@ static uint64_t run_once(struct search *s)
 	if (result.failed) {
 		s->failed = true;
 		sim_trace_print();
-		fprintf(stderr, "FAILED exhaustive %s, %u preemptions:", s->plan.name, s->config.preemptions);
+		fprintf(stderr, "FAILED exhaustive %s, %u preemptions:", s->plan.name,
+			s->config.preemptions);
 		for (unsigned i = 0; i < s->config.preemptions; i++) {
-			fprintf(stderr, " at %llu to cpu%u", (unsigned long long)s->config.preempt[i].at,
+			fprintf(stderr, " at %llu to cpu%u",
+				(unsigned long long)s->config.preempt[i].at,
 				s->config.preempt[i].to);
 		}
 		fprintf(stderr, ": %s\n", result.reason);
@@ -58,8 +60,8 @@ static void explore(struct search *s, uint64_t from, unsigned left)
 			explore(s, at + 1, left - 1);
 		}
 		if (n == 0 && isatty(STDERR_FILENO)) {
-			fprintf(stderr, "\r  %s: point %llu of %llu", s->plan.name, (unsigned long long)at,
-				(unsigned long long)points);
+			fprintf(stderr, "\r  %s: point %llu of %llu", s->plan.name,
+				(unsigned long long)at, (unsigned long long)points);
 		}
 	}
 	s->config.preemptions = n;
@@ -89,15 +91,20 @@ bool exhaust(unsigned preemptions, uint64_t *runs)
 				  .initiators = 1,
 				  .idle = small[i / 2].idle,
 				  .small = true },
-			.config = { .seed = 1, .cpus = 2, .scheduler = SIM_SCRIPT, .ordered_stores = i % 2 != 0 },
+			.config = { .seed = 1,
+				    .cpus = 2,
+				    .scheduler = SIM_SCRIPT,
+				    .ordered_stores = i % 2 != 0 },
 		};
 
 		explore(&s, 1, preemptions);
 		ok = !s.failed;
 		*runs += s.runs;
-		printf("exhaustive: %s, stores drain %s: %llu schedules of %llu points, %s\n", s.plan.name,
-		       s.config.ordered_stores ? "at once" : "at barriers", (unsigned long long)s.runs,
-		       (unsigned long long)s.points, ok ? "none fails" : "FAILED");
+		printf("exhaustive: %s, stores drain %s: %llu schedules of %llu points, %s\n",
+		       s.plan.name, s.config.ordered_stores ? "at once" : "at barriers",
+		       (unsigned long long)s.runs, (unsigned long long)s.points,
+		       ok ? "none fails" : "FAILED");
+		fflush(stdout);
 	}
 	return ok;
 }

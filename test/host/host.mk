@@ -60,6 +60,18 @@ sim: $(HOST)/sim ## explore 20,000 schedules of the machine model
 sim-long: $(HOST)/sim ## explore 1,000,000 schedules
 	$(Q)test/host/explore $(HOST)/sim 1000000
 
+# ---- coverage: the same programs again, instrumented ------------------------------------------
+COVERED := $(filter vm/pmap% ipi/% pcpu/%,$(SIM_KERNEL))
+COVERAGE_RUNS ?= 8000
+
+.PHONY: coverage coverage-programs
+coverage: ## branches of vm/pmap*, ipi/ and pcpu/ that the host tests take
+	$(Q)$(MAKE) --no-print-directory coverage-programs HOST=$(HOST)/coverage \
+		HOST_SANITIZE='$(HOST_SANITIZE) -fprofile-instr-generate -fcoverage-mapping'
+	$(Q)test/host/coverage $(HOST)/coverage $(COVERAGE_RUNS) $(COVERED)
+
+coverage-programs: $(HOST)/sim $(HOST_UNITS)
+
 # ---- seeded defects: the kernel's objects with one patched -----------------------------------
 SEEDED_BASE := $(patsubst %.c,$(HOST)/%.o,$(SIM_MACHINE) $(SIM_SCENES) test/host/sim_main.c)
 

@@ -35,10 +35,12 @@ void initiate_sizes(unsigned cpu)
 	for (unsigned round = 0; round < scene.plan.rounds; round++) {
 		const uint64_t off = align_down(sim_random(span), PAGE_BYTES);
 
-		(void)scene_done(pmap_demote(&kernel_pmap, va(r->base.v + off), PAGE_BYTES, sizes[sim_random(2)]),
+		(void)scene_done(pmap_demote(&kernel_pmap, va(r->base.v + off), PAGE_BYTES,
+					     sizes[sim_random(2)]),
 				 "demote");
 		region_touch(r);
-		(void)scene_done(pmap_promote(&kernel_pmap, va(r->base.v + align_down(off, 16 * PAGE_BYTES)),
+		(void)scene_done(pmap_promote(&kernel_pmap,
+					      va(r->base.v + align_down(off, 16 * PAGE_BYTES)),
 					      16 * PAGE_BYTES),
 				 "promote");
 		region_touch(r);
@@ -113,14 +115,15 @@ static void do_map(struct region *r, unsigned first, unsigned count)
 	const uint64_t off = first * r->step;
 
 	if (!none_mapped(r, first, count)) {
-		if (pmap_map(&kernel_pmap, va(r->base.v + off), pa(r->pa.v + off), count * r->step, flags) !=
-		    KERR_EXISTS) {
+		if (pmap_map(&kernel_pmap, va(r->base.v + off), pa(r->pa.v + off), count * r->step,
+			     flags) != KERR_EXISTS) {
 			sim_fail("map over something that is mapped: not refused");
 		}
 		return;
 	}
 	set_flux(r, first, count, true);
-	if (scene_done(pmap_map(&kernel_pmap, va(r->base.v + off), pa(r->pa.v + off), count * r->step, flags),
+	if (scene_done(pmap_map(&kernel_pmap, va(r->base.v + off), pa(r->pa.v + off),
+				count * r->step, flags),
 		       "map")) {
 		for (unsigned i = first; i < first + count; i++) {
 			r->mapped[i] = true;
@@ -173,11 +176,14 @@ static void do_protect(struct region *r, unsigned first, unsigned count)
 
 static void do_sizes(struct region *r, unsigned first, unsigned count)
 {
-	static const uint64_t sizes[] = { PAGE_BYTES, 16 * PAGE_BYTES, BLOCK_BYTES, 16 * BLOCK_BYTES };
+	static const uint64_t sizes[] = { PAGE_BYTES, 16 * PAGE_BYTES, BLOCK_BYTES,
+					  16 * BLOCK_BYTES };
 	const va_t at = va(r->base.v + first * r->step);
 
 	if (sim_random(2) == 0) {
-		(void)scene_done(pmap_demote(&kernel_pmap, at, count * r->step, sizes[sim_random(4)]), "demote");
+		(void)scene_done(
+			pmap_demote(&kernel_pmap, at, count * r->step, sizes[sim_random(4)]),
+			"demote");
 	} else {
 		(void)scene_done(pmap_promote(&kernel_pmap, at, count * r->step), "promote");
 	}
@@ -275,8 +281,9 @@ void initiate_big(unsigned cpu)
 		if (sim_random(2) == 0) {
 			const uint64_t off = sim_random(count) * r->step;
 
-			(void)scene_done(pmap_demote(&kernel_pmap, va(at.v + off), PAGE_BYTES, PAGE_BYTES),
-					 "demote");
+			(void)scene_done(
+				pmap_demote(&kernel_pmap, va(at.v + off), PAGE_BYTES, PAGE_BYTES),
+				"demote");
 		}
 		set_flux(r, first, count, true);
 		if (scene_done(pmap_unmap(&kernel_pmap, at, count * r->step), "carve out")) {
@@ -284,8 +291,9 @@ void initiate_big(unsigned cpu)
 			for (unsigned n = 0; n < 8; n++) {
 				region_touch(r);
 			}
-			if (!scene_done(pmap_map(&kernel_pmap, at, out, count * r->step, PMAP_WRITE),
-					"give back")) {
+			if (!scene_done(
+				    pmap_map(&kernel_pmap, at, out, count * r->step, PMAP_WRITE),
+				    "give back")) {
 				sim_fail("what was carved out cannot be given back");
 			}
 			scene.mapped_epoch++;
@@ -304,8 +312,8 @@ void initiate_refused(unsigned cpu)
 	struct region *r = region_of(cpu);
 
 	sim_quiet(true);
-	if (pmap_map(&kernel_pmap, alias, pa(SIM_POOL_BASE), BLOCK_BYTES, PMAP_WRITE | PMAP_NO_PROMOTE) !=
-	    KERR_OK) {
+	if (pmap_map(&kernel_pmap, alias, pa(SIM_POOL_BASE), BLOCK_BYTES,
+		     PMAP_WRITE | PMAP_NO_PROMOTE) != KERR_OK) {
 		sim_fail("the alias cannot be mapped");
 	}
 	sim_quiet(false);

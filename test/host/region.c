@@ -49,7 +49,8 @@ void region_touch(struct region *r)
 	sim_point();
 	learn();
 	if (r->mapped[i] && !r->in_flux[i]) {
-		sim_access(va(r->base.v + off), pa(r->pa.v + off), r->writable[i] && sim_random(2) == 0);
+		sim_access(va(r->base.v + off), pa(r->pa.v + off),
+			   r->writable[i] && sim_random(2) == 0);
 	}
 }
 
@@ -64,10 +65,12 @@ static void check_element(const struct region *r, unsigned i)
 		sim_fail("%#llx is %smapped", (unsigned long long)at.v, r->mapped[i] ? "not " : "");
 	}
 	if (r->mapped[i] && out != r->pa.v + i * r->step) {
-		sim_fail("%#llx is mapped to %#llx", (unsigned long long)at.v, (unsigned long long)out);
+		sim_fail("%#llx is mapped to %#llx", (unsigned long long)at.v,
+			 (unsigned long long)out);
 	}
 	if (r->mapped[i] && ((pte & PTE_AP_RO) == 0) != r->writable[i]) {
-		sim_fail("the entry of %#llx does not allow what it shall", (unsigned long long)at.v);
+		sim_fail("the entry of %#llx does not allow what it shall",
+			 (unsigned long long)at.v);
 	}
 }
 
@@ -79,7 +82,8 @@ static void ask_kernel(const struct region *r, unsigned i)
 	uint64_t bytes;
 	pa_t out;
 
-	if (pmap_extract(at, &out) != r->mapped[i] || (r->mapped[i] && out.v != r->pa.v + i * r->step)) {
+	if (pmap_extract(at, &out) != r->mapped[i] ||
+	    (r->mapped[i] && out.v != r->pa.v + i * r->step)) {
 		sim_fail("pmap_extract() is wrong about %#llx", (unsigned long long)at.v);
 	}
 	if (pmap_query(at, &e, &bytes) != r->mapped[i] ||

@@ -81,7 +81,8 @@ void initiate_small_block(unsigned cpu);
 void initiate_small_run(unsigned cpu);
 
 /* region.c */
-void region_map(struct region *r, va_t base, pa_t pa, uint64_t step, unsigned count, unsigned flags);
+void region_map(struct region *r, va_t base, pa_t pa, uint64_t step, unsigned count,
+		unsigned flags);
 void region_touch(struct region *r);
 void region_check(struct region *r);
 struct region *region_of(unsigned cpu);

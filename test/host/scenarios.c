@@ -118,17 +118,11 @@ static void make_pinned(struct plan *p, uint64_t v)
 }
 
 const struct scenario scenarios[] = {
-	{ "sizes", 26, make_sizes },
-	{ "operations", 22, make_operations },
-	{ "many", 10, make_many },
-	{ "big", 6, make_big },
-	{ "retry", 6, make_retry },
-	{ "bbml2", 5, make_bbml2 },
-	{ "lost", 5, make_lost },
-	{ "lost-operations", 4, make_lost_operations },
-	{ "memory", 5, make_memory },
-	{ "hotplug", 5, make_hotplug },
-	{ "panic", 4, make_panic },
-	{ "pinned", 2, make_pinned },
+	{ "sizes", 26, make_sizes },  { "operations", 22, make_operations },
+	{ "many", 10, make_many },    { "big", 6, make_big },
+	{ "retry", 6, make_retry },   { "bbml2", 5, make_bbml2 },
+	{ "lost", 5, make_lost },     { "lost-operations", 4, make_lost_operations },
+	{ "memory", 5, make_memory }, { "hotplug", 5, make_hotplug },
+	{ "panic", 4, make_panic },   { "pinned", 2, make_pinned },
 };
 const unsigned scenario_count = array_len(scenarios);

@@ -188,8 +188,9 @@ static void set_up_regions(void)
 	scene.regions = p->initiators;
 	for (unsigned i = 0; i < scene.regions; i++) {
 		if (p->initiator == initiate_big) {
-			region_map(&scene.region[i], va(LINEAR_BASE + (i + 4) * GIB), pa((i + 4) * GIB),
-				   BLOCK_BYTES, 512, PMAP_WRITE | (i == 0 ? 0 : PMAP_NO_PROMOTE));
+			region_map(&scene.region[i], va(LINEAR_BASE + (i + 4) * GIB),
+				   pa((i + 4) * GIB), BLOCK_BYTES, 512,
+				   PMAP_WRITE | (i == 0 ? 0 : PMAP_NO_PROMOTE));
 		} else if (p->initiator == initiate_small_run) {
 			region_map(&scene.region[i], va(KMAP_BASE), pa(4 * GIB), PAGE_BYTES, 16,
 				   PMAP_WRITE | PMAP_PAGES | PMAP_NO_PROMOTE);
@@ -205,7 +206,8 @@ static void set_up(void)
 {
 	const struct plan *p = &scene.plan;
 
-	cpu_features = (struct cpu_features){ .tlb_range = p->tlb_range, .bbm = 2, .bbml2_safe = true };
+	cpu_features =
+		(struct cpu_features){ .tlb_range = p->tlb_range, .bbm = 2, .bbml2_safe = true };
 	inval_set_mode(BBM_PARK);
 	inval_set_kind(INVAL_AUTO);
 	park_set_limits(p->drops != 0 ? 3000 : 300000, 3);
@@ -226,9 +228,10 @@ static void check_the_end(void)
 
 	sim_quiet(true);
 	if (!pmap_audit(&kernel_pmap, &audit)) {
-		sim_fail("the audit of the tables: %u writable and executable, %u wrong counts, %u broken runs, "
-			 "at %#llx",
-			 audit.wx, audit.bad_notes, audit.bad_runs, (unsigned long long)audit.bad.v);
+		sim_fail(
+			"the audit of the tables: %u writable and executable, %u wrong counts, %u broken runs, "
+			"at %#llx",
+			audit.wx, audit.bad_notes, audit.bad_runs, (unsigned long long)audit.bad.v);
 	}
 	sim_quiet(false);
 	for (unsigned i = 0; i < scene.regions; i++) {

@@ -66,7 +66,8 @@ struct sim_cpu {
 	unsigned store_count;
 	struct tlbi_op op[SIM_TLBI_OPS];
 	unsigned op_count;
-	struct va_range early[SIM_EARLY]; /* ranges that were invalid since the last synchronisation */
+	struct va_range
+		early[SIM_EARLY]; /* ranges that were invalid since the last synchronisation */
 	unsigned early_count;
 };
 
@@ -147,8 +148,24 @@ bool pool_has(const void *p);
 
 /* trace.c */
 enum event {
-	EV_LOAD, EV_STORE, EV_CAS, EV_VISIBLE, EV_PTE, EV_BARRIER, EV_ISB, EV_WFE, EV_SEV, EV_WFI,
-	EV_TLBI, EV_SGI, EV_IRQ, EV_ERET, EV_ACCESS, EV_TICK, EV_END, EV_TEXT,
+	EV_LOAD,
+	EV_STORE,
+	EV_CAS,
+	EV_VISIBLE,
+	EV_PTE,
+	EV_BARRIER,
+	EV_ISB,
+	EV_WFE,
+	EV_SEV,
+	EV_WFI,
+	EV_TLBI,
+	EV_SGI,
+	EV_IRQ,
+	EV_ERET,
+	EV_ACCESS,
+	EV_TICK,
+	EV_END,
+	EV_TEXT,
 };
 void trace(enum event kind, uint64_t a, uint64_t b);
 void trace_reset(void);

@@ -45,7 +45,8 @@ static const struct scenario *choose(const char *only, uint64_t seed)
 	uint64_t n = mix(seed ^ UINT64_C(0x5ce)) % 100;
 
 	for (unsigned i = 0; i < scenario_count; i++) {
-		if (only != nullptr ? strcmp(scenarios[i].name, only) == 0 : n < scenarios[i].weight) {
+		if (only != nullptr ? strcmp(scenarios[i].name, only) == 0
+				    : n < scenarios[i].weight) {
 			return &scenarios[i];
 		}
 		n -= scenarios[i].weight;
@@ -82,8 +83,8 @@ static void one_run(const struct options *o, uint64_t seed, struct totals *t)
 	if (result.failed) {
 		t->failed++;
 		sim_trace_print();
-		fprintf(stderr, "FAILED scenario=%s seed=%llu cpus=%u: %s\n", s->name, (unsigned long long)seed,
-			plan.cpus, result.reason);
+		fprintf(stderr, "FAILED scenario=%s seed=%llu cpus=%u: %s\n", s->name,
+			(unsigned long long)seed, plan.cpus, result.reason);
 		fprintf(stderr, "  again: sim --scenario %s --replay %llu --verbose\n", s->name,
 			(unsigned long long)seed);
 	}
@@ -99,7 +100,8 @@ static void progress(const struct totals *t, uint64_t runs)
 
 static int usage(void)
 {
-	fprintf(stderr, "sim [--runs N] [--seed N] [--scenario NAME] [--replay SEED] [--verbose]\nscenarios:");
+	fprintf(stderr,
+		"sim [--runs N] [--seed N] [--scenario NAME] [--replay SEED] [--verbose]\nscenarios:");
 	for (unsigned i = 0; i < scenario_count; i++) {
 		fprintf(stderr, " %s", scenarios[i].name);
 	}
@@ -157,8 +159,9 @@ int main(int argc, char **argv)
 	}
 	printf("sim: %llu schedules, %llu failed; %llu points, %llu windows, %llu accesses, %llu retried, "
 	       "%llu times only the event stream went on\n",
-	       (unsigned long long)t.runs, (unsigned long long)t.failed, (unsigned long long)t.steps,
-	       (unsigned long long)t.windows, (unsigned long long)t.accesses, (unsigned long long)t.retried,
+	       (unsigned long long)t.runs, (unsigned long long)t.failed,
+	       (unsigned long long)t.steps, (unsigned long long)t.windows,
+	       (unsigned long long)t.accesses, (unsigned long long)t.retried,
 	       (unsigned long long)t.stream_ticks);
 	return t.failed == 0 ? 0 : 1;
 }

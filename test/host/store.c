@@ -171,8 +171,9 @@ static void put(uint64_t *p, uint64_t v, enum sim_order order, bool is_pte)
 	if (c->store_count == SIM_STORES) {
 		drain_at(c, 0);
 	}
-	c->store[c->store_count++] =
-		(struct pending_store){ .p = p, .old = old, .v = v, .order = order, .is_pte = is_pte };
+	c->store[c->store_count++] = (struct pending_store){
+		.p = p, .old = old, .v = v, .order = order, .is_pte = is_pte
+	};
 	pending++;
 }
 

@@ -199,11 +199,14 @@ static void kmap_ranges_do_not_meet(void **state)
 			continue;
 		}
 		h->order = (unsigned)any(5);
-		assert_int_equal(kmap_reserve(BLOCK_BYTES << h->order, BLOCK_BYTES << h->order, &at), KERR_OK);
+		assert_int_equal(
+			kmap_reserve(BLOCK_BYTES << h->order, BLOCK_BYTES << h->order, &at),
+			KERR_OK);
 		assert_true(is_aligned(at.v - KMAP_BASE, BLOCK_BYTES << h->order));
 		for (unsigned i = 0; i < 64; i++) {
-			assert_false(held[i].used && ranges_meet(at.v, BLOCK_BYTES << h->order, held[i].at,
-								 BLOCK_BYTES << held[i].order));
+			assert_false(held[i].used &&
+				     ranges_meet(at.v, BLOCK_BYTES << h->order, held[i].at,
+						 BLOCK_BYTES << held[i].order));
 		}
 		h->at = at.v;
 		h->used = true;

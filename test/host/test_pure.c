@@ -68,7 +68,8 @@ static void memory_types_are_the_indices_of_mair(void **state)
 
 static void levels_have_their_sizes_and_index_bits(void **state)
 {
-	static const uint64_t size[] = { UINT64_C(512) << 30, UINT64_C(1) << 30, UINT64_C(2) << 20, 4096 };
+	static const uint64_t size[] = { UINT64_C(512) << 30, UINT64_C(1) << 30, UINT64_C(2) << 20,
+					 4096 };
 	static const unsigned low[] = { 39, 30, 21, 12 };
 
 	(void)state;
@@ -102,7 +103,8 @@ static void only_permissions_and_software_bits_change_in_place(void **state)
 	for (unsigned bit = 0; bit < 64; bit++) {
 		const pte_t was = { (any() & ~UINT64_C(3)) | 3 };
 		const pte_t now = { was.v ^ (UINT64_C(1) << bit) };
-		const bool allowed = bit == 6 || bit == 7 || bit == 53 || bit == 54 || (bit >= 55 && bit <= 58);
+		const bool allowed = bit == 6 || bit == 7 || bit == 53 || bit == 54 ||
+				     (bit >= 55 && bit <= 58);
 
 		assert_int_equal(pte_is_protect_change(was, now), allowed);
 	}
@@ -125,7 +127,8 @@ static void a_neighbour_follows_if_nothing_but_the_address_differs(void **state)
 /* C5.5: VA[55:12] in 43:0, TTL in 47:44, ASID in 63:48. */
 static void an_operand_of_a_kernel_address_has_no_ttl_and_no_asid(void **state)
 {
-	static const uint64_t base[] = { LINEAR_BASE, PINNED_BASE, KMAP_BASE, DEVICE_BASE, IMAGE_BASE };
+	static const uint64_t base[] = { LINEAR_BASE, PINNED_BASE, KMAP_BASE, DEVICE_BASE,
+					 IMAGE_BASE };
 
 	(void)state;
 	for (unsigned n = 0; n < 1000; n++) {
@@ -172,7 +175,9 @@ static void ranges_meet_when_they_share_an_element(void **state)
 		}
 		if (as > 0 && bs > 0) {
 			assert_int_equal(ranges_meet(a, as, b, bs), share);
-			assert_int_equal(ranges_meet(UINT64_MAX - 19 + a, as, UINT64_MAX - 19 + b, bs), share);
+			assert_int_equal(
+				ranges_meet(UINT64_MAX - 19 + a, as, UINT64_MAX - 19 + b, bs),
+				share);
 		}
 	}
 	assert_true(ranges_meet(UINT64_MAX, 1, 0, UINT64_MAX) == false);

@@ -209,15 +209,16 @@ static void check_refill(uint64_t va, uint64_t v, unsigned level)
 
 	for (unsigned i = 0; i < stale_count; i++) {
 		const struct stale *s = &stale[i];
-		const bool same = !s->table && !is_table(v, level) && s->level == level && s->pte == v &&
-				  s->size == size;
+		const bool same = !s->table && !is_table(v, level) && s->level == level &&
+				  s->pte == v && s->size == size;
 
 		if (s->cpus != 0 && !same && ranges_meet(va, size, s->va, s->size)) {
-			sim_fail("BB2: %#llx becomes valid again while CPUs %#llx may hold the old entry at "
-				 "%#llx (%llu KiB%s)",
-				 (unsigned long long)va, (unsigned long long)s->cpus,
-				 (unsigned long long)s->va, (unsigned long long)(s->size / KIB),
-				 s->table ? ", table" : "");
+			sim_fail(
+				"BB2: %#llx becomes valid again while CPUs %#llx may hold the old entry at "
+				"%#llx (%llu KiB%s)",
+				(unsigned long long)va, (unsigned long long)s->cpus,
+				(unsigned long long)s->va, (unsigned long long)(s->size / KIB),
+				s->table ? ", table" : "");
 		}
 	}
 }
@@ -227,9 +228,11 @@ static void check_frozen(const uint64_t *slot)
 	const uint64_t base = pool_pa(slot) & PTE_ADDR_MASK;
 
 	for (unsigned i = 0; i < stale_count; i++) {
-		if (stale[i].table && stale[i].cpus != 0 && (stale[i].pte & PTE_ADDR_MASK) == base) {
-			sim_fail("BB3: the table of %#llx changes while CPUs %#llx may still walk it",
-				 (unsigned long long)stale[i].va, (unsigned long long)stale[i].cpus);
+		if (stale[i].table && stale[i].cpus != 0 &&
+		    (stale[i].pte & PTE_ADDR_MASK) == base) {
+			sim_fail(
+				"BB3: the table of %#llx changes while CPUs %#llx may still walk it",
+				(unsigned long long)stale[i].va, (unsigned long long)stale[i].cpus);
 		}
 	}
 }
@@ -243,8 +246,10 @@ static void valid_to_valid(uint64_t va, uint64_t old, uint64_t v, unsigned level
 		return;
 	}
 	if (sim.quiet == 0 && (inval_mode() != BBM_BBML2 || !same_memory(old, v, level))) {
-		sim_fail("BB1: the valid entry of %#llx at level %u is replaced by another (%#llx -> %#llx)",
-			 (unsigned long long)va, level, (unsigned long long)old, (unsigned long long)v);
+		sim_fail(
+			"BB1: the valid entry of %#llx at level %u is replaced by another (%#llx -> %#llx)",
+			(unsigned long long)va, level, (unsigned long long)old,
+			(unsigned long long)v);
 	}
 	if (is_table(old, level)) {
 		link_tree(va, old, level, false);
@@ -310,15 +315,17 @@ static void check_parked(uint64_t va)
 	for (unsigned i = 0; i < sim.cpus; i++) {
 		const struct mailbox *m = mailbox_of(i);
 
-		if (&sim.cpu[i] == sim.current || (park_online() >> i & 1) == 0 || m->door != DOOR_KERNEL) {
+		if (&sim.cpu[i] == sim.current || (park_online() >> i & 1) == 0 ||
+		    m->door != DOOR_KERNEL) {
 			continue;
 		}
 		if (sim.cpu[i].spx && !sim.cpu[i].in_irq) {
 			continue; /* stands in the door, or waits for the token: pinned memory only */
 		}
 		if (m->ack != gen || m->release >= gen) {
-			sim_fail("PK1: %#llx is broken while cpu%u is past the door and not parked for %llu",
-				 (unsigned long long)va, i, (unsigned long long)gen);
+			sim_fail(
+				"PK1: %#llx is broken while cpu%u is past the door and not parked for %llu",
+				(unsigned long long)va, i, (unsigned long long)gen);
 		}
 	}
 }
@@ -427,7 +434,8 @@ void sim_tlbi(enum sim_tlbi kind, uint64_t operand)
 		decode_va(&op, operand);
 	}
 	if (c->op_count == SIM_TLBI_OPS) {
-		sim_fail("the model is too small: more than %d invalidations before a DSB", SIM_TLBI_OPS);
+		sim_fail("the model is too small: more than %d invalidations before a DSB",
+			 SIM_TLBI_OPS);
 	}
 	c->op[c->op_count++] = op;
 }

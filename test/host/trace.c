@@ -29,13 +29,15 @@ void trace_reset(void)
 
 static const char *const sgi_name[] = { "park", "stop", "wake", "storm" };
 static const char *const barrier_name[] = { "dsb ish", "dsb ishst", "dsb nsh", "dmb ish" };
-static const char *const tlbi_name[] = { "vaae1is", "vaale1is", "vaae1", "rvaae1is", "vmalle1is", "vmalle1" };
+static const char *const tlbi_name[] = { "vaae1is",  "vaale1is",  "vaae1",
+					 "rvaae1is", "vmalle1is", "vmalle1" };
 
 /* A word's name: a mailbox field, or a table entry's address. */
 static void word_name(uint64_t at, char *text, size_t bytes)
 {
-	static const char *const field[] = { "request", "release", nullptr, nullptr, nullptr, nullptr, nullptr,
-					     nullptr,	"ack",	   "door",  "ack_pc" };
+	static const char *const field[] = { "request", "release", nullptr, nullptr,
+					     nullptr,   nullptr,   nullptr, nullptr,
+					     "ack",     "door",    "ack_pc" };
 	uint64_t va;
 	unsigned level;
 
@@ -64,14 +66,16 @@ static void print_entry(const struct entry *e)
 	const unsigned long long a = e->a;
 	const unsigned long long b = e->b;
 
-	fprintf(stderr, "%9llu %*scpu%u ", (unsigned long long)e->time, (int)(e->cpu * 4), "", e->cpu);
+	fprintf(stderr, "%9llu %*scpu%u ", (unsigned long long)e->time, (int)(e->cpu * 4), "",
+		e->cpu);
 	switch (e->kind) {
 	case EV_LOAD:
 	case EV_STORE:
 	case EV_CAS:
 	case EV_VISIBLE:
 	case EV_PTE: {
-		static const char *const verb[] = { "load", "store", "cas", "visible:", "table store" };
+		static const char *const verb[] = { "load", "store", "cas",
+						    "visible:", "table store" };
 
 		word_name(e->a, word, sizeof(word));
 		fprintf(stderr, "%s %s = %#llx\n", verb[e->kind], word, b);
@@ -93,10 +97,12 @@ static void print_entry(const struct entry *e)
 		fprintf(stderr, "access %#llx -> %#llx\n", a, b);
 		return;
 	default: {
-		static const char *const name[] = { [EV_ISB] = "isb",	   [EV_WFE] = "waits in wfe",
-						    [EV_SEV] = "sev",	   [EV_WFI] = "waits in wfi",
-						    [EV_ERET] = "returns", [EV_TICK] = "(event stream)",
-						    [EV_END] = "has ended" };
+		static const char *const name[] = {
+			[EV_ISB] = "isb",      [EV_WFE] = "waits in wfe",
+			[EV_SEV] = "sev",      [EV_WFI] = "waits in wfi",
+			[EV_ERET] = "returns", [EV_TICK] = "(event stream)",
+			[EV_END] = "has ended"
+		};
 
 		fprintf(stderr, "%s\n", name[e->kind]);
 		return;
