@@ -437,7 +437,6 @@ static void wait_until_runnable(struct sim_cpu *c, enum sim_wait wait)
 {
 	c->wait = wait;
 	while (!can_run(c)) {
-		sim.stretch_start = sim.result->points;
 		go_on();
 	}
 	c->wait = SIM_RUNS;

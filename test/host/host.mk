@@ -54,10 +54,13 @@ host-units: $(HOST_UNITS)
 test-host: host-units sim
 host-test: test-host
 
-sim: $(HOST)/sim ## explore 20,000 schedules of the machine model
+sim: $(HOST)/sim ## explore 20,000 schedules of the machine model, and all with one preemption
+	$(Q)ASAN_OPTIONS=detect_leaks=0 $(HOST)/sim --exhaust 1
 	$(Q)test/host/explore $(HOST)/sim 20000
+	@echo '2 passed, 0 failed'
 
-sim-long: $(HOST)/sim ## explore 1,000,000 schedules
+sim-long: $(HOST)/sim ## explore 1,000,000 schedules, and all with two preemptions (minutes)
+	$(Q)ASAN_OPTIONS=detect_leaks=0 $(HOST)/sim --exhaust 2
 	$(Q)test/host/explore $(HOST)/sim 1000000
 
 # ---- coverage: the same programs again, instrumented ------------------------------------------
