@@ -31,7 +31,8 @@ VM := vm/frame.c vm/kmap.c vm/memory.c vm/pmap.c vm/pmap_entry.c vm/pmap_extract
 	vm/pmap_size.c vm/pmap_table.c
 KERN := kern/bootargs.c kern/fatal.c kern/fdt.c kern/fdt_dev.c kern/fdt_mem.c kern/fdt_reg.c \
 	kern/format.c kern/irq.c kern/kerr.c kern/lock.c kern/log.c kern/machine.c kern/main.c \
-	kern/panic.c kern/run.c kern/smp.c kern/string.c kern/trap.c kern/work.c
+	kern/panic.c kern/report.c kern/report_past.c kern/report_walk.c kern/run.c kern/smp.c \
+	kern/string.c kern/symbols.c kern/trap.c kern/work.c
 ARCH := arch/arm64/start.S arch/arm64/vectors.S arch/arm64/el3.S arch/arm64/probe.S \
 	arch/arm64/bcm_pm.c arch/arm64/boot_mmu.c arch/arm64/cpu.c \
 	arch/arm64/gic.c arch/arm64/gicv2.c arch/arm64/gicv3.c \
@@ -41,7 +42,7 @@ KTEST := test/kernel/stress.c test/kernel/stress_load.c test/kernel/stress_size.
 	test/kernel/ktest.c test/kernel/ktest_access.c test/kernel/ktest_cpu.c \
 	test/kernel/ktest_map.c test/kernel/ktest_memory.c test/kernel/ktest_pin.c \
 	test/kernel/ktest_saved.c test/kernel/ktest_size.c test/kernel/bench.c \
-	test/kernel/bench_cases.c
+	test/kernel/bench_cases.c test/kernel/provoke.c
 SOURCES := $(ARCH) $(KERN) $(PCPU) $(IPI) $(VM) $(KTEST)
 
 # ---- the kernel -----------------------------------------------------------------------------
@@ -88,9 +89,27 @@ $(OUT)/.current: FORCE
 		echo $(BUILD) > $(BUILD_DIR)/.build; touch $@; \
 	elif [ ! -e $@ ]; then touch $@; fi
 
-$(OUT)/perch.elf: $(OBJECTS) arch/arm64/perch.ld
+# Two links: the first tells where the functions are, the second has the table of them.
+$(OUT)/symtab0.S: scripts/symtab
+	@mkdir -p $(@D)
+	$(Q)scripts/symtab > $@
+
+$(OUT)/symtab.S: $(OUT)/pass1.elf scripts/symtab
+	$(Q)scripts/symtab $< > $@
+
+$(OUT)/symtab%.o: $(OUT)/symtab%.S
+	$(Q)$(CC) $(ASFLAGS) -c -o $@ $<
+
+$(OUT)/symtab.o: $(OUT)/symtab.S
+	$(Q)$(CC) $(ASFLAGS) -c -o $@ $<
+
+$(OUT)/pass1.elf: $(OBJECTS) $(OUT)/symtab0.o arch/arm64/perch.ld
+	$(Q)$(LD) $(LDFLAGS) -o $@ $(OBJECTS) $(OUT)/symtab0.o
+
+$(OUT)/perch.elf: $(OBJECTS) $(OUT)/symtab.o arch/arm64/perch.ld
 	$(call say,LD,$@)
-	$(Q)$(LD) $(LDFLAGS) -o $@ $(OBJECTS)
+	$(Q)$(LD) $(LDFLAGS) -o $@ $(OBJECTS) $(OUT)/symtab.o
+	$(Q)scripts/symtab --check $@ $(OUT)/symtab.S || { rm -f $@; exit 1; }
 
 # A change of flags rebuilds.
 FLAGS_NOW := $(CC) $(CFLAGS) $(ASFLAGS)

@@ -15,6 +15,7 @@
 #include "kern/trap.h"
 #include "ipi/park.h"
 #include "kern/log.h"
+#include "kern/report.h"
 #include "kern/stop.h"
 #include "pcpu/recorder.h"
 #include "vm/pmap.h"
@@ -103,10 +104,29 @@ static void report_cpus(uint64_t stopped_not)
 	}
 }
 
+/* The first line, for scripts: what, where, and the entry that the walk of FAR ends in. */
+static void print_head(const struct trap_frame *frame, uint64_t reason, unsigned level,
+		       const struct report_walk *first)
+{
+	const unsigned cpu = cpu_number_safe();
+
+	if (reason >= TRAP_SPX_SYNC && reason <= TRAP_SPX_SERROR) {
+		kprintf("RECURSION cpu%u depth=%u cause=%s/%s", cpu, level + 1, reason_name(reason),
+			trap_ec_name(ESR_EC(frame->esr)));
+	} else {
+		kprintf("FATAL cpu%u reason=%s/%s", cpu, reason_name(reason),
+			trap_ec_name(ESR_EC(frame->esr)));
+	}
+	kprintf(" va=%#llx elr=%#llx esr=%#llx entry=L%u[%u]\n", (unsigned long long)frame->far,
+		(unsigned long long)frame->elr, (unsigned long long)frame->esr, first->level,
+		level_index(va(frame->far), first->level));
+}
+
 _Noreturn void trap_fatal(struct trap_frame *frame, uint64_t reason, uint64_t x18)
 {
 	const unsigned cpu = cpu_number_safe();
 	const unsigned level = ++depth[cpu];
+	struct report_walk first;
 
 	if (level == 1) {
 		lifeboat_sp[cpu] -= HALF_LIFEBOAT;
@@ -115,23 +135,15 @@ _Noreturn void trap_fatal(struct trap_frame *frame, uint64_t reason, uint64_t x1
 		stop_forever(cpu);
 	}
 	log_panic(cpu);
-	if (reason >= TRAP_SPX_SYNC && reason <= TRAP_SPX_SERROR) {
-		kprintf("RECURSION cpu%u depth=%u cause=%s/%s va=%#llx elr=%#llx esr=%#llx\n", cpu,
-			level + 1, reason_name(reason), trap_ec_name(ESR_EC(frame->esr)),
-			(unsigned long long)frame->far, (unsigned long long)frame->elr,
-			(unsigned long long)frame->esr);
-	} else {
-		kprintf("FATAL cpu%u reason=%s/%s va=%#llx elr=%#llx esr=%#llx\n", cpu,
-			reason_name(reason), trap_ec_name(ESR_EC(frame->esr)),
-			(unsigned long long)frame->far, (unsigned long long)frame->elr,
-			(unsigned long long)frame->esr);
-	}
+	report_walk(va(frame->far), &first);
+	print_head(frame, reason, level, &first);
 	if (level == 1) {
 		kprintf("x18=%#llx slice=%#llx tpidr=%#llx\n", (unsigned long long)x18,
 			(unsigned long long)lifeboat_slice[cpu],
 			(unsigned long long)read_sysreg(tpidr_el1));
 		trap_print(frame);
 		report_cpus(stop_others_safe(cpu));
+		report_print(frame, reason, &first);
 	}
 	kprintf("REPORT END\n");
 	arch_machine_end(1);

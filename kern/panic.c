@@ -21,6 +21,7 @@
 static uint64_t reporter; /* CPU number + 1; 0: nobody */
 static uint64_t stopped;  /* CPUs that stopped */
 static uint64_t running;  /* CPUs that were ever started */
+uint64_t stop_frame[MAX_CPUS];
 
 void stop_note_running(unsigned cpu)
 {
@@ -34,6 +35,7 @@ void stop_note_off(unsigned cpu)
 
 _Noreturn void stop_forever(unsigned cpu)
 {
+	stop_frame[cpu] = (uint64_t)(uintptr_t)__builtin_frame_address(0);
 	__atomic_fetch_or(&stopped, UINT64_C(1) << cpu, __ATOMIC_RELEASE);
 	dsb_ishst();
 	cpu_sev();
@@ -94,6 +96,12 @@ uint64_t stop_others_safe(unsigned cpu)
 		cpu_wfe();
 	}
 	return others & ~load_acquire(&stopped);
+}
+
+/* The host build has panic() and no table of symbols; the kernel's is in kern/symbols.c. */
+[[gnu::weak]] void symbol_print(uint64_t pc)
+{
+	(void)pc;
 }
 
 static void backtrace(void)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kern/log.h"
+#include "kern/report.h"
 #include "kern/work.h"
 #include "pcpu/pcpu.h"
 #include "test/kernel/programs.h"
@@ -30,6 +31,13 @@ void run_secondary(void)
 
 unsigned run_main(void)
 {
+	report_note_slices();
+	if (bootargs.provoke[0] != '\0') {
+		if (PERCH_DEBUG) {
+			return provoke_main();
+		}
+		log_printf("boot", "provoke= is for debug builds only");
+	}
 	for (unsigned i = 0; i < array_len(programs); i++) {
 		if (strcmp(bootargs.run, programs[i].name) == 0) {
 			return programs[i].main != nullptr ? programs[i].main() : 0;

@@ -7,3 +7,6 @@
 unsigned stress_main(void);
 unsigned ktest_main(void);
 unsigned bench_main(void);
+
+/* What provoke= names: it does not come back, if all is well. */
+unsigned provoke_main(void);

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/report_past.c - how it came to this: recorders, stacks.
+ *
+ * THEORY   The recorders and stacks that CPUs use may lie in the very mapping that broke
+ *          (pcpu=scattered), so every word comes by report_read(), and what it cannot reach is
+ *          said. The other CPUs have stopped: an initiator stops after its make.
+ */
+#include <arch/barrier.h>
+#include <compiler.h>
+#include <memmap.h>
+
+#include "kern/log.h"
+#include "kern/report.h"
+#include "kern/stop.h"
+#include "kern/symbols.h"
+#include "pcpu/recorder.h"
+
+#define TAIL 16
+#define BACKTRACE_MAX 24
+
+/* Record n of a CPU; false: overwritten, half-written, or out of reach. */
+static bool read_record(unsigned cpu, uint64_t n, struct record *out)
+{
+	const uint64_t at = (uint64_t)(uintptr_t)pcpu_slice[cpu] + SLICE_RECORDER +
+			    n % RECORDER_ENTRIES * sizeof(struct record);
+
+	return report_read(at, &out->time) && report_read(at + 8, &out->kind) &&
+	       report_read(at + 16, &out->a) && report_read(at + 24, &out->b) &&
+	       out->kind >> 8 == n;
+}
+
+static bool read_next(unsigned cpu, uint64_t *next)
+{
+	return pcpu_slice[cpu] != nullptr &&
+	       report_read((uint64_t)(uintptr_t)&pcpu_slice[cpu]->recorder_next, next);
+}
+
+static bool is_kind(const struct record *r, enum rec_kind kind)
+{
+	return (r->kind & 0xff) == kind;
+}
+
+struct culprit {
+	bool found;
+	bool made; /* a make of the same address followed */
+	unsigned cpu;
+	struct record broke;
+	struct record make;
+};
+
+/* Look through one ring from the newest back, for the last break of the entry's range. */
+static void search_ring(unsigned cpu, uint64_t base, uint64_t bytes, struct culprit *c)
+{
+	struct record make = { 0 };
+	bool made = false;
+	struct record r;
+	uint64_t next;
+
+	if (!read_next(cpu, &next)) {
+		kprintf("  cpu%u: its recorder cannot be reached\n", cpu);
+		report_why((uint64_t)(uintptr_t)&pcpu_slice[cpu]->recorder_next);
+		return;
+	}
+	for (uint64_t n = next; n > 0 && next - n < RECORDER_ENTRIES; n--) {
+		if (!read_record(cpu, n - 1, &r) || r.a - base >= bytes) {
+			continue;
+		}
+		if (is_kind(&r, REC_MAKE)) {
+			make = r;
+			made = true;
+		} else if (is_kind(&r, REC_BREAK)) {
+			if (!c->found || r.time > c->broke.time) {
+				*c = (struct culprit){ true, made, cpu, r, make };
+			}
+			return;
+		}
+	}
+}
+
+void report_print_culprit(va_t at, const struct report_walk *first)
+{
+	struct culprit c = { 0 };
+	uint64_t bytes = level_bytes(first->level);
+
+	/* The fault may have won a race with the make: then what was broken was at most a block. */
+	if (first->level == 3 && pte_is_valid(first->entry[3])) {
+		bytes = BLOCK_BYTES;
+	}
+	const uint64_t base = align_down(at.v, bytes);
+
+	kprintf("who broke [%#llx, +%#llx):\n", (unsigned long long)base,
+		(unsigned long long)bytes);
+	for (unsigned cpu = 0; cpu < pcpu_count(); cpu++) {
+		search_ring(cpu, base, bytes, &c);
+	}
+	if (report_reads_by_note != 0) {
+		kprintf("  slices are unmapped: read by their frames, through the linear map\n");
+	}
+	if (!c.found) {
+		kprintf("  nobody: no recorder holds a break of it\n");
+		return;
+	}
+	kprintf("  cpu%u at tick %llu: broke va=%#llx, old entry %016llx\n", c.cpu,
+		(unsigned long long)c.broke.time, (unsigned long long)c.broke.a,
+		(unsigned long long)c.broke.b);
+	if (c.made) {
+		kprintf("  made again %llu ticks later: entry %016llx\n",
+			(unsigned long long)(c.make.time - c.broke.time),
+			(unsigned long long)c.make.b);
+	} else {
+		kprintf("  never made again: no make is on record\n");
+	}
+}
+
+/* The newest record of any CPU whose turn has not come; advances that CPU. */
+static bool newest(uint64_t *next, const uint64_t *floor, unsigned *cpu, struct record *out)
+{
+	bool found = false;
+
+	for (unsigned i = 0; i < pcpu_count(); i++) {
+		struct record r;
+
+		if (next[i] == floor[i] || !read_record(i, next[i] - 1, &r)) {
+			continue;
+		}
+		if (!found || r.time > out->time) {
+			*out = r;
+			*cpu = i;
+			found = true;
+		}
+	}
+	if (found) {
+		next[*cpu]--;
+	}
+	return found;
+}
+
+/* Too large for half a lifeboat stack; one CPU reports. */
+static struct {
+	uint64_t next[MAX_CPUS];
+	uint64_t floor[MAX_CPUS];
+	struct record record[TAIL];
+	unsigned cpu[TAIL];
+} tail;
+
+void report_print_tail(void)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < pcpu_count(); i++) {
+		uint64_t next = 0;
+
+		(void)read_next(i, &next);
+		tail.next[i] = next;
+		tail.floor[i] = next > RECORDER_ENTRIES ? next - RECORDER_ENTRIES : 0;
+	}
+	while (count < TAIL &&
+	       newest(tail.next, tail.floor, &tail.cpu[count], &tail.record[count])) {
+		count++;
+	}
+	kprintf("recorders, the last %u records by time:\n", count);
+	while (count-- > 0) {
+		const struct record *r = &tail.record[count];
+
+		kprintf("  %llu cpu%u %s a=%#llx b=%#llx\n", (unsigned long long)r->time,
+			tail.cpu[count], rec_kind_name((enum rec_kind)(r->kind & 0xff)),
+			(unsigned long long)r->a, (unsigned long long)r->b);
+	}
+}
+
+static void print_pc(unsigned depth, uint64_t pc, uint64_t back)
+{
+	kprintf("  #%u %#llx", depth, (unsigned long long)pc);
+	symbol_print(pc - back);
+	kprintf("\n");
+}
+
+/* Was this frame on the exception stack, so that the chain ends below an exception's frame? */
+static bool on_spx(unsigned cpu, uint64_t fp)
+{
+	const uint64_t slice = (uint64_t)(uintptr_t)pcpu_slice[cpu];
+
+	return fp - (slice + SLICE_SPX) < SLICE_SPX_TOP - SLICE_SPX;
+}
+
+/*
+ * Follow frame pointers. From SPx the chain may go on below an exception: its frame is the topmost
+ * thing on that stack (vectors.S).
+ */
+static void follow(uint64_t fp, unsigned cpu, unsigned depth)
+{
+	while (depth < BACKTRACE_MAX && fp != 0) {
+		uint64_t up;
+		uint64_t pc;
+
+		if (fp % 16 != 0 || !report_read(fp, &up) || !report_read(fp + 8, &pc)) {
+			kprintf("  the stack at %#llx cannot be read\n", (unsigned long long)fp);
+			return;
+		}
+		if (pc != 0) {
+			print_pc(depth++, pc, 4);
+		}
+		if (up == 0 && on_spx(cpu, fp)) {
+			const uint64_t frame = (uint64_t)(uintptr_t)pcpu_slice[cpu] +
+					       SLICE_SPX_TOP - sizeof(struct trap_frame);
+
+			if (!report_read(frame + offsetof(struct trap_frame, elr), &pc) ||
+			    !report_read(frame + offsetof(struct trap_frame, x[29]), &up)) {
+				kprintf("  the exception's frame cannot be read\n");
+				return;
+			}
+			kprintf("  -- exception --\n");
+			print_pc(depth++, pc, 0);
+		} else if (up <= fp && on_spx(cpu, up) == on_spx(cpu, fp)) {
+			return; /* the end, or a chain that does not rise */
+		}
+		fp = up;
+	}
+}
+
+void report_print_backtrace(uint64_t pc, uint64_t fp, unsigned cpu)
+{
+	kprintf("backtrace cpu%u:\n", cpu);
+	print_pc(0, pc, 0);
+	if (pcpu_slice[cpu] != nullptr) {
+		follow(fp, cpu, 1);
+	}
+}
+
+void report_print_stopped(unsigned cpu)
+{
+	if (stop_frame[cpu] != 0 && pcpu_slice[cpu] != nullptr) {
+		kprintf("backtrace cpu%u, stopped:\n", cpu);
+		follow(stop_frame[cpu], cpu, 0);
+	}
+}
