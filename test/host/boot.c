@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "ipi/park.h"
+#include "kern/assert.h"
 #include "kern/log.h"
 #include "kern/symbols.h"
 #include "pcpu/heap.h"
@@ -212,6 +213,15 @@ void symbol_print(uint64_t pc)
 const char *sim_console(void)
 {
 	return console;
+}
+
+/* The coverage build's assertions (test/host/coverage_include). */
+void coverage_assert(bool holds, const char *file, int at, const char *fact);
+void coverage_assert(bool holds, const char *file, int at, const char *fact)
+{
+	if (!holds) {
+		panic_assert(file, at, fact);
+	}
 }
 
 /* ---- the machine as a whole ---- */

@@ -70,7 +70,8 @@ COVERAGE_RUNS ?= 8000
 .PHONY: coverage coverage-programs
 coverage: ## branches of vm/pmap*, ipi/ and pcpu/ that the host tests take
 	$(Q)$(MAKE) --no-print-directory coverage-programs HOST=$(HOST)/coverage \
-		HOST_SANITIZE='$(HOST_SANITIZE) -fprofile-instr-generate -fcoverage-mapping'
+		HOST_SANITIZE='$(HOST_SANITIZE) -fprofile-instr-generate -fcoverage-mapping' \
+		HOST_INCLUDES='-Itest/host/coverage_include $(HOST_INCLUDES)'
 	$(Q)test/host/coverage $(HOST)/coverage $(COVERAGE_RUNS) $(COVERED)
 
 coverage-programs: $(HOST)/sim $(HOST_UNITS)

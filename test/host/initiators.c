@@ -7,7 +7,7 @@
 #include "kern/assert.h"
 #include "pcpu/heap.h"
 #include "test/host/scenario.h"
-#include "vm/pmap.h"
+#include "vm/pmap_impl.h"
 
 bool scene_done(enum kerr e, const char *what)
 {
@@ -299,6 +299,38 @@ void initiate_big(unsigned cpu)
 			scene.mapped_epoch++;
 		}
 		set_flux(r, first, count, false);
+		region_touch(r);
+		region_check(r);
+	}
+}
+
+/*
+ * Up to 16 separate pages change their memory type, all in one window; the type is what may not
+ * change without a break, and no access minds it.
+ */
+void initiate_batch(unsigned cpu)
+{
+	const uint64_t toggle = (uint64_t)MAIR_NOCACHE << PTE_ATTR_SHIFT;
+	struct region *r = region_of(cpu);
+
+	for (unsigned round = 0; round < scene.plan.rounds; round++) {
+		struct pmap_change change[INVAL_MAX];
+		const unsigned count = 1 + (unsigned)sim_random(INVAL_MAX);
+		const unsigned first = (unsigned)sim_random(r->count);
+
+		spin_lock(&kernel_pmap.lock);
+		for (unsigned i = 0; i < count; i++) {
+			const va_t at = va(r->base.v + (first + i * 29) % r->count * r->step);
+			const struct walk w = pmap_walk(&kernel_pmap, at);
+
+			change[i] = (struct pmap_change){
+				w.slot, at, w.level, w.entry, { w.entry.v ^ toggle }
+			};
+		}
+		const enum kerr e = pmap_update_batch(&kernel_pmap, change, count);
+
+		spin_unlock(&kernel_pmap.lock);
+		(void)scene_done(e, "batch");
 		region_touch(r);
 		region_check(r);
 	}

@@ -117,12 +117,23 @@ static void make_pinned(struct plan *p, uint64_t v)
 	p->rounds = 2;
 }
 
+static void make_batch(struct plan *p, uint64_t v)
+{
+	static const enum bbm_mode modes[] = { BBM_PARK, BBM_PARK, BBM_PARK, BBM_RETRY };
+
+	vary(p, v);
+	p->initiator = initiate_batch;
+	p->mode = modes[v >> 9 & 3];
+	p->rounds = 3;
+}
+
 const struct scenario scenarios[] = {
-	{ "sizes", 26, make_sizes },  { "operations", 22, make_operations },
+	{ "sizes", 22, make_sizes },  { "operations", 22, make_operations },
 	{ "many", 10, make_many },    { "big", 6, make_big },
 	{ "retry", 6, make_retry },   { "bbml2", 5, make_bbml2 },
 	{ "lost", 5, make_lost },     { "lost-operations", 4, make_lost_operations },
 	{ "memory", 5, make_memory }, { "hotplug", 5, make_hotplug },
 	{ "panic", 4, make_panic },   { "pinned", 2, make_pinned },
+	{ "batch", 4, make_batch },
 };
 const unsigned scenario_count = array_len(scenarios);

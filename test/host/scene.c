@@ -6,6 +6,7 @@
 #include <arch/barrier.h>
 #include <arch/feature.h>
 #include <memmap.h>
+#include <string.h>
 
 #include "ipi/park.h"
 #include "kern/assert.h"
@@ -13,6 +14,8 @@
 #include "kern/stop.h"
 #include "pcpu/heap.h"
 #include "pcpu/pcpu.h"
+#include "pcpu/pin.h"
+#include "pcpu/recorder.h"
 #include "test/host/scenario.h"
 #include "vm/pmap.h"
 #include "vm/pmap_audit.h"
@@ -103,9 +106,41 @@ static void extract(void)
 	}
 }
 
+/* What reports read, from any CPU, at any time: names, records, pins, stacks, counts. */
+static void look_around(unsigned cpu)
+{
+	struct record r;
+
+	for (unsigned c = 0; c < CTR_COUNT; c++) {
+		if (strcmp(counter_name(c), "?") == 0 || counter_text(c)[0] == '\0') {
+			sim_fail("counter %u has no name", c);
+		}
+		(void)counter_sum(c);
+	}
+	if (strcmp(counter_name(CTR_COUNT), "?") != 0 ||
+	    strcmp(counter_text(CTR_COUNT), "?") != 0) {
+		sim_fail("a counter that is none has a name");
+	}
+	if (recorder_read(cpu, RECORDER_ENTRIES, &r) || recorder_read(MAX_CPUS, 0, &r)) {
+		sim_fail("a record that is none is read");
+	}
+	for (unsigned age = 0; age < 4; age++) {
+		if (recorder_read(cpu, age, &r) && rec_kind_name(r.kind & 0xff)[0] == '?') {
+			sim_fail("a record of no kind");
+		}
+	}
+	if (!pcpu_stacks_intact(pcpu_this()) || pin_at(0) == nullptr ||
+	    pin_at(PIN_MAX) != nullptr) {
+		sim_fail("pinned memory is not what it was");
+	}
+}
+
 static void one_thing(unsigned cpu)
 {
 	switch (sim_random(scene.plan.small ? 1 : 16)) {
+	case 11:
+		look_around(cpu);
+		break;
 	case 12:
 		extract();
 		break;
@@ -191,6 +226,9 @@ static void set_up_regions(void)
 			region_map(&scene.region[i], va(LINEAR_BASE + (i + 4) * GIB),
 				   pa((i + 4) * GIB), BLOCK_BYTES, 512,
 				   PMAP_WRITE | (i == 0 ? 0 : PMAP_NO_PROMOTE));
+		} else if (p->initiator == initiate_batch) {
+			region_map(&scene.region[i], va(KMAP_BASE + i * GIB), pa((i + 4) * GIB),
+				   PAGE_BYTES, 512, PMAP_WRITE | PMAP_PAGES | PMAP_NO_PROMOTE);
 		} else if (p->initiator == initiate_small_run) {
 			region_map(&scene.region[i], va(KMAP_BASE), pa(4 * GIB), PAGE_BYTES, 16,
 				   PMAP_WRITE | PMAP_PAGES | PMAP_NO_PROMOTE);

@@ -18,6 +18,7 @@
 #include "test/host/sim.h"
 #include "vm/frame.h"
 #include "vm/kmap.h"
+#include "vm/pmap.h"
 
 #define FRAMES 5000
 #define FIRST_FRAME 0x40003 /* not aligned to anything */
@@ -241,6 +242,29 @@ static void a_pin_is_met_by_either_address_and_by_nothing_else(void **state)
 	}
 }
 
+/* Whatever is malformed is refused before anything changes. */
+static void malformed_ranges_are_refused(void **state)
+{
+	const va_t at = va(KMAP_BASE);
+	struct pmap *p = &kernel_pmap;
+
+	(void)state;
+	assert_int_equal(pmap_map(p, at, pa(0), 0, 0), KERR_INVALID);
+	assert_int_equal(pmap_map(p, va(at.v + 8), pa(0), PAGE_BYTES, 0), KERR_INVALID);
+	assert_int_equal(pmap_map(p, at, pa(8), PAGE_BYTES, 0), KERR_INVALID);
+	assert_int_equal(pmap_map(p, at, pa(0), PAGE_BYTES, PMAP_WRITE | PMAP_EXEC), KERR_INVALID);
+	assert_int_equal(pmap_map(p, va(0), pa(0), PAGE_BYTES, 0), KERR_RANGE);
+	assert_int_equal(pmap_map(p, va(-PAGE_BYTES), pa(0), 2 * PAGE_BYTES, 0), KERR_RANGE);
+	assert_int_equal(pmap_unmap(p, at, 5), KERR_INVALID);
+	assert_int_equal(pmap_protect(p, at, 5, 0), KERR_INVALID);
+	assert_int_equal(pmap_protect(p, at, PAGE_BYTES, PMAP_WRITE | PMAP_EXEC), KERR_INVALID);
+	assert_int_equal(pmap_protect(p, at, PAGE_BYTES, 0), KERR_ABSENT);
+	assert_int_equal(pmap_demote(p, at, PAGE_BYTES, 3 * PAGE_BYTES), KERR_INVALID);
+	assert_int_equal(pmap_demote(p, at, 5, PAGE_BYTES), KERR_INVALID);
+	assert_int_equal(pmap_promote(p, at, 5), KERR_INVALID);
+	assert_int_equal(pmap_unmap(p, at, PAGE_BYTES), KERR_OK); /* passes over */
+}
+
 static int boot(void **state)
 {
 	(void)state;
@@ -259,6 +283,7 @@ int main(void)
 		cmocka_unit_test(kmap_ranges_do_not_meet),
 		cmocka_unit_test(kmap_refuses_what_it_cannot_give),
 		cmocka_unit_test(a_pin_is_met_by_either_address_and_by_nothing_else),
+		cmocka_unit_test(malformed_ranges_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, boot, nullptr);
