@@ -242,6 +242,68 @@ static void a_pin_is_met_by_either_address_and_by_nothing_else(void **state)
 	}
 }
 
+/* A second block, of another node: asked for first, and the last resort of the others. */
+static void blocks_of_the_heap_are_chosen_by_node(void **state)
+{
+	const uint64_t base = 0x90000000;
+	char *block = aligned_alloc(PAGE_BYTES, 64 * PAGE_BYTES);
+	static void *held[2000];
+	static char image[2 * PAGE_BYTES];
+	unsigned count = 0;
+
+	(void)state;
+	heap_add_block(block, pa(base), 64, 1);
+	heap_set_image(image, pa(0xa0000000), sizeof(image));
+	assert_ptr_equal(heap_ptr(pa(0xa0000000 + 77)), image + 77);
+	const unsigned before = heap_stats().pages_free;
+
+	while (count < 2000 && (held[count] = heap_alloc(1, 1, 1)) != nullptr) {
+		const bool local = (uint64_t)((char *)held[count] - block) < 64 * PAGE_BYTES;
+
+		assert_int_equal(local, count < 62); /* 2 of the 64 hold the tags */
+		assert_ptr_equal(heap_ptr(heap_pa(held[count])), held[count]);
+		assert_true(heap_has_tag(held[count]));
+		count++;
+	}
+	assert_int_equal(count, before);
+	assert_int_equal(heap_stats().pages_free, 0);
+	assert_false(heap_has_tag(image));
+	while (count > 0) {
+		heap_free(held[--count], 1);
+	}
+	assert_int_equal(heap_stats().pages_free, before);
+}
+
+/* Pins in any order until the register is full; then every query against a scan. */
+static void grown_pins_are_found_and_nothing_else_is(void **state)
+{
+	uint64_t from[PIN_MAX] = { SIM_POOL_BASE };
+	unsigned count = 1;
+
+	(void)state;
+	for (;; count++) {
+		const uint64_t at = 16 * GIB + (count * 37 % 101) * 4 * BLOCK_BYTES;
+
+		if (!pin_grow(va(PINNED_BASE + at), pa(at), BLOCK_BYTES, "grown")) {
+			break;
+		}
+		from[count] = at;
+	}
+	assert_int_equal(count, PIN_MAX);
+	for (unsigned n = 0; n < 20000; n++) {
+		const uint64_t at =
+			(n % 8 == 0 ? SIM_POOL_BASE : 16 * GIB) + any(420 * BLOCK_BYTES);
+		const uint64_t size = 1 + any(n % 2 == 0 ? 64 : 6 * BLOCK_BYTES);
+		bool meets = false;
+
+		for (unsigned i = 0; i < count; i++) {
+			meets = meets || ranges_meet(at, size, from[i], BLOCK_BYTES);
+		}
+		assert_int_equal(pin_overlaps_va(va(PINNED_BASE + at), size) != nullptr, meets);
+		assert_int_equal(pin_overlaps_pa(pa(at), size) != nullptr, meets);
+	}
+}
+
 /* Whatever is malformed is refused before anything changes. */
 static void malformed_ranges_are_refused(void **state)
 {
@@ -283,6 +345,8 @@ int main(void)
 		cmocka_unit_test(kmap_ranges_do_not_meet),
 		cmocka_unit_test(kmap_refuses_what_it_cannot_give),
 		cmocka_unit_test(a_pin_is_met_by_either_address_and_by_nothing_else),
+		cmocka_unit_test(grown_pins_are_found_and_nothing_else_is),
+		cmocka_unit_test(blocks_of_the_heap_are_chosen_by_node),
 		cmocka_unit_test(malformed_ranges_are_refused),
 	};
 
