@@ -92,10 +92,10 @@ $(OUT)/.current: FORCE
 # Two links: the first tells where the functions are, the second has the table of them.
 $(OUT)/symtab0.S: scripts/symtab
 	@mkdir -p $(@D)
-	$(Q)scripts/symtab > $@
+	$(Q)scripts/symtab > $@.new && mv $@.new $@
 
 $(OUT)/symtab.S: $(OUT)/pass1.elf scripts/symtab
-	$(Q)scripts/symtab $< > $@
+	$(Q)scripts/symtab $< > $@.new && mv $@.new $@
 
 $(OUT)/symtab%.o: $(OUT)/symtab%.S
 	$(Q)$(CC) $(ASFLAGS) -c -o $@ $<

@@ -86,21 +86,32 @@ void trap_print(const struct trap_frame *frame)
 		(unsigned long long)frame->far);
 }
 
-/* The other CPUs: who stopped, and where each stood. Slices by lifeboat_slice: pinned. */
+static uint64_t mailbox_word(unsigned cpu, size_t offset)
+{
+	uint64_t word;
+
+	return report_read((uint64_t)(uintptr_t)pcpu_slice[cpu] + SLICE_MAILBOX + offset, &word)
+		       ? word
+		       : UINT64_MAX;
+}
+
+/* The other CPUs: who stopped, and where each stood; -1: its mailbox cannot be read. */
 static void report_cpus(uint64_t stopped_not)
 {
-	for (unsigned cpu = 0; cpu < pcpu_count(); cpu++) {
-		const struct pcpu *p = (const struct pcpu *)lifeboat_slice[cpu];
+	static const char *const door[] = { "off", "idle", "el0", "kernel" };
 
-		if (p == nullptr) {
+	for (unsigned cpu = 0; cpu < pcpu_count(); cpu++) {
+		if (pcpu_slice[cpu] == nullptr) {
 			continue;
 		}
-		const struct mailbox *m = pcpu_mailbox((struct pcpu *)lifeboat_slice[cpu]);
+		const uint64_t state = mailbox_word(cpu, offsetof(struct mailbox, door));
 
-		kprintf("  cpu%u %s request=%llu ack=%llu release=%llu door=%llu\n", cpu,
+		kprintf("  cpu%u %s request=%lld ack=%lld release=%lld door=%s\n", cpu,
 			(stopped_not >> cpu & 1) != 0 ? "DID NOT STOP" : "stopped",
-			(unsigned long long)m->request, (unsigned long long)m->ack,
-			(unsigned long long)m->release, (unsigned long long)m->door);
+			(long long)mailbox_word(cpu, offsetof(struct mailbox, request)),
+			(long long)mailbox_word(cpu, offsetof(struct mailbox, ack)),
+			(long long)mailbox_word(cpu, offsetof(struct mailbox, release)),
+			state < array_len(door) ? door[state] : "unreadable");
 	}
 }
 
