@@ -113,7 +113,8 @@ void report_print(const struct trap_frame *frame, uint64_t reason, const struct 
 		kprintf("walk of %#llx when it happened:\n", (unsigned long long)frame->far);
 		report_print_walk(va(frame->far), first);
 		report_walk(va(frame->far), &now);
-		if (memcmp(&now, first, sizeof(now)) != 0) {
+		if (now.level != first->level || now.cut != first->cut ||
+		    memcmp(now.entry, first->entry, sizeof(now.entry)) != 0) {
 			kprintf("walk now that the others have stopped:\n");
 			report_print_walk(va(frame->far), &now);
 		}
