@@ -4,8 +4,8 @@
  *
  * THEORY   A CPU runs until a point at which the scheduler chooses another one, or until it waits.
  *          When nobody can run, first stores drain, then time jumps to the next interrupt, then the
- *          event stream ticks: a run that needs the ticks is counted, a run in which nobody waits for
- *          anything that can come is a deadlock.
+ *          event stream ticks, which is counted. When nobody waits for anything that can come, it
+ *          is a deadlock.
  */
 #include "test/host/sim_impl.h"
 
@@ -352,7 +352,7 @@ static void pct_point(void)
 			sim.current->priority = --sim.priority_low;
 		}
 	}
-	/* A spin without WFE would keep the highest for ever: the architecture promises it will not. */
+	/* A spin without WFE would keep the highest for ever; no hardware does that. */
 	if (sim.result->points - sim.stretch_start > 4000) {
 		sim.current->priority = --sim.priority_low;
 		sim.stretch_start = sim.result->points;
@@ -412,11 +412,6 @@ void sim_step(bool major)
 	if (sim.current == c) {
 		take_irqs(c);
 	}
-}
-
-void sim_point(void)
-{
-	sim_step(true);
 }
 
 void sim_yield(void)
@@ -479,100 +474,6 @@ void sim_sev(void)
 	for (unsigned i = 0; i < sim.cpus; i++) {
 		sim.cpu[i].event = true;
 	}
-}
-
-void sim_isb(void)
-{
-	sim_step(true);
-	trace(EV_ISB, 0, 0);
-	sim_sync(sim.current);
-}
-
-/* ---- this CPU ---- */
-struct cpubase *sim_this(void)
-{
-	return sim.current->base;
-}
-
-uint64_t sim_now(void)
-{
-	if (sim.quiet == 0) {
-		sim.now++;
-	}
-	return sim.now;
-}
-
-uint64_t arch_irq_mask(void)
-{
-	const uint64_t was = sim.current->masked;
-
-	sim.current->masked = true;
-	return was;
-}
-
-void arch_irq_restore(uint64_t state)
-{
-	sim.current->masked = state != 0;
-	sim_step(true);
-}
-
-uint64_t arch_call_on_spx(uint64_t (*fn)(void *arg), void *arg)
-{
-	struct sim_cpu *c = sim.current;
-	const bool masked = c->masked;
-
-	if (c->spx) {
-		sim_fail("arch_call_on_spx() on SPx");
-	}
-	c->masked = true;
-	c->spx = true;
-	const uint64_t result = fn(arg);
-
-	c->spx = false;
-	c->masked = masked;
-	sim_step(true);
-	return result;
-}
-
-bool arch_on_spx(void)
-{
-	return sim.current->spx;
-}
-
-void sim_irq_open(void)
-{
-	sim.current->masked = false;
-	sim_step(true);
-}
-
-void sim_irq_close(void)
-{
-	sim.current->masked = true;
-}
-
-void sim_set_spx(bool spx)
-{
-	sim.current->spx = spx;
-}
-
-unsigned sim_cpu_count(void)
-{
-	return sim.cpus;
-}
-
-void sim_quiet(bool quiet)
-{
-	sim.quiet = quiet ? sim.quiet + 1 : sim.quiet - 1;
-}
-
-void sim_settle(void)
-{
-	tlb_settle();
-}
-
-bool sim_is_quiet(void)
-{
-	return sim.quiet != 0;
 }
 
 /* ---- runs ---- */

@@ -1,31 +1,38 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # The host build: the kernel's own vm/, ipi/, pcpu/ and parts of kern/ on a simulated machine, and
-# unit tests. Everything below build/host. Kernel sources get their variables in sections of their own
-# (test/host/kernel_sections.h), and the seam's impure headers from test/host/include.
+# unit tests. Everything below build/host. Kernel sources get their variables in sections of their
+# own (test/host/kernel_sections.h), and the seam's impure headers from test/host/include.
 
 HOST := $(BUILD_DIR)/host
-HOST_WARNINGS := -Wall -Wextra -Werror -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes \
+HOST_WARNINGS := -Wall -Wextra -Werror -Wconversion -Wshadow -Wmissing-prototypes \
+	-Wstrict-prototypes \
 	-Wthread-safety -Wvla -Wimplicit-fallthrough
 HOST_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fsanitize-address-use-after-return=never
-HOST_FLAGS := -std=c23 -O1 -g -fno-omit-frame-pointer $(HOST_WARNINGS) $(HOST_SANITIZE) -D_GNU_SOURCE
+HOST_FLAGS := -std=c23 -O1 -g -fno-omit-frame-pointer $(HOST_WARNINGS) $(HOST_SANITIZE) \
+	-D_GNU_SOURCE
 # libc's string.h and stdlib.h come before ours.
 HOST_INCLUDES := -Itest/host/include -Iarch/arm64/include -I. -idirafter include
 
-SIM_KERNEL := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/recorder.c ipi/park.c ipi/inval.c vm/frame.c vm/kmap.c \
-	vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c vm/pmap_size.c vm/pmap_table.c kern/lock.c kern/panic.c \
+SIM_KERNEL := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/recorder.c ipi/park.c ipi/inval.c \
+	vm/frame.c vm/kmap.c \
+	vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c vm/pmap_size.c vm/pmap_table.c kern/lock.c \
+	kern/panic.c \
 	kern/kerr.c
-SIM_MACHINE := test/host/cpu.c test/host/store.c test/host/tlb.c test/host/access.c test/host/trace.c \
-	test/host/boot.c
-SIM_SCENES := test/host/scene.c test/host/region.c test/host/initiators.c test/host/scenarios.c test/host/exhaust.c
+SIM_MACHINE := test/host/cpu.c test/host/store.c test/host/tlb.c test/host/access.c \
+	test/host/trace.c \
+	test/host/boot.c test/host/this_cpu.c
+SIM_SCENES := test/host/scene.c test/host/region.c test/host/initiators.c \
+	test/host/scenarios.c test/host/exhaust.c
 SIM_OBJECTS := $(patsubst %.c,$(HOST)/kernel/%.o,$(SIM_KERNEL)) \
 	$(patsubst %.c,$(HOST)/%.o,$(SIM_MACHINE) $(SIM_SCENES) test/host/sim_main.c)
 
 $(HOST)/kernel/%.o: %.c test/host/host.mk
 	$(call say,HOSTCC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(HOST_FLAGS) -include test/host/kernel_sections.h $(HOST_INCLUDES) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(HOST_FLAGS) -include test/host/kernel_sections.h $(HOST_INCLUDES) \
+		-MMD -MP -c -o $@ $<
 
 $(HOST)/test/host/%.o: test/host/%.c test/host/host.mk
 	$(call say,HOSTCC,$<)
@@ -38,7 +45,8 @@ $(HOST)/sim: $(SIM_OBJECTS)
 
 # ---- unit tests of the pure pieces and the allocators ----------------------------------------
 HOST_UNITS := $(HOST)/test_pure $(HOST)/test_alloc
-HOST_MODEL := $(patsubst %.c,$(HOST)/kernel/%.o,$(SIM_KERNEL)) $(patsubst %.c,$(HOST)/%.o,$(SIM_MACHINE))
+HOST_MODEL := $(patsubst %.c,$(HOST)/kernel/%.o,$(SIM_KERNEL)) $(patsubst \
+	%.c,$(HOST)/%.o,$(SIM_MACHINE))
 
 $(HOST_UNITS): $(HOST)/%: $(HOST)/test/host/%.o $(HOST_MODEL)
 	$(call say,HOSTLD,$@)

@@ -190,7 +190,8 @@ static void do_sizes(struct region *r, unsigned first, unsigned count)
 }
 
 /*
- * A whole block is taken out. Pages come back, so that its saved table is emptied and used again; or
+ * A whole block is taken out. Pages come back, so that its saved table is emptied and used
+ * again; or
  * the block does, perhaps with other permissions, so that its saved table is not true any more.
  */
 static void do_refill(struct region *r)

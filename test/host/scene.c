@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test/host/scene.c - the frame of every scenario: set-up, the other CPUs, and what is true at the end.
+ * test/host/scene.c - the frame of every scenario: set-up, the other CPUs, and what is true at
+ * the end.
  */
 #include <arch/atomic.h>
 #include <arch/barrier.h>

@@ -4,11 +4,15 @@
  *
  * THEORY   A store is in memory at once and its CPU sees it; what others may still see is written
  *          down: the *old* value, until the store drains. Stores of one CPU drain in any order, but
- *          stores to one address in program order, a releasing store after everything before it, and
- *          everything at a DSB or DMB. A walker, the CPU's own included, is another observer. A load
- *          that must not pass an earlier STLR (seq_cst) drains it first; LDAR and LDAPR are told apart
+ *          stores to one address in program order, a releasing store after everything before it,
+ *          and
+ *          everything at a DSB or DMB. A walker, the CPU's own included, is another observer. A
+ *          load
+ *          that must not pass an earlier STLR (seq_cst) drains it first; LDAR and LDAPR are told
+ *          apart
  *          by name, so that Dekker's pattern weakened to release and acquire fails.
- * NOT HERE Loads out of order, and plain C accesses, which always see the newest value: docs/model.md.
+ * NOT HERE Loads out of order, and plain C accesses, which always see the newest value:
+ * docs/model.md.
  */
 #include "test/host/sim_impl.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test/host/test_pure.c - descriptors, TLBI operands and ranges, against the fields that the Arm ARM
+ * test/host/test_pure.c - descriptors, TLBI operands and ranges, against the fields that the Arm
+ * ARM
  * names, written here a second time and by number.
  */
 #include <setjmp.h>

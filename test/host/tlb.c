@@ -7,7 +7,8 @@
  *          *stale* entry of every CPU, and stays until an invalidation that covers it, issued after
  *          its birth, is completed by a DSB of the CPU that issued it. An access may use it or not,
  *          as is worse. A table that is unlinked leaves one entry in the walk caches and one for
- *          each leaf under it; a leaf of a contiguous run may have been cached alone and as the run.
+ *          each leaf under it; a leaf of a contiguous run may have been cached alone and as the
+ *          run.
  * INVARIANTS, checked at each visible change
  *   BB1  A valid entry does not become another valid one, permissions and software bits apart.
  *   BB2  An entry does not become valid while some CPU may hold another translation of its range.
