@@ -67,6 +67,7 @@ static const char *reason_name(uint64_t reason)
 		[TRAP_SPX_SERROR] = "serror",
 		[TRAP_BAD_STACK] = "stack",
 		[TRAP_BAD_X18] = "x18",
+		[TRAP_BAD_SP0] = "sp0",
 	};
 
 	return reason < array_len(name) && name[reason] != nullptr ? name[reason] : "vector";

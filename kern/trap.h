@@ -25,6 +25,7 @@ enum trap_reason {
 	TRAP_EL0 = 8, /* 8-15 */
 	TRAP_BAD_STACK = 16,
 	TRAP_BAD_X18 = 17,
+	TRAP_BAD_SP0 = 18, /* the kernel stack has run over, or SP_EL0 is not a stack of this CPU */
 };
 
 /* Called by vectors.S on SPx, DAIF masked. */

@@ -116,6 +116,11 @@ enter_sp0:
 	mrs	x7, tpidr_el1
 	cmp	x7, x18			/* the kernel's x18 must be our slice */
 	b.ne	bad_x18
+	sub	x8, x2, x7
+	sub	x8, x8, #SLICE_SP0	/* SP0 lies in its stack, or at its top */
+	mov	x9, #(SLICE_SP0_TOP - SLICE_SP0)
+	cmp	x8, x9
+	b.hi	bad_sp0
 	mov	x29, xzr
 	mov	x0, sp
 	blr	x1
@@ -141,9 +146,12 @@ enter_sp0:
 	msr	tpidrro_el0, xzr
 	eret
 
+bad_sp0:				/* what ran below it is overwritten: no way back */
+	mov	x1, #18
+	b	1f
 bad_x18:
 	mov	x1, #17
-	mov	x2, x18
+1:	mov	x2, x18
 	mov	x18, x7			/* the report needs a slice */
 	mov	x29, xzr
 	mov	x0, sp

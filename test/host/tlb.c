@@ -321,7 +321,8 @@ static void check_parked(uint64_t va)
 			continue;
 		}
 		if (sim.cpu[i].spx && !sim.cpu[i].in_irq) {
-			continue; /* stands in the door, or waits for the token: pinned memory only */
+			/* stands in the door, or waits for the token: pinned memory only */
+			continue;
 		}
 		if (m->ack != gen || m->release >= gen) {
 			sim_fail(

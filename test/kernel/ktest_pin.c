@@ -202,7 +202,10 @@ static const struct pin *pin_beside(const va_t *at, unsigned count)
 	return nullptr;
 }
 
-/* The pinned heap takes a block out of the linear map: no alias is left, and it is refused at once. */
+/*
+ * The pinned heap takes a block out of the linear map: no alias is left, and it is refused at
+ * once.
+ */
 static void the_pinned_heap_grows_by_a_block(void)
 {
 	const unsigned pages = heap_stats().pages;
