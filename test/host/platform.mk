@@ -30,7 +30,7 @@ test-host-platform: $(PLATFORM_TESTS) $(PLATFORM_OUT)/fuzz_fdt $(PLATFORM_TREES)
 		> $(PLATFORM_OUT)/fuzz.log 2>&1 || { cat $(PLATFORM_OUT)/fuzz.log; exit 1; }
 	@echo 'fuzz_fdt: $(FUZZ_RUNS) blobs, none breaks the parser'
 
-fuzz-fdt: $(PLATFORM_OUT)/fuzz_fdt $(PLATFORM_TREES) ## fuzz the device tree parser (FUZZ_SECONDS=60)
+fuzz-fdt: $(PLATFORM_OUT)/fuzz_fdt $(PLATFORM_TREES) ## fuzz the tree parser (FUZZ_SECONDS=60)
 	$(Q)mkdir -p $(PLATFORM_OUT)/corpus
 	$(Q)$(PLATFORM_OUT)/fuzz_fdt -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=10 \
 		-artifact_prefix=$(PLATFORM_OUT)/ $(PLATFORM_OUT)/corpus $(PLATFORM_OUT)/trees
