@@ -52,8 +52,7 @@ struct inval_span {
 	pa_t pa; /* the memory behind it (not a table's page) */
 	uint64_t size; /* bytes; va is aligned to it */
 	uint32_t first; /* its first slot in the batch */
-	uint32_t leaves; /* translations that may be cached: 1, 16, or 512 under a full table */
-	uint32_t operands; /* TLBI by address: how many its entries need, 512 under a table */
+	uint32_t operands; /* TLBIs by address that it takes: 1, 16, or 512 for a table */
 };
 
 struct inval_batch {

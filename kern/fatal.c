@@ -146,13 +146,18 @@ _Noreturn void trap_fatal(struct trap_frame *frame, uint64_t reason, uint64_t x1
 	if (level > 2 || !stop_take_over_safe(cpu)) {
 		stop_forever(cpu);
 	}
+	/* x18 is the pinned slice now. */
+	if (reason >= TRAP_SPX_SYNC && reason <= TRAP_SPX_SERROR) {
+		count(CTR_recursions);
+	}
 	log_panic(cpu);
 	report_walk(va(frame->far), &first);
 	print_head(frame, reason, level, &first);
 	if (level == 1) {
-		kprintf("x18=%#llx slice=%#llx tpidr=%#llx\n", (unsigned long long)x18,
-			(unsigned long long)lifeboat_slice[cpu],
-			(unsigned long long)read_sysreg(tpidr_el1));
+		kprintf("x18=%#llx slice=%#llx tpidr=%#llx recursions=%llu\n",
+			(unsigned long long)x18, (unsigned long long)lifeboat_slice[cpu],
+			(unsigned long long)read_sysreg(tpidr_el1),
+			(unsigned long long)pcpu_this()->counter[CTR_recursions]);
 		trap_print(frame);
 		report_cpus(stop_others_safe(cpu));
 		report_print(frame, reason, &first);

@@ -60,7 +60,9 @@ static void top_half(const struct trap_frame *frame)
 			p->irq_drop_parks--; /* test `lost`: as if it had never come */
 			return;
 		}
-		park_answer(frame->elr);
+		if (!park_answer(frame->elr)) {
+			count(CTR_park_stale);
+		}
 	} else if (intid == SGI_STOP) {
 		stop_self();
 	} else if (intid == SGI_WAKE || intid == SGI_STORM) {

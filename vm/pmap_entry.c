@@ -286,8 +286,7 @@ static always_inline void add_change(struct inval_batch *b, const struct pmap_ch
 	span->va = c->va;
 	span->pa = pte_pa(was_table ? c->fresh : c->expected);
 	span->size = level_bytes(c->level);
-	span->leaves = was_table ? PT_ENTRIES : 1;
-	span->operands = span->leaves;
+	span->operands = was_table ? PT_ENTRIES : 1;
 	b->slot[n] = c->slot;
 	b->expected[n] = c->expected;
 	b->fresh[n] = c->fresh;
@@ -342,7 +341,6 @@ enum kerr pmap_update_run(struct pmap *pmap, pte_t *first, va_t at, unsigned lev
 	span->va = at;
 	span->pa = pte_pa(arch_pte_load(first));
 	span->size = size;
-	span->leaves = CONT_ENTRIES;
 	span->operands = CONT_ENTRIES;
 	for (unsigned i = 0; i < CONT_ENTRIES; i++) {
 		b.slot[i] = first + i;

@@ -271,7 +271,7 @@ enum kerr bench_empty_window(void)
 	inval_begin(&batch, &steps);
 	struct inval_span *span = inval_add(&batch, 1);
 
-	*span = (struct inval_span){ .va = at, .size = BLOCK_BYTES, .leaves = 1, .operands = 1 };
+	*span = (struct inval_span){ .va = at, .size = BLOCK_BYTES, .operands = 1 };
 	batch.slot[0] = nullptr;
 	batch.expected[0] = batch.fresh[0] = (pte_t){ 0 };
 	irq_mask(); /* as under the tables' lock */

@@ -26,6 +26,8 @@ def test_pcpu_recursion_names_entry_and_culprit(perch):
     head = re.match(r"RECURSION cpu(\d) depth=2 cause=sync/data abort va=(0x[0-9a-f]+) "
                     r"elr=0x[0-9a-f]+ esr=0x[0-9a-f]+ entry=L2\[(\d+)\]\n", text)
     assert head, text.split("\n", maxsplit=1)[0]
+    # The control of the stress's zero: the counter that it reports does count.
+    assert re.search(r"^x18=.* recursions=1$", text, re.M)
     va, index = int(head[2], 16), int(head[3])
     assert index == va >> 21 & 511
     # The entry, as it was found; decoded level by level.
