@@ -25,7 +25,7 @@ endif
 
 # ---- sources, shared by the kernel and the host builds --------------------------------------
 LIBFDT := fdt.c fdt_ro.c fdt_rw.c fdt_addresses.c fdt_strerror.c fdt_wip.c
-PCPU := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/recorder.c
+PCPU := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/memcharge.c pcpu/recorder.c pcpu/slab.c
 IPI := ipi/park.c ipi/inval.c
 VM := vm/frame.c vm/kmap.c vm/memory.c vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c \
 	vm/pmap_size.c vm/pmap_table.c

@@ -18,10 +18,18 @@
 
 enum lock_rank {
 	LOCK_STRESS = 1, /* test programs' own */
+	LOCK_TASK,       /* a task's handles and threads */
+	LOCK_OBJECT,     /* an endpoint, event, reply, timer, interrupt object */
+	LOCK_SPACE,      /* the regions of an address space */
+	LOCK_MEMOBJ,     /* a memory object: its pages, the regions that map it */
+	LOCK_RESERV,     /* reservations */
 	LOCK_KMAP,       /* address ranges of the dynamic kernel map */
 	LOCK_PMAP,       /* translation tables */
+	LOCK_ASID,       /* the numbers of address spaces */
+	LOCK_SLAB,       /* a class of small objects */
 	LOCK_HEAP,       /* pinned heap */
 	LOCK_FRAME,      /* physical frames */
+	LOCK_SCHED,      /* a CPU's run queue */
 	LOCK_HOTPLUG,
 	LOCK_LOG,
 };

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test/host/test_slab.c - small objects and who pays for them.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "pcpu/heap.h"
+#include "pcpu/slab.h"
+#include "test/host/sim.h"
+
+#define HELD 300
+#define OBJECT_BYTES 320
+
+struct object {
+	uint8_t bytes[OBJECT_BYTES];
+};
+
+static struct slab_class class = SLAB_CLASS("test", struct object);
+
+static uint64_t any(uint64_t bound)
+{
+	static uint64_t x = 0x9e3779b97f4a7c15;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return x % bound;
+}
+
+static bool is_filled(const struct object *o, uint8_t with)
+{
+	for (unsigned i = 0; i < OBJECT_BYTES; i++) {
+		if (o->bytes[i] != with) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Random allocations and frees: every object is zeroed, nobody writes into another. */
+static void objects_are_zeroed_and_do_not_overlap(void **state)
+{
+	struct memcharge charge = { .limit_bytes = UINT64_MAX };
+	static struct object *held[HELD];
+	const unsigned before = heap_stats().pages_free;
+	uint64_t count = 0;
+
+	(void)state;
+	for (unsigned n = 0; n < 20000; n++) {
+		const unsigned i = (unsigned)any(HELD);
+		const uint8_t mark = (uint8_t)(i + 1);
+
+		if (held[i] != nullptr) {
+			assert_true(is_filled(held[i], mark));
+			slab_free(&class, held[i], &charge);
+			held[i] = nullptr;
+			count--;
+		} else {
+			held[i] = slab_alloc(&class, &charge);
+			assert_non_null(held[i]);
+			assert_int_equal((uintptr_t)held[i] % SLAB_ALIGN, 0);
+			assert_true(is_filled(held[i], 0));
+			memset(held[i], mark, OBJECT_BYTES);
+			count++;
+		}
+		assert_int_equal(class.objects, count);
+		assert_int_equal(memcharge_used(&charge), count * class.bytes);
+		assert_true(n % 500 != 0 || slab_audit(&class));
+	}
+	for (unsigned i = 0; i < HELD; i++) {
+		if (held[i] != nullptr) {
+			slab_free(&class, held[i], &charge);
+			held[i] = nullptr;
+		}
+	}
+	assert_int_equal(class.pages, 1); /* the last one stays */
+	assert_int_equal(heap_stats().pages_free, before - 1);
+	assert_int_equal(memcharge_used(&charge), 0);
+	assert_true(slab_audit(&class));
+}
+
+static void a_charge_is_never_passed(void **state)
+{
+	struct memcharge charge = { .limit_bytes = 3 * class.bytes };
+	struct object *held[3];
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		held[i] = slab_alloc(&class, &charge);
+		assert_non_null(held[i]);
+	}
+	assert_null(slab_alloc(&class, &charge));
+	assert_int_equal(memcharge_used(&charge), charge.limit_bytes);
+	slab_free(&class, held[1], &charge);
+	held[1] = slab_alloc(&class, &charge);
+	assert_non_null(held[1]);
+	for (unsigned i = 0; i < 3; i++) {
+		slab_free(&class, held[i], &charge);
+	}
+	assert_false(memcharge_take(&charge, UINT64_MAX)); /* no wrap */
+	assert_int_equal(memcharge_used(&charge), 0);
+	assert_true(memcharge_take(nullptr, UINT64_MAX));
+}
+
+static void without_a_page_nothing_is_charged(void **state)
+{
+	static struct slab_class other = SLAB_CLASS("other", struct object);
+	struct memcharge charge = { .limit_bytes = UINT64_MAX };
+
+	(void)state;
+	heap_fail_after(0);
+	assert_null(slab_alloc(&other, &charge));
+	assert_int_equal(heap_fail_after(UINT64_MAX), 1);
+	assert_int_equal(memcharge_used(&charge), 0);
+	assert_int_equal(other.objects, 0);
+	assert_int_equal(other.pages, 0);
+}
+
+static int boot(void **state)
+{
+	(void)state;
+	sim_boot();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(objects_are_zeroed_and_do_not_overlap),
+		cmocka_unit_test(a_charge_is_never_passed),
+		cmocka_unit_test(without_a_page_nothing_is_charged),
+	};
+
+	return cmocka_run_group_tests(tests, boot, nullptr);
+}
