@@ -32,6 +32,16 @@ const char *kerr_name(enum kerr e)
 		return "UNSUPPORTED";
 	case KERR_CHANGED:
 		return "CHANGED";
+	case KERR_FAULT:
+		return "FAULT";
+	case KERR_DENIED:
+		return "DENIED";
+	case KERR_HANDLE:
+		return "HANDLE";
+	case KERR_DEAD:
+		return "DEAD";
+	case KERR_CANCELLED:
+		return "CANCELLED";
 	}
 	return "?";
 }
