@@ -55,12 +55,13 @@ uint64_t inval_window_delay(void)
 	return window_delay;
 }
 
-void inval_begin(struct inval_batch *batch, const struct inval_steps *steps)
+void inval_begin(struct inval_batch *batch, const struct inval_steps *steps, uint64_t caller)
 {
 	batch->count = 0;
 	batch->span_count = 0;
 	batch->park.culprits = 0;
 	batch->steps = steps;
+	batch->caller = caller;
 }
 
 static enum inval_kind choose_kind(const struct inval_batch *batch)
@@ -108,12 +109,17 @@ static void plan(struct inval_batch *batch)
 	}
 }
 
-static void note_before(const struct inval_batch *batch)
+/* One record a change: written before the window opens, completed after it has closed (R4). */
+static void note_before(struct inval_batch *batch)
 {
 	for (uint32_t i = 0; i < batch->span_count; i++) {
-		const struct inval_span *s = &batch->span[i];
+		struct inval_span *s = &batch->span[i];
+		struct record *r = rec(REC_CHANGE, rec_span(s->va.v, s->size, batch->kind),
+				       batch->expected[s->first].v);
 
-		rec(REC_BREAK, s->va.v, batch->expected[s->first].v);
+		r->c = batch->fresh[s->first].v;
+		r->d = batch->caller;
+		s->record = r;
 		break_log_add(s->va, s->size);
 	}
 }
@@ -140,7 +146,7 @@ static void note_after(const struct inval_batch *batch)
 	for (uint32_t i = 0; i < batch->span_count; i++) {
 		const struct inval_span *s = &batch->span[i];
 
-		rec(REC_MAKE, s->va.v, batch->fresh[s->first].v);
+		rec_took(s->record, batch->window_ticks);
 		if (batch->kind == INVAL_VA || batch->kind == INVAL_PAGES) {
 			counter[CTR_tlbi_va] += s->operands;
 		}
@@ -206,6 +212,7 @@ enum kerr inval_flush(struct inval_batch *batch)
 void inval_range_now(va_t at, uint64_t size, uint64_t stride)
 {
 	const uint64_t leaves = size / stride;
+	enum inval_kind kind = INVAL_VA;
 
 	dsb_ishst(); /* the walkers see the entries before the invalidation; pairs with the walk */
 	if (leaves <= INVAL_VA_LIMIT) {
@@ -216,10 +223,13 @@ void inval_range_now(va_t at, uint64_t size, uint64_t stride)
 	} else if (cpu_features.tlb_range && size / PAGE_BYTES <= RANGE_PAGES_MAX) {
 		tlbi_rvaae1is(tlbi_operand_range(at, size / PAGE_BYTES));
 		count(CTR_tlbi_range);
+		kind = INVAL_RANGE;
 	} else {
 		tlbi_vmalle1is();
 		count(CTR_tlbi_all);
+		kind = INVAL_ALL;
 	}
 	dsb_ish();
 	isb();
+	rec(REC_TLBI, rec_span(at.v, stride, kind), leaves);
 }

@@ -35,6 +35,7 @@ enum inval_kind {
 enum inval_shape { INVAL_ONE, INVAL_SOME, INVAL_FULL };
 
 struct inval_batch;
+struct record;
 
 /* What the owner of the tables does at each step of a flush, all on SPx. */
 struct inval_steps {
@@ -53,6 +54,7 @@ struct inval_span {
 	uint64_t size; /* bytes; va is aligned to it */
 	uint32_t first; /* its first slot in the batch */
 	uint32_t operands; /* TLBIs by address that it takes: 1, 16, or 512 for a table */
+	struct record *record; /* of the flush: what the flight recorder says about it */
 };
 
 struct inval_batch {
@@ -65,13 +67,15 @@ struct inval_batch {
 	pte_t expected[INVAL_MAX];
 	uint32_t span_count;
 	enum inval_kind kind;
+	uint64_t caller; /* who asked for the change: for the records */
 	struct inval_span span[INVAL_MAX];
 	const struct inval_steps *steps;
 	struct park park;
 	uint64_t window_ticks; /* how long mappings were broken */
 };
 
-void inval_begin(struct inval_batch *batch, const struct inval_steps *steps);
+/* `caller`: an address of code, for the records. */
+void inval_begin(struct inval_batch *batch, const struct inval_steps *steps, uint64_t caller);
 
 /*
  * Record a change: a span of `entries` (1 or 16) neighbouring slots. Nothing is parked, nothing

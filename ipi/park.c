@@ -34,12 +34,20 @@ struct broken {
 static struct broken break_log[BREAK_LOG]; /* [token] ring */
 static uint64_t break_log_next;
 
+#define SLOW_WAITS_PER_SECOND 10000 /* a wait for a lock of 100 us or more is recorded */
+
 #define CPU_BIT(cpu) (UINT64_C(1) << (cpu))
+
+static void note_slow_wait(const struct spinlock *lock, uint64_t ticks)
+{
+	rec(REC_LOCK_WAIT, (uint64_t)(uintptr_t)lock, ticks);
+}
 
 void park_init(uint64_t counter_hz)
 {
 	park_set_limits(counter_hz / 20, 60); /* 50 ms, 3 s in all */
 	lock_set_wait_hook(ipi_poll);
+	lock_set_slow_hook(counter_hz / SLOW_WAITS_PER_SECOND, note_slow_wait);
 }
 
 void park_set_limits(uint64_t attempt_ticks, unsigned attempts)
@@ -189,6 +197,9 @@ static void park_abandon(struct park *p, uint64_t ask)
 {
 	let_go(p, ask);
 	count(CTR_retries);
+	if (ask != 0) {
+		rec_end(p->record);
+	}
 	rec(REC_PARK_ABANDON, p->gen, p->culprits);
 }
 
@@ -225,7 +236,7 @@ enum kerr park_begin(struct park *p)
 		const uint64_t ask = open_window(p);
 
 		if (ask != 0) {
-			rec(REC_PARK_SEND, p->gen, ask);
+			p->record = rec(REC_PARK_SEND, p->gen, ask);
 		}
 		if (park_wait_acks(p, ask)) {
 			p->targets = ask;
@@ -258,6 +269,9 @@ void park_end(struct park *p)
 {
 	KASSERT(park_state.window == p->gen);
 	let_go(p, p->targets);
+	if (p->targets != 0) {
+		rec_end(p->record);
+	}
 }
 
 bool park_answer(uint64_t pc)
@@ -277,8 +291,9 @@ bool park_answer(uint64_t pc)
 		}
 		if (start == 0) {
 			start = counter_now();
-			rec(REC_PARK_ENTER, gen, pc);
 		}
+		struct record *r = rec(REC_PARK, gen, pc);
+
 		m->ack_pc = pc;
 		store_release(&m->ack, gen);
 		dsb_ishst();
@@ -287,6 +302,7 @@ bool park_answer(uint64_t pc)
 			stop_poll();
 			cpu_wfe();
 		}
+		rec_end(r);
 	}
 	if (start == 0) {
 		return false;
@@ -303,7 +319,6 @@ bool park_answer(uint64_t pc)
 	if (pc == 0) {
 		count(CTR_park_polls);
 	}
-	rec(REC_PARK_LEAVE, m->request, ticks);
 	return true;
 }
 
@@ -324,6 +339,7 @@ void door_enter(void)
 	count(CTR_doors);
 	if (open != 0) {
 		const struct wait wait = wait_begin();
+		struct record *r = rec(REC_DOOR_WAIT, open, 0);
 
 		count(CTR_door_waits);
 		/*
@@ -333,7 +349,7 @@ void door_enter(void)
 		while (load_acquire(&park_state.window) == open) {
 			wait_round();
 		}
-		wait_end(&wait);
+		rec_took(r, wait_end(&wait));
 	}
 	isb(); /* a translation, or a fault, that was walked during the window is forgotten */
 }
@@ -387,7 +403,7 @@ void park_report_culprits(uint64_t cpus)
 			cpu, door[m->door & 3], (unsigned long long)p->base.mask_pc,
 			lock != nullptr ? lock->name : "none", (unsigned long long)m->request,
 			(unsigned long long)m->ack,
-			recorded ? rec_kind_name((enum rec_kind)(last.kind & 0xff)) : "nothing",
+			recorded ? rec_kind_name(record_kind(&last)) : "nothing",
 			(unsigned long long)last.a);
 	}
 }

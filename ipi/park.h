@@ -30,10 +30,13 @@
 
 #include "pcpu/pcpu.h"
 
+struct record;
+
 struct park {
 	uint64_t gen;         /* generation of the window that is open */
 	uint64_t targets;     /* CPUs that were asked */
 	uint64_t culprits;    /* KERR_BUSY: CPUs that did not answer the last attempt */
+	struct record *record; /* of the request; completed at the release */
 };
 
 /* The window token. Waiting answers parks and stop requests. Pre: interrupts masked. */

@@ -12,10 +12,19 @@
 #include "kern/assert.h"
 
 static bool (*wait_hook)(void);
+static void (*slow_hook)(const struct spinlock *lock, uint64_t ticks);
+static uint64_t slow_ticks = UINT64_MAX;
 
 void lock_set_wait_hook(bool (*hook)(void))
 {
 	wait_hook = hook;
+}
+
+void lock_set_slow_hook(uint64_t least_ticks,
+			void (*hook)(const struct spinlock *lock, uint64_t ticks))
+{
+	slow_hook = hook;
+	slow_ticks = least_ticks;
 }
 
 void wait_round(void)
@@ -91,7 +100,11 @@ static noinline void wait_for(struct spinlock *lock, uint64_t ticket)
 	} while (load_acquire(&lock->serving) != ticket);
 	cpu->lock_wanted = nullptr;
 	lock->contended++;
-	wait_end(&wait);
+	const uint64_t ticks = wait_end(&wait);
+
+	if (ticks >= slow_ticks) {
+		slow_hook(lock, ticks);
+	}
 }
 
 void spin_lock(struct spinlock *lock) __attribute__((no_thread_safety_analysis))

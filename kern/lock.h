@@ -60,6 +60,13 @@ bool spin_is_held(const struct spinlock *lock);
 void lock_set_wait_hook(bool (*hook)(void));
 
 /*
+ * Called after a wait for a lock that took `least_ticks` or more, with the lock held. Set once by
+ * ipi/, which records it.
+ */
+void lock_set_slow_hook(uint64_t least_ticks,
+			void (*hook)(const struct spinlock *lock, uint64_t ticks));
+
+/*
  * One round of waiting: answer what must be answered, then wait for an event. Everything that
  * waits with interrupts masked waits with this.
  */

@@ -28,6 +28,7 @@
 #include "kern/stop.h"
 #include "pcpu/heap.h"
 #include "pcpu/pin.h"
+#include "pcpu/recorder.h"
 #include "vm/frame.h"
 #include "vm/memory.h"
 #include "vm/pmap.h"
@@ -271,6 +272,7 @@ _Noreturn void kmain(void)
 	lifeboat_sp[0] = (uint64_t)(uintptr_t)boot_slice + SLICE_LIFEBOAT_TOP;
 	lifeboat_slice[0] = (uint64_t)(uintptr_t)boot_slice;
 	arch_features_init();
+	recorder_init(arch_counter_hz());
 	park_init(arch_counter_hz());
 	first_tables();
 	read_tree();

@@ -25,35 +25,30 @@ static bool read_record(unsigned cpu, uint64_t n, struct record *out)
 	const uint64_t at = (uint64_t)(uintptr_t)pcpu_slice[cpu] + SLICE_RECORDER +
 			    n % RECORDER_ENTRIES * sizeof(struct record);
 
-	return report_read(at, &out->time) && report_read(at + 8, &out->kind) &&
+	return report_read(at, &out->time) && report_read(at + 8, &out->id_took) &&
 	       report_read(at + 16, &out->a) && report_read(at + 24, &out->b) &&
-	       out->kind >> 8 == n;
+	       report_read(at + 32, &out->c) && report_read(at + 40, &out->d) && record_is(out, n);
 }
 
 static bool read_next(unsigned cpu, uint64_t *next)
 {
-	return pcpu_slice[cpu] != nullptr &&
-	       report_read((uint64_t)(uintptr_t)&pcpu_slice[cpu]->recorder_next, next);
-}
-
-static bool is_kind(const struct record *r, enum rec_kind kind)
-{
-	return (r->kind & 0xff) == kind;
+	if (pcpu_slice[cpu] == nullptr ||
+	    !report_read((uint64_t)(uintptr_t)&pcpu_slice[cpu]->recorder_next, next)) {
+		return false;
+	}
+	*next /= RECORDER_STEP;
+	return true;
 }
 
 struct culprit {
 	bool found;
-	bool made; /* a make of the same address followed */
 	unsigned cpu;
-	struct record broke;
-	struct record make;
+	struct record change;
 };
 
 /* Look through one ring from the newest back, for the last break of the entry's range. */
 static void search_ring(unsigned cpu, uint64_t base, uint64_t bytes, struct culprit *c)
 {
-	struct record make = { 0 };
-	bool made = false;
 	struct record r;
 	uint64_t next;
 
@@ -63,18 +58,14 @@ static void search_ring(unsigned cpu, uint64_t base, uint64_t bytes, struct culp
 		return;
 	}
 	for (uint64_t n = next; n > 0 && next - n < RECORDER_ENTRIES; n--) {
-		if (!read_record(cpu, n - 1, &r) || r.a - base >= bytes) {
+		if (!read_record(cpu, n - 1, &r) || record_kind(&r) != REC_CHANGE ||
+		    r.a - base >= bytes) {
 			continue;
 		}
-		if (is_kind(&r, REC_MAKE)) {
-			make = r;
-			made = true;
-		} else if (is_kind(&r, REC_BREAK)) {
-			if (!c->found || r.time > c->broke.time) {
-				*c = (struct culprit){ true, made, cpu, r, make };
-			}
-			return;
+		if (!c->found || r.time > c->change.time) {
+			*c = (struct culprit){ true, cpu, r };
 		}
+		return;
 	}
 }
 
@@ -102,12 +93,13 @@ void report_print_culprit(va_t at, const struct report_walk *first)
 		return;
 	}
 	kprintf("  cpu%u at tick %llu: broke va=%#llx, old entry %016llx\n", c.cpu,
-		(unsigned long long)c.broke.time, (unsigned long long)c.broke.a,
-		(unsigned long long)c.broke.b);
-	if (c.made) {
-		kprintf("  made again %llu ticks later: entry %016llx\n",
-			(unsigned long long)(c.make.time - c.broke.time),
-			(unsigned long long)c.make.b);
+		(unsigned long long)c.change.time,
+		(unsigned long long)(c.change.a & ~REC_SPAN_BITS), (unsigned long long)c.change.b);
+	kprintf("  for");
+	symbol_print(c.change.d);
+	kprintf(", to become %016llx\n", (unsigned long long)c.change.c);
+	if (c.change.took != 0) {
+		kprintf("  made again: the window took %u ticks\n", c.change.took - 1);
 	} else {
 		kprintf("  never made again: no make is on record\n");
 	}
@@ -164,8 +156,8 @@ void report_print_tail(void)
 		const struct record *r = &tail.record[count];
 
 		kprintf("  %llu cpu%u %s a=%#llx b=%#llx\n", (unsigned long long)r->time,
-			tail.cpu[count], rec_kind_name((enum rec_kind)(r->kind & 0xff)),
-			(unsigned long long)r->a, (unsigned long long)r->b);
+			tail.cpu[count], rec_kind_name(record_kind(r)), (unsigned long long)r->a,
+			(unsigned long long)r->b);
 	}
 }
 

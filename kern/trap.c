@@ -43,6 +43,22 @@ uint32_t irq_timer_intid(void)
 	return timer_intid;
 }
 
+/* Whatever is not the park's or a stop, which record themselves or end all records. */
+static void other_interrupt(uint32_t intid, const struct trap_frame *frame)
+{
+	struct record *r = rec(REC_IRQ, intid, frame->elr);
+
+	if (intid == SGI_WAKE || intid == SGI_STORM) {
+		count(CTR_irq_sgi);
+	} else if (intid == timer_intid) {
+		count(CTR_irq_timer);
+		entry_timer();
+	} else {
+		entry_interrupt(intid);
+	}
+	rec_end(r);
+}
+
 static void top_half(const struct trap_frame *frame)
 {
 	const uint32_t iar = gic_ack();
@@ -65,15 +81,8 @@ static void top_half(const struct trap_frame *frame)
 		}
 	} else if (intid == SGI_STOP) {
 		stop_self();
-	} else if (intid == SGI_WAKE || intid == SGI_STORM) {
-		count(CTR_irq_sgi);
-	} else if (intid == timer_intid) {
-		count(CTR_irq_timer);
-		rec(REC_IRQ, intid, frame->elr);
-		entry_timer();
 	} else {
-		rec(REC_IRQ, intid, frame->elr);
-		entry_interrupt(intid);
+		other_interrupt(intid, frame);
 	}
 }
 
@@ -149,8 +158,11 @@ static bool fault_is_probe(struct trap_frame *frame)
 
 void trap_sync(struct trap_frame *frame)
 {
-	rec(REC_FAULT, frame->far, frame->esr);
+	struct record *r = rec(REC_FAULT, frame->far, frame->esr);
+
+	r->d = frame->elr;
 	if (fault_is_transient(frame) || fault_is_probe(frame)) {
+		rec_end(r);
 		return;
 	}
 	stop_take_over();

@@ -12,6 +12,7 @@
 #include "ipi/park.h"
 #include "kern/assert.h"
 #include "kern/lock.h"
+#include "pcpu/recorder.h"
 
 struct work {
 	cacheline_aligned uint64_t given; /* items handed out */
@@ -49,6 +50,7 @@ void work_start(uint64_t cpus, work_fn *fn, void *arg)
 		store_release(&w->given, w->given + 1);
 	}
 	if (cpus != 0) {
+		rec(REC_IPI, SGI_WAKE, cpus);
 		dsb_ishst();
 		arch_ipi_send(SGI_WAKE, cpus);
 	}

@@ -38,6 +38,7 @@ struct mailbox {
 
 #define PARK_HIST_BUCKETS 64
 #define BREAK_LOG 32
+#define RECORDER_STEP 256 /* a record's number * 256 + its kind is its id */
 
 /* [p] written by this CPU only */
 struct pcpu {
@@ -48,7 +49,7 @@ struct pcpu {
 	uint64_t window_last; /* [p] the last window, ticks */
 	uint64_t window_max; /* [p] the longest */
 	uint64_t park_max; /* [p] longest time from request to last ack, ticks */
-	uint64_t recorder_next; /* [p] records written since boot */
+	uint64_t recorder_next; /* [p] records written since boot, in steps of RECORDER_STEP */
 	uint64_t work_block; /* [p] stress: the block this CPU works in now */
 	uint64_t irq_drop_parks; /* test: park interrupts to lose on this CPU */
 	uint64_t timer_period; /* 0: one shot */

@@ -4,35 +4,76 @@
  */
 #include "pcpu/recorder.h"
 
+#define NAME_BYTES 13
+
+struct rec_info {
+	char name[NAME_BYTES];
+	char a;
+	char b;
+	bool lasts;
+};
+
+/*
+ * For readers of a memory dump: found by its symbol in the image, then read from the dump. What it
+ * says is enough to find and decode every record; scripts/recorder.py knows this struct.
+ */
+static struct {
+	uint64_t counter_hz;
+	uint32_t entries;
+	uint32_t record_bytes;
+	uint32_t ring_offset; /* in a slice */
+	uint32_t next_offset;
+	uint32_t max_cpus;
+	uint32_t kind_count;
+	struct rec_info kind[REC_KIND_COUNT];
+} recorder_layout = {
+	.entries = RECORDER_ENTRIES,
+	.record_bytes = sizeof(struct record),
+	.ring_offset = SLICE_RECORDER,
+	.next_offset = offsetof(struct pcpu, recorder_next),
+	.max_cpus = MAX_CPUS,
+	.kind_count = REC_KIND_COUNT,
+	.kind = {
+#define REC_INFO(kind_, name_, a_, b_, lasts_) { .name = name_, .a = a_, .b = b_, .lasts = lasts_ },
+		REC_KINDS(REC_INFO)
+#undef REC_INFO
+	},
+};
+
+void recorder_init(uint64_t counter_hz)
+{
+	recorder_layout.counter_hz = counter_hz;
+}
+
 const char *rec_kind_name(enum rec_kind kind)
 {
-	static const char *const name[] = {
-		[REC_NONE] = "none",
-		[REC_BREAK] = "break",
-		[REC_MAKE] = "make",
-		[REC_PARK_SEND] = "park-send",
-		[REC_PARK_ABANDON] = "park-abandon",
-		[REC_PARK_ENTER] = "park-enter",
-		[REC_PARK_LEAVE] = "park-leave",
-		[REC_DOOR] = "door",
-		[REC_IRQ] = "irq",
-		[REC_FAULT] = "fault",
-		[REC_PROTECT] = "protect",
-		[REC_CPU] = "cpu",
-	};
+	return kind < REC_KIND_COUNT ? recorder_layout.kind[kind].name : "?";
+}
 
-	return (unsigned)kind < array_len(name) ? name[kind] : "?";
+char rec_kind_a(enum rec_kind kind)
+{
+	return kind < REC_KIND_COUNT ? recorder_layout.kind[kind].a : 'x';
+}
+
+char rec_kind_b(enum rec_kind kind)
+{
+	return kind < REC_KIND_COUNT ? recorder_layout.kind[kind].b : 'x';
+}
+
+bool record_is(const struct record *r, uint64_t n)
+{
+	return r->id >> 8 == ((uint32_t)n & 0xffffff);
 }
 
 bool recorder_read(unsigned cpu, unsigned age, struct record *out)
 {
 	struct pcpu *p = cpu < pcpu_count() ? pcpu_of(cpu) : nullptr;
 
-	if (p == nullptr || age >= RECORDER_ENTRIES || age >= p->recorder_next) {
+	if (p == nullptr || age >= RECORDER_ENTRIES || age >= recorder_count(p)) {
 		return false;
 	}
-	const uint64_t n = p->recorder_next - 1 - age;
+	const uint64_t n = recorder_count(p) - 1 - age;
 
 	*out = recorder_ring(p)[n % RECORDER_ENTRIES];
-	return out->kind >> 8 == n;
+	return record_is(out, n);
 }

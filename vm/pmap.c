@@ -157,6 +157,7 @@ enum kerr pmap_map(struct pmap *pmap, va_t start, pa_t out, uint64_t size, unsig
 		return e != KERR_OK ? e : KERR_INVALID;
 	}
 	spin_lock(&pmap->lock);
+	pmap->caller = caller_pc();
 	if (!is_empty(pmap, start, size)) {
 		spin_unlock(&pmap->lock);
 		return KERR_EXISTS;
@@ -219,6 +220,7 @@ enum kerr pmap_unmap(struct pmap *pmap, va_t start, uint64_t size)
 	}
 	r.count = 0;
 	spin_lock(&pmap->lock);
+	pmap->caller = caller_pc();
 	e = split_ends(pmap, &r, start, size);
 	if (e == KERR_OK) {
 		remove_leaves(pmap, start, size);
@@ -281,6 +283,7 @@ enum kerr pmap_protect(struct pmap *pmap, va_t start, uint64_t size, unsigned fl
 	}
 	r.count = 0;
 	spin_lock(&pmap->lock);
+	pmap->caller = caller_pc();
 	e = is_full(pmap, start, size) ? split_ends(pmap, &r, start, size) : KERR_ABSENT;
 	if (e == KERR_OK) {
 		uint64_t bytes = 0;
@@ -329,6 +332,7 @@ enum kerr pmap_demote(struct pmap *pmap, va_t start, uint64_t size, uint64_t byt
 	}
 	r.count = 0;
 	spin_lock(&pmap->lock);
+	pmap->caller = caller_pc();
 	for (uint64_t at = start.v; e == KERR_OK && at - start.v < size;) {
 		uint64_t span = 0;
 
@@ -347,6 +351,7 @@ enum kerr pmap_promote(struct pmap *pmap, va_t start, uint64_t size)
 		return e;
 	}
 	spin_lock(&pmap->lock);
+	pmap->caller = caller_pc();
 	e = pmap_promote_range(pmap, start, size);
 	spin_unlock(&pmap->lock);
 	return e;

@@ -42,6 +42,7 @@
 struct pmap {
 	struct spinlock lock;
 	pte_t *root;
+	uint64_t caller; /* [lock] who asked for the change that is going on: for the records */
 };
 
 extern struct pmap kernel_pmap;

@@ -298,7 +298,7 @@ enum kerr pmap_update_entry(struct pmap *pmap, pte_t *slot, va_t at, unsigned le
 	struct inval_batch b;
 
 	KASSERT_HELD(&pmap->lock);
-	inval_begin(&b, steps_of_mode());
+	inval_begin(&b, steps_of_mode(), pmap->caller);
 	add_change(&b, &(struct pmap_change){ slot, at, level, expected, fresh });
 	const enum kerr e = flush(&b);
 
@@ -314,7 +314,7 @@ enum kerr pmap_update_batch(struct pmap *pmap, const struct pmap_change *change,
 
 	KASSERT_HELD(&pmap->lock);
 	KASSERT(count > 0 && count <= INVAL_MAX);
-	inval_begin(&b, steps_of_mode());
+	inval_begin(&b, steps_of_mode(), pmap->caller);
 	for (unsigned i = 0; i < count; i++) {
 		add_change(&b, &change[i]);
 	}
@@ -335,7 +335,7 @@ enum kerr pmap_update_run(struct pmap *pmap, pte_t *first, va_t at, unsigned lev
 
 	KASSERT_HELD(&pmap->lock);
 	KASSERT(slot_index(first) % CONT_ENTRIES == 0);
-	inval_begin(&b, steps_of_mode());
+	inval_begin(&b, steps_of_mode(), pmap->caller);
 	struct inval_span *span = inval_add(&b, CONT_ENTRIES);
 
 	span->va = at;

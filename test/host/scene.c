@@ -126,7 +126,7 @@ static void look_around(unsigned cpu)
 		sim_fail("a record that is none is read");
 	}
 	for (unsigned age = 0; age < 4; age++) {
-		if (recorder_read(cpu, age, &r) && rec_kind_name(r.kind & 0xff)[0] == '?') {
+		if (recorder_read(cpu, age, &r) && rec_kind_name(record_kind(&r))[0] == '?') {
 			sim_fail("a record of no kind");
 		}
 	}

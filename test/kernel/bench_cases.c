@@ -17,6 +17,7 @@
 #include "ipi/inval.h"
 #include "ipi/park.h"
 #include "kern/lock.h"
+#include "pcpu/recorder.h"
 #include "vm/frame.h"
 #include "vm/kmap.h"
 #include "vm/pmap_impl.h"
@@ -250,6 +251,13 @@ static enum kerr park_roundtrip(void)
 	return (enum kerr)arch_call_on_spx(park_and_release, &p);
 }
 
+/* A record, without what it takes to have its two values at hand. */
+static enum kerr write_record(void)
+{
+	rec(REC_MARK, 0, 0);
+	return KERR_OK;
+}
+
 static enum kerr accept(const struct inval_batch *batch)
 {
 	(void)batch;
@@ -268,7 +276,7 @@ enum kerr bench_empty_window(void)
 						  { [INVAL_VA] = { open_and_close } } };
 	struct inval_batch batch;
 
-	inval_begin(&batch, &steps);
+	inval_begin(&batch, &steps, 0);
 	struct inval_span *span = inval_add(&batch, 1);
 
 	*span = (struct inval_span){ .va = at, .size = BLOCK_BYTES, .operands = 1 };
@@ -310,6 +318,7 @@ const struct bench_case bench_cases[] = {
 	{ "window_1_promote", WINDOW, 24, 0, 1, full_table, promote, BLOCK_BYTES },
 	{ "window_16", WINDOW, 24 + 15 * 6, 0, 1, full_table, move_sixteen, PAGE_BYTES },
 	{ "window_contig", WINDOW, 24 + 15 * 6, 0, 1, sixteen_pages, promote, RUN64 },
+	{ "record", CALL, 12, 0, 1, nothing, write_record, 0 },
 	{ "park_roundtrip", CALL, 0, 0, 2, nothing, park_roundtrip, 0 },
 	{ "park_roundtrip_idle", IDLE, 0, 0, 2, nothing, park_roundtrip, 0 },
 };

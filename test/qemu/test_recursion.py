@@ -39,13 +39,14 @@ def test_pcpu_recursion_names_entry_and_culprit(perch):
     broke = re.search(r"^  cpu(\d) at tick \d+: broke va=(0x[0-9a-f]+), old entry \w+$", text, re.M)
     assert broke and broke[1] == "0"
     assert int(broke[2], 16) == va & ~0x1FFFFF
-    assert re.search(r"^  (never made again|made again \d+ ticks later)", text, re.M)
+    assert re.search(r"^  for [a-z]\w+\+0x[0-9a-f]+, to become [0-9a-f]{16}$", text, re.M)
+    assert re.search(r"^  (never made again: |made again: the window took \d+ ticks)", text, re.M)
     # Symbols, and the tail in order of time with that very break in it.
     assert re.search(r"^elr: [a-z]\w+\+(0x)?[0-9a-f]+$", text, re.M)
     tail = re.search(r"^recorders, .*\n((?:  \d+ cpu.*\n)+)", text, re.M)[1].splitlines()
     times = [int(line.split()[0]) for line in tail]
     assert len(times) == 16 and times == sorted(times)
-    assert any(f"break a={broke[2]} " in line for line in tail)
+    assert any(f"change a={broke[2][:-3]}" in line for line in tail)
 
 
 def test_pcpu_recursion_shows_where_it_began_or_says_it_is_lost(perch):
