@@ -141,6 +141,7 @@ static uint64_t open_window(struct park *p)
 		/* the request is visible before the interrupt; pairs with park_answer() */
 		dsb_ishst();
 		arch_ipi_send(SGI_PARK, ask);
+		cpu_sev(); /* a masked interrupt ends no WFE: whoever waits for a lock wakes by this */
 		count_add(CTR_ipis_sent, (uint64_t)__builtin_popcountll(ask));
 	}
 	return ask;

@@ -88,6 +88,7 @@ uint64_t stop_others_safe(unsigned cpu)
 	dsb_ishst();
 	if (others != 0) {
 		arch_ipi_send(SGI_STOP, others);
+		cpu_sev(); /* whoever waits with interrupts masked wakes by this, and polls */
 	}
 	for (unsigned round = 0; round < STOP_ROUNDS; round++) {
 		if ((load_acquire(&stopped) & others) == others) {

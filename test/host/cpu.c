@@ -22,8 +22,8 @@
 #include "pcpu/pcpu.h"
 
 #define STEPS_MAX 3000000
-#define STREAM_TICK 64
-#define STREAM_PERIOD 4000 /* the longest WFE */
+#define STREAM_PERIOD 4000 /* the longest WFE, where the event stream is on */
+#define WFE_PATIENCE 400000 /* and where it is not: then whoever sends the event has failed */
 
 struct sim sim;
 
@@ -165,10 +165,10 @@ static bool pass_time(void)
 		sim.now = next;
 		return true;
 	}
-	if (!in_wfe) {
+	if (!in_wfe || !sim.config.event_stream) {
 		return false;
 	}
-	sim.now += STREAM_TICK;
+	sim.now += SIM_STREAM_TICK;
 	sim.result->stream_ticks++;
 	trace(EV_TICK, 0, 0);
 	for (unsigned i = 0; i < sim.cpus; i++) {
@@ -265,11 +265,12 @@ static void go_on(void)
 			describe_waits(text, sizeof(text));
 			sim_fail("deadlock:%s", text);
 		}
-		if (sim.result->stream_ticks > 20000) {
+		if (sim.result->stream_ticks > sim.config.stream_budget) {
 			char text[200];
 
 			describe_waits(text, sizeof(text));
-			sim_fail("livelock: only the event stream goes on:%s", text);
+			sim_fail("livelock: only the event stream goes on, and has %llu times:%s",
+				 (unsigned long long)sim.result->stream_ticks, text);
 		}
 	}
 	switch (sim.config.scheduler) {
@@ -322,6 +323,7 @@ static void take_irqs(struct sim_cpu *c)
 		c->in_irq = false;
 		c->spx = false;
 		c->masked = masked;
+		c->event = true; /* by an exception return: it calls SendEventLocal() */
 		sim_sync(c);
 		trace(EV_ERET, sgi, 0);
 	}
@@ -381,6 +383,22 @@ static bool countdown_is_over(void)
 	return false;
 }
 
+/* Others go on, so it is no deadlock; but this CPU should have been woken long ago. */
+static void check_patience(void)
+{
+	for (unsigned i = 0; i < sim.cpus; i++) {
+		const struct sim_cpu *c = &sim.cpu[i];
+
+		if (c->alive && c->wait == SIM_IN_WFE && !can_run(c) &&
+		    sim.now - c->slept_at > WFE_PATIENCE) {
+			char text[200];
+
+			describe_waits(text, sizeof(text));
+			sim_fail("lost event: cpu%u sleeps and nobody wakes it:%s", i, text);
+		}
+	}
+}
+
 void sim_step(bool major)
 {
 	struct sim_cpu *c = sim.current;
@@ -396,6 +414,9 @@ void sim_step(bool major)
 		sim_fail("livelock: no end after %u points:%s", STEPS_MAX, text);
 	}
 	sim.result->points += major ? 1 : 0;
+	if (sim.result->steps % 65536 == 0) {
+		check_patience();
+	}
 	if (sim.config.scheduler == SIM_SCRIPT) {
 		if (major) {
 			script_point(c);
@@ -447,10 +468,10 @@ void sim_wfe(void)
 	}
 	if (!c->event) {
 		trace(EV_WFE, 0, 0);
-		c->wake_at = sim.now + STREAM_PERIOD;
+		c->slept_at = sim.now;
+		c->wake_at = sim.config.event_stream ? sim.now + STREAM_PERIOD : UINT64_MAX;
 		wait_until_runnable(c, SIM_IN_WFE);
 		if (!c->event && sim.now >= c->wake_at) {
-			sim.result->stream_ticks++;
 			trace(EV_TICK, 0, 0);
 		}
 	}
@@ -470,6 +491,12 @@ void sim_wfi(void)
 void sim_sev(void)
 {
 	sim_step(true);
+	if (sim.quiet == 0 && sim.result->lost_events < sim.config.lose_events &&
+	    sim_random(4) == 0) {
+		sim.result->lost_events++;
+		trace(EV_LOST, 0, 0);
+		return;
+	}
 	trace(EV_SEV, 0, 0);
 	for (unsigned i = 0; i < sim.cpus; i++) {
 		sim.cpu[i].event = true;

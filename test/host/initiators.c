@@ -68,6 +68,7 @@ void initiate_small_run(unsigned cpu)
 /* [first, first + count) of the region changes what it means. */
 static void set_flux(struct region *r, unsigned first, unsigned count, bool flux)
 {
+	r->fluxes += flux ? 1 : 0;
 	for (unsigned i = first; i < first + count; i++) {
 		r->in_flux[i] = flux;
 	}
@@ -161,6 +162,7 @@ static void do_protect(struct region *r, unsigned first, unsigned count)
 		}
 		return;
 	}
+	r->narrowings++;
 	for (unsigned i = first; i < first + count; i++) {
 		r->writable[i] = r->writable[i] && writable; /* what is allowed before and after */
 	}

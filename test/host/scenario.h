@@ -12,6 +12,9 @@
 
 #define REGION_PAGES_MAX 1024
 #define REGIONS_MAX 4
+/* Where parks are dropped: how long an attempt waits, and how often one is made. */
+#define LOST_PARK_TICKS 3000
+#define LOST_PARK_ATTEMPTS 3
 
 /* A range of the kernel's map, and the truth about it: an array beside the tables. */
 struct region {
@@ -22,6 +25,8 @@ struct region {
 	bool mapped[REGION_PAGES_MAX];
 	bool writable[REGION_PAGES_MAX];
 	bool in_flux[REGION_PAGES_MAX]; /* its owner changes what it maps or allows: hands off */
+	uint64_t fluxes;     /* times that some of it came into flux */
+	uint64_t narrowings; /* times that some of it may have become read-only */
 };
 
 /* Everything about a run but the schedule. */
@@ -37,6 +42,7 @@ struct plan {
 	bool idle;          /* others go through the door now and then */
 	bool hotplug;       /* CPU cpus-1 goes off and comes back */
 	unsigned drops;     /* park interrupts that each other CPU loses */
+	unsigned lost;      /* SEVs that do nothing */
 	bool may_be_busy;   /* so that KERR_BUSY is an answer */
 	bool fail_memory;   /* the heap refuses, later and later */
 	bool skewed;        /* memory that is not aligned as its addresses are: no block fits */
@@ -67,6 +73,8 @@ struct scenario {
 	void (*make)(struct plan *plan, uint64_t variant);
 };
 extern const struct scenario scenarios[];
+/* What the machine must be like for a plan. */
+struct sim_config plan_config(const struct plan *plan, uint64_t number);
 extern const unsigned scenario_count;
 
 /* CPU 0 of every scenario. */

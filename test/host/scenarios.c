@@ -84,6 +84,16 @@ static void make_lost_operations(struct plan *p, uint64_t v)
 	p->rounds = 3;
 }
 
+/* The events that wake whoever waits are lost now and then: late, but no worse. */
+static void make_events(struct plan *p, uint64_t v)
+{
+	vary(p, v);
+	p->initiator = (v & 256) != 0 ? initiate_sizes : initiate_operations;
+	p->rounds = 3;
+	p->initiators = 2;
+	p->lost = 1 + (unsigned)(v >> 9) % 6;
+}
+
 static void make_memory(struct plan *p, uint64_t v)
 {
 	vary(p, v);
@@ -128,12 +138,39 @@ static void make_batch(struct plan *p, uint64_t v)
 }
 
 const struct scenario scenarios[] = {
-	{ "sizes", 22, make_sizes },  { "operations", 22, make_operations },
+	{ "sizes", 18, make_sizes },  { "operations", 22, make_operations },
 	{ "many", 10, make_many },    { "big", 6, make_big },
 	{ "retry", 6, make_retry },   { "bbml2", 5, make_bbml2 },
 	{ "lost", 5, make_lost },     { "lost-operations", 4, make_lost_operations },
 	{ "memory", 5, make_memory }, { "hotplug", 5, make_hotplug },
 	{ "panic", 4, make_panic },   { "pinned", 2, make_pinned },
-	{ "batch", 4, make_batch },
+	{ "batch", 4, make_batch },   { "events", 4, make_events },
 };
 const unsigned scenario_count = array_len(scenarios);
+
+/*
+ * Nobody may need the event stream, so it is off; but an initiator that waits for a CPU that will
+ * not answer has only the stream to tell it the time, and it mends each event that was lost.
+ */
+static void plan_events(const struct plan *p, struct sim_config *c)
+{
+	const uint64_t dropped = (uint64_t)p->drops * (p->cpus - 1);
+
+	c->lose_events = p->lost;
+	c->event_stream = p->drops != 0 || p->lost != 0;
+	c->stream_budget = p->lost + dropped * (LOST_PARK_TICKS / SIM_STREAM_TICK + 2);
+}
+
+struct sim_config plan_config(const struct plan *p, uint64_t number)
+{
+	struct sim_config c = {
+		.cpus = p->cpus,
+		.scheduler = number % 4 == 3 ? SIM_PCT : SIM_RANDOM,
+		.change_points = 1 + (unsigned)(number >> 2) % 6,
+		.park_by_nmi = (number >> 32) % 4 == 0,
+		.expect_panic = p->panics,
+	};
+
+	plan_events(p, &c);
+	return c;
+}

@@ -94,10 +94,11 @@ static void extract(void)
 
 	sim_point();
 	if (r->mapped[i] && !r->in_flux[i]) {
+		const uint64_t fluxes = r->fluxes;
 		const bool found = pmap_extract(at, &out);
 
-		/* It may have come into flux meanwhile; then the answer was true once. */
-		if (!found && r->mapped[i] && !r->in_flux[i]) {
+		/* It may have been unmapped meanwhile; then the answer was true once. */
+		if (!found && r->fluxes == fluxes) {
 			sim_fail("pmap_extract() loses %#llx", (unsigned long long)at.v);
 		}
 		if (found && out.v != r->pa.v + i * r->step) {
@@ -249,7 +250,7 @@ static void set_up(void)
 		(struct cpu_features){ .tlb_range = p->tlb_range, .bbm = 2, .bbml2_safe = true };
 	inval_set_mode(BBM_PARK);
 	inval_set_kind(INVAL_AUTO);
-	park_set_limits(p->drops != 0 ? 3000 : 300000, 3);
+	park_set_limits(p->drops != 0 ? LOST_PARK_TICKS : 300000, LOST_PARK_ATTEMPTS);
 	for (unsigned cpu = 0; cpu < p->cpus; cpu++) {
 		set_online(cpu, true);
 		pcpu_of(cpu)->irq_drop_parks = cpu == 0 ? 0 : p->drops;

@@ -17,6 +17,8 @@
 #define SIM_POOL_BASE UINT64_C(0x80000000) /* physical address of pinned memory */
 #define SIM_POOL_PAGES 512
 
+#define SIM_STREAM_TICK 64 /* the time that passes when only the event stream goes on */
+
 enum sim_order { SIM_RELAXED, SIM_ACQUIRE, SIM_RELEASE, SIM_SEQ_CST };
 enum sim_barrier { SIM_DSB_ISH, SIM_DSB_ISHST, SIM_DSB_NSH, SIM_DMB_ISH };
 enum sim_tlbi {
@@ -57,6 +59,9 @@ struct sim_config {
 	bool ordered_stores;     /* stores are visible at once, in their order */
 	bool expect_panic;
 	bool verbose; /* print every event as it happens */
+	bool event_stream; /* ends a WFE late; without it a WFE ends by its event or never */
+	unsigned lose_events;   /* so many SEVs do nothing */
+	uint64_t stream_budget; /* times that only the event stream may go on */
 	unsigned preemptions; /* SIM_SCRIPT: how many of the two below */
 	struct {
 		uint64_t at; /* point */
@@ -71,6 +76,7 @@ struct sim_result {
 	uint64_t steps; /* points */
 	uint64_t points; /* of them, where SIM_SCRIPT may preempt */
 	uint64_t stream_ticks; /* times that only the event stream could go on */
+	uint64_t lost_events;
 	uint64_t windows; /* breaks by window */
 	uint64_t accesses;
 	uint64_t retried; /* accesses that faulted and were repeated (modes without park) */
@@ -125,9 +131,11 @@ struct sim_view sim_view(va_t va);
 
 /*
  * Access va, which must be mapped to `expected`; fails the run when the architecture lets it go
- * wrong. In modes that do not park, a fault is retried as kern/trap.c does.
+ * wrong. In modes that do not park, a fault is retried as kern/trap.c does. False: some entry that
+ * this CPU may hold does not allow it, or the kernel does not take its fault for transient; right
+ * only if the mapping was changed or taken out while the access was under way.
  */
-void sim_access(va_t va, pa_t expected, bool write);
+bool sim_access(va_t va, pa_t expected, bool write);
 
 /* The leaf at va by the newest stores, without a point; false: none. */
 bool sim_lookup(va_t va, uint64_t *pte, uint64_t *pa);

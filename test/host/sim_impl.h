@@ -55,7 +55,8 @@ struct sim_cpu {
 	bool event;
 	bool in_window;       /* it broke entries on SPx and has not stored them all again */
 	unsigned broken;      /* how many */
-	uint64_t wake_at;     /* SIM_IN_WFI */
+	uint64_t wake_at;     /* whatever comes or not */
+	uint64_t slept_at;    /* SIM_IN_WFE */
 	uint64_t sgi;         /* pending */
 	uint64_t sgi_at[SIM_SGIS];
 	uint64_t irqs;
@@ -157,6 +158,7 @@ enum event {
 	EV_ISB,
 	EV_WFE,
 	EV_SEV,
+	EV_LOST,
 	EV_WFI,
 	EV_TLBI,
 	EV_SGI,

@@ -31,6 +31,7 @@ struct totals {
 	uint64_t accesses;
 	uint64_t retried;
 	uint64_t stream_ticks;
+	uint64_t lost_events;
 };
 
 static uint64_t mix(uint64_t z)
@@ -63,16 +64,10 @@ static void one_run(const struct options *o, uint64_t seed, struct totals *t)
 	struct sim_result result;
 
 	s->make(&plan, mix(seed) >> 8);
-	const struct sim_config config = {
-		.seed = mix(seed + 1),
-		.cpus = plan.cpus,
-		.scheduler = seed % 4 == 3 ? SIM_PCT : SIM_RANDOM,
-		.change_points = 1 + (unsigned)(mix(seed) % 6),
-		.park_by_nmi = (mix(seed) >> 32) % 4 == 0,
-		.expect_panic = plan.panics,
-		.verbose = o->verbose,
-	};
+	struct sim_config config = plan_config(&plan, (mix(seed) & ~UINT64_C(3)) | (seed & 3));
 
+	config.seed = mix(seed + 1);
+	config.verbose = o->verbose;
 	sim_run(&config, scene_main, &plan, &result);
 	t->runs++;
 	t->steps += result.steps;
@@ -80,6 +75,7 @@ static void one_run(const struct options *o, uint64_t seed, struct totals *t)
 	t->accesses += result.accesses;
 	t->retried += result.retried;
 	t->stream_ticks += result.stream_ticks;
+	t->lost_events += result.lost_events;
 	if (result.failed) {
 		t->failed++;
 		sim_trace_print();
@@ -158,10 +154,10 @@ int main(int argc, char **argv)
 		progress(&t, o.runs);
 	}
 	printf("sim: %llu schedules, %llu failed; %llu points, %llu windows, %llu accesses, %llu retried, "
-	       "%llu times only the event stream went on\n",
+	       "%llu events lost, %llu times only the event stream went on\n",
 	       (unsigned long long)t.runs, (unsigned long long)t.failed,
 	       (unsigned long long)t.steps, (unsigned long long)t.windows,
 	       (unsigned long long)t.accesses, (unsigned long long)t.retried,
-	       (unsigned long long)t.stream_ticks);
+	       (unsigned long long)t.lost_events, (unsigned long long)t.stream_ticks);
 	return t.failed == 0 ? 0 : 1;
 }

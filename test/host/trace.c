@@ -97,12 +97,14 @@ static void print_entry(const struct entry *e)
 		fprintf(stderr, "access %#llx -> %#llx\n", a, b);
 		return;
 	default: {
-		static const char *const name[] = {
-			[EV_ISB] = "isb",      [EV_WFE] = "waits in wfe",
-			[EV_SEV] = "sev",      [EV_WFI] = "waits in wfi",
-			[EV_ERET] = "returns", [EV_TICK] = "(event stream)",
-			[EV_END] = "has ended"
-		};
+		static const char *const name[] = { [EV_ISB] = "isb",
+						    [EV_WFE] = "waits in wfe",
+						    [EV_SEV] = "sev",
+						    [EV_LOST] = "sev, which is lost",
+						    [EV_WFI] = "waits in wfi",
+						    [EV_ERET] = "returns",
+						    [EV_TICK] = "(event stream)",
+						    [EV_END] = "has ended" };
 
 		fprintf(stderr, "%s\n", name[e->kind]);
 		return;
