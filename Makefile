@@ -27,8 +27,8 @@ endif
 LIBFDT := fdt.c fdt_ro.c fdt_rw.c fdt_addresses.c fdt_strerror.c fdt_wip.c
 PCPU := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/memcharge.c pcpu/recorder.c pcpu/slab.c
 IPI := ipi/park.c ipi/inval.c
-VM := vm/frame.c vm/kmap.c vm/memory.c vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c \
-	vm/pmap_size.c vm/pmap_table.c
+VM := vm/frame.c vm/frame_cache.c vm/kmap.c vm/memory.c \
+	vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c vm/pmap_size.c vm/pmap_table.c
 KERN := kern/bootargs.c kern/fatal.c kern/fdt.c kern/fdt_dev.c kern/fdt_mem.c kern/fdt_reg.c \
 	kern/format.c kern/irq.c kern/kerr.c kern/lock.c kern/log.c kern/machine.c kern/main.c \
 	kern/panic.c kern/report.c kern/report_past.c kern/report_walk.c kern/run.c kern/smp.c \
@@ -36,7 +36,7 @@ KERN := kern/bootargs.c kern/fatal.c kern/fdt.c kern/fdt_dev.c kern/fdt_mem.c ke
 ARCH := arch/arm64/start.S arch/arm64/vectors.S arch/arm64/el3.S arch/arm64/probe.S \
 	arch/arm64/bcm_pm.c arch/arm64/boot_mmu.c arch/arm64/cpu.c \
 	arch/arm64/gic.c arch/arm64/gicv2.c arch/arm64/gicv3.c \
-	arch/arm64/psci.c arch/arm64/timer.c arch/arm64/uart.c
+	arch/arm64/page.c arch/arm64/psci.c arch/arm64/timer.c arch/arm64/uart.c
 KTEST := test/kernel/stress.c test/kernel/stress_load.c test/kernel/stress_size.c \
 	test/kernel/stress_safe.c test/kernel/stress_many.c test/kernel/stress_stub.S \
 	test/kernel/ktest.c test/kernel/ktest_access.c test/kernel/ktest_cpu.c \

@@ -4,18 +4,19 @@
  *
  * A state word: order in 5:0, kind in 7:6, next in 35:8, previous in 63:36; links are frame
  * numbers + 1 within the range, 0 is the end of a list. Only the first frame of a block has a
- * kind other than INNER.
+ * kind other than INNER. The words of single frames that a CPU's cache holds change without the
+ * lock, between OWNED and CACHED: who looks for a buddy sees one or the other, and neither is FREE.
  */
 #include "vm/frame.h"
 
+#include <arch/atomic.h>
 #include <memmap.h>
 
 #include "kern/assert.h"
 #include "kern/lock.h"
+#include "vm/frame_impl.h"
 
 #define FRAME_RANGES 64
-
-enum frame_kind { INNER = 0, FREE = 1, OWNED = 2 };
 
 struct frame_range {
 	uint64_t base; /* frame number of the first */
@@ -29,7 +30,7 @@ struct frame_range {
 struct spinlock frame_lock = SPINLOCK("frame", LOCK_FRAME);
 static struct frame_range ranges[FRAME_RANGES];
 static unsigned range_count;
-static uint64_t fail_budget = UINT64_MAX;
+static uint64_t fail_budget = UINT64_MAX; /* written under the lock, read without (frame_impl.h) */
 
 #define LINK_MASK ((UINT64_C(1) << 28) - 1)
 
@@ -96,8 +97,12 @@ static void insert(struct frame_range *r, uint64_t i, unsigned order)
 	while (order < FRAME_ORDER_MAX) {
 		const uint64_t buddy = ((r->base + i) ^ (UINT64_C(1) << order)) - r->base;
 
-		if (buddy >= r->count || kind_of(r->state[buddy]) != FREE ||
-		    order_of(r->state[buddy]) != order) {
+		if (buddy >= r->count) {
+			break;
+		}
+		const uint64_t s = load_relaxed(&r->state[buddy]); /* its owner may write it now */
+
+		if (kind_of(s) != FREE || order_of(s) != order) {
 			break;
 		}
 		take_out(r, buddy);
@@ -153,6 +158,20 @@ static bool take(struct frame_range *r, unsigned order, pa_t *out)
 	return true;
 }
 
+/* From `node` if it has some, else from any. */
+static struct frame_range *take_near(unsigned order, uint32_t node, pa_t *out)
+{
+	for (unsigned pass = 0; pass < 2; pass++) {
+		for (unsigned i = 0; i < range_count; i++) {
+			if ((ranges[i].node == node) == (pass == 0) &&
+			    take(&ranges[i], order, out)) {
+				return &ranges[i];
+			}
+		}
+	}
+	return nullptr;
+}
+
 enum kerr frame_alloc(unsigned order, uint32_t node, pa_t *out)
 {
 	bool found = false;
@@ -161,18 +180,40 @@ enum kerr frame_alloc(unsigned order, uint32_t node, pa_t *out)
 	spin_lock(&frame_lock);
 	const bool allowed = fail_budget > 0;
 
-	if (allowed && fail_budget != UINT64_MAX) {
-		fail_budget--;
-	}
-	for (unsigned pass = 0; pass < 2 && allowed && !found; pass++) {
-		for (unsigned i = 0; i < range_count && !found; i++) {
-			if ((ranges[i].node == node) == (pass == 0)) {
-				found = take(&ranges[i], order, out);
-			}
-		}
+	if (allowed) {
+		store_relaxed(&fail_budget, fail_budget - (fail_budget != UINT64_MAX ? 1 : 0));
+		found = take_near(order, node, out) != nullptr;
 	}
 	spin_unlock(&frame_lock);
+	if (allowed && !found && frame_caches_drain()) {
+		spin_lock(&frame_lock);
+		found = take_near(order, node, out) != nullptr;
+		spin_unlock(&frame_lock);
+	}
 	return found ? KERR_OK : KERR_NO_MEMORY;
+}
+
+bool frame_may_fail(void)
+{
+	return load_relaxed(&fail_budget) != UINT64_MAX;
+}
+
+unsigned frame_take_cached(uint32_t node, pa_t *first)
+{
+	unsigned order = FRAME_RUN_ORDER;
+
+	spin_lock(&frame_lock);
+	struct frame_range *r = take_near(order, node, first);
+
+	if (r == nullptr) {
+		order = 0;
+		r = take_near(order, node, first);
+	}
+	for (unsigned i = 0; r != nullptr && i < 1u << order; i++) {
+		r->state[first->v / PAGE_BYTES - r->base + i] = pack(CACHED, 0, 0, 0);
+	}
+	spin_unlock(&frame_lock);
+	return r != nullptr ? 1u << order : 0;
 }
 
 static struct frame_range *range_of(uint64_t frame)
@@ -183,6 +224,16 @@ static struct frame_range *range_of(uint64_t frame)
 		}
 	}
 	panic("frame: physical %#llx is not ours", (unsigned long long)(frame * PAGE_BYTES));
+}
+
+uint32_t frame_turn(pa_t frame, enum frame_kind from, enum frame_kind to)
+{
+	const struct frame_range *r = range_of(frame.v / PAGE_BYTES);
+	uint64_t *s = &r->state[frame.v / PAGE_BYTES - r->base];
+
+	KASSERT(*s == pack(from, 0, 0, 0)); /* R10: freed once, by its owner */
+	store_relaxed(s, pack(to, 0, 0, 0));
+	return r->node;
 }
 
 void frame_free(pa_t base, unsigned order)
@@ -221,25 +272,29 @@ struct frame_stats frame_stats(void)
 		s.free += ranges[i].free;
 	}
 	spin_unlock(&frame_lock);
+	s.cached = frame_caches_count();
+	s.free += s.cached;
 	return s;
 }
 
 /*
  * Blocks tile the range; their free frames are as many as counted, and as many as the lists hold.
+ * Adds the frames that caches hold to *cached.
  */
-static bool range_is_exact(const struct frame_range *r)
+static bool range_is_exact(const struct frame_range *r, uint64_t *cached)
 {
 	uint64_t free = 0;
 	uint64_t listed = 0;
 
 	for (uint64_t i = 0; i < r->count;) {
-		const uint64_t s = r->state[i];
+		const uint64_t s = load_relaxed(&r->state[i]);
 		const uint64_t frames = UINT64_C(1) << order_of(s);
 
 		if (kind_of(s) == INNER || i + frames > r->count) {
 			return false;
 		}
 		free += kind_of(s) == FREE ? frames : 0;
+		*cached += kind_of(s) == CACHED ? 1 : 0;
 		i += frames;
 	}
 	for (unsigned order = 0; order <= FRAME_ORDER_MAX; order++) {
@@ -254,18 +309,19 @@ static bool range_is_exact(const struct frame_range *r)
 bool frame_audit(void)
 {
 	bool exact = true;
+	uint64_t cached = 0;
 
 	spin_lock(&frame_lock);
 	for (unsigned i = 0; i < range_count; i++) {
-		exact = exact && range_is_exact(&ranges[i]);
+		exact = exact && range_is_exact(&ranges[i], &cached);
 	}
 	spin_unlock(&frame_lock);
-	return exact;
+	return exact && cached == frame_caches_count();
 }
 
 void frame_fail_after(uint64_t successes)
 {
 	spin_lock(&frame_lock);
-	fail_budget = successes;
+	store_relaxed(&fail_budget, successes);
 	spin_unlock(&frame_lock);
 }

@@ -2,6 +2,7 @@
 /*
  * test/kernel/ktest_memory.c - frames, the pinned heap, addresses of the kernel map.
  */
+#include <arch/cpu.h>
 #include <compiler.h>
 #include <memmap.h>
 
@@ -77,6 +78,41 @@ static void frames_from_a_node_that_is_not_there(void)
 
 	EXPECT_EQ(frame_alloc(0, 7, &a), KERR_OK);
 	frame_free(a, 0);
+}
+
+static uint64_t *linear(pa_t frame)
+{
+	return (uint64_t *)(uintptr_t)(LINEAR_BASE + frame.v);
+}
+
+/* A frame comes back from the cache of this CPU; zeroing reaches every word, and not the next page. */
+static void single_frames_are_cached_and_zeroed(void)
+{
+	const struct frame_stats before = frame_stats();
+	const uint32_t node = this_cpu()->node;
+	pa_t frame[2];
+
+	REQUIRE(frame_alloc_one(node, &frame[0]) == KERR_OK);
+	frame_free_one(frame[0]);
+	EXPECT(frame_stats().cached > 0);
+	REQUIRE(frame_alloc_one(node, &frame[1]) == KERR_OK);
+	EXPECT_EQ(frame[1].v, frame[0].v);
+	frame_free_one(frame[1]);
+	REQUIRE(frame_alloc(1, node, &frame[0]) == KERR_OK);
+	for (unsigned i = 0; i < 2 * PAGE_BYTES / sizeof(uint64_t); i++) {
+		linear(frame[0])[i] = i + 1;
+	}
+	frame_zero(frame[0], PAGE_BYTES);
+	uint64_t wrong = 0;
+
+	for (unsigned i = 0; i < PAGE_BYTES / sizeof(uint64_t); i++) {
+		wrong += linear(frame[0])[i] != 0 ? 1 : 0;
+	}
+	EXPECT_EQ(wrong, 0);
+	EXPECT_EQ(linear(frame[0])[PAGE_BYTES / sizeof(uint64_t)],
+		  PAGE_BYTES / sizeof(uint64_t) + 1);
+	frame_free(frame[0], 1);
+	EXPECT_EQ(frame_stats().free, before.free);
 }
 
 static bool is_zero(const void *p, uint64_t bytes)
@@ -193,6 +229,7 @@ const struct ktest ktest_memory[] = {
 	{ "frames_join_again", frames_join_again, 1 },
 	{ "frames_fail_when_told_to", frames_fail_when_told_to, 1 },
 	{ "frames_from_a_node_that_is_not_there", frames_from_a_node_that_is_not_there, 1 },
+	{ "single_frames_are_cached_and_zeroed", single_frames_are_cached_and_zeroed, 1 },
 	{ "heap_pages_are_zeroed_each_time", heap_pages_are_zeroed_each_time, 1 },
 	{ "heap_runs_are_aligned", heap_runs_are_aligned, 1 },
 	{ "heap_addresses_translate_both_ways", heap_addresses_translate_both_ways, 1 },

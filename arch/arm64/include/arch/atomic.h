@@ -48,6 +48,12 @@ static inline bool cas_acquire(uint64_t *p, uint64_t expected, uint64_t v)
 					   __ATOMIC_RELAXED);
 }
 
+/* Store v, return what was there (acquire and release). */
+static inline uint64_t swap_acq_rel(uint64_t *p, uint64_t v)
+{
+	return __atomic_exchange_n(p, v, __ATOMIC_ACQ_REL);
+}
+
 static inline uint64_t fetch_add_relaxed(uint64_t *p, uint64_t v)
 {
 	return __atomic_fetch_add(p, v, __ATOMIC_RELAXED);

@@ -42,6 +42,16 @@ static inline bool cas_acquire(uint64_t *p, uint64_t expected, uint64_t v)
 	return sim_cas(p, expected, v);
 }
 
+static inline uint64_t swap_acq_rel(uint64_t *p, uint64_t v)
+{
+	uint64_t was;
+
+	do {
+		was = sim_load(p, SIM_RELAXED);
+	} while (!sim_cas(p, was, v));
+	return was;
+}
+
 static inline uint64_t fetch_add_relaxed(uint64_t *p, uint64_t v)
 {
 	return sim_fetch_add(p, v);
