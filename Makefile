@@ -25,13 +25,16 @@ endif
 
 # ---- sources, shared by the kernel and the host builds --------------------------------------
 LIBFDT := fdt.c fdt_ro.c fdt_rw.c fdt_addresses.c fdt_strerror.c fdt_wip.c
-PCPU := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/memcharge.c pcpu/recorder.c pcpu/slab.c
+PCPU := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/memcharge.c pcpu/recorder.c \
+	pcpu/slab.c
 IPI := ipi/park.c ipi/inval.c
 VM := vm/frame.c vm/frame_cache.c vm/kmap.c vm/memory.c \
 	vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c vm/pmap_size.c vm/pmap_table.c
 KERN := kern/bootargs.c kern/fatal.c kern/fdt.c kern/fdt_dev.c kern/fdt_mem.c kern/fdt_reg.c \
-	kern/format.c kern/irq.c kern/kerr.c kern/lock.c kern/log.c kern/machine.c kern/main.c \
-	kern/panic.c kern/report.c kern/report_past.c kern/report_walk.c kern/run.c kern/smp.c \
+	kern/format.c kern/handle.c \
+	kern/irq.c kern/kerr.c kern/lock.c kern/log.c kern/machine.c kern/main.c \
+	kern/object.c kern/panic.c \
+	kern/reclaim.c kern/report.c kern/report_past.c kern/report_walk.c kern/run.c kern/smp.c \
 	kern/string.c kern/symbols.c kern/trap.c kern/work.c
 ARCH := arch/arm64/start.S arch/arm64/vectors.S arch/arm64/el3.S arch/arm64/probe.S \
 	arch/arm64/bcm_pm.c arch/arm64/boot_mmu.c arch/arm64/cpu.c \

@@ -30,6 +30,7 @@ enum lock_rank {
 	LOCK_HEAP,       /* pinned heap */
 	LOCK_FRAME,      /* physical frames */
 	LOCK_SCHED,      /* a CPU's run queue */
+	LOCK_RECLAIM,    /* what waits for a grace period */
 	LOCK_HOTPLUG,
 	LOCK_LOG,
 };

@@ -24,6 +24,7 @@
 #include "kern/bootargs.h"
 #include "kern/lock.h"
 #include "kern/log.h"
+#include "kern/reclaim.h"
 #include "kern/run.h"
 #include "kern/stop.h"
 #include "pcpu/heap.h"
@@ -253,6 +254,7 @@ static void boot_on_slice(void)
 	park_set_online(0, true);
 	token_release();
 	irq_unmask();
+	reclaim_awake();
 	door_enter();
 	arch_irq_open();
 	cpu_unmask_all();

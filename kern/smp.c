@@ -23,6 +23,7 @@
 #include "kern/assert.h"
 #include "kern/lock.h"
 #include "kern/log.h"
+#include "kern/reclaim.h"
 #include "kern/stop.h"
 #include "pcpu/recorder.h"
 #include "vm/pmap.h"
@@ -155,6 +156,7 @@ _Noreturn void secondary_main(uint64_t cpu)
 	/* The slice may be one of an earlier life: nothing is held, nothing is masked. */
 	this_cpu()->mask_depth = 0;
 	this_cpu()->lock_count = 0;
+	reclaim_awake();
 	door_enter();
 	rec(REC_CPU, cpu, 1);
 	arch_irq_open();
@@ -179,6 +181,7 @@ static uint64_t go_off(void *arg)
 	park_answer(0);
 	rec(REC_CPU, cpu, 0);
 	stop_note_off(cpu);
+	reclaim_asleep();
 	gic_cpu_off();
 	timer_stop();
 	door_leave(DOOR_OFF);

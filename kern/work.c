@@ -12,6 +12,7 @@
 #include "ipi/park.h"
 #include "kern/assert.h"
 #include "kern/lock.h"
+#include "kern/reclaim.h"
 #include "pcpu/recorder.h"
 
 struct work {
@@ -82,7 +83,9 @@ static uint64_t idle_on_spx(void *arg)
 
 	if (load_acquire(&w->given) == w->done) {
 		door_leave(DOOR_IDLE);
+		reclaim_asleep();
 		cpu_wfi();
+		reclaim_awake();
 		door_enter();
 	}
 	return 0;

@@ -38,6 +38,7 @@ void pcpu_register(unsigned cpu, uint32_t node, uint64_t mpidr, void *slice)
 	p->base.cpu = cpu;
 	p->base.node = node;
 	p->base.mpidr = mpidr;
+	p->quiet = 1; /* not running */
 	for (unsigned s = 0; s < array_len(stack_foot); s++) {
 		for (unsigned w = 0; w < RED_ZONE_WORDS; w++) {
 			red_zone(p, s)[w] = RED_ZONE;

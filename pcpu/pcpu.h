@@ -50,6 +50,8 @@ struct pcpu {
 	uint64_t window_max; /* [p] the longest */
 	uint64_t park_max; /* [p] longest time from request to last ack, ticks */
 	uint64_t recorder_next; /* [p] records written since boot, in steps of RECORDER_STEP */
+	/* [p] moments without a pointer to an object; odd: asleep or off (kern/reclaim.h) */
+	uint64_t quiet;
 	uint64_t work_block; /* [p] stress: the block this CPU works in now */
 	uint64_t irq_drop_parks; /* test: park interrupts to lose on this CPU */
 	uint64_t timer_period; /* 0: one shot */

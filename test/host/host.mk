@@ -15,7 +15,8 @@ HOST_FLAGS := -std=c23 -O1 -g -fno-omit-frame-pointer $(HOST_WARNINGS) $(HOST_SA
 # libc's string.h and stdlib.h come before ours.
 HOST_INCLUDES := -Itest/host/include -Iarch/arm64/include -I. -idirafter include
 
-SIM_KERNEL := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/memcharge.c pcpu/recorder.c pcpu/slab.c ipi/park.c ipi/inval.c \
+SIM_KERNEL := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/memcharge.c \
+	pcpu/recorder.c pcpu/slab.c ipi/park.c ipi/inval.c \
 	vm/frame.c vm/frame_cache.c vm/kmap.c \
 	vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c vm/pmap_size.c vm/pmap_table.c kern/lock.c \
 	kern/panic.c \
@@ -44,9 +45,13 @@ $(HOST)/sim: $(SIM_OBJECTS)
 	$(Q)$(CC) $(HOST_SANITIZE) -o $@ $^
 
 # ---- unit tests of the pure pieces and the allocators ----------------------------------------
-HOST_UNITS := $(HOST)/test_pure $(HOST)/test_alloc $(HOST)/test_slab $(HOST)/test_vm_frame
+HOST_UNITS := $(HOST)/test_pure $(HOST)/test_alloc $(HOST)/test_slab $(HOST)/test_handle \
+	$(HOST)/test_vm_frame
 HOST_MODEL := $(patsubst %.c,$(HOST)/kernel/%.o,$(SIM_KERNEL)) $(patsubst \
 	%.c,$(HOST)/%.o,$(SIM_MACHINE))
+
+HOST_OBJECTS := $(patsubst %.c,$(HOST)/kernel/%.o,kern/handle.c kern/object.c kern/reclaim.c)
+$(HOST)/test_handle: $(HOST_OBJECTS)
 
 $(HOST_UNITS): $(HOST)/%: $(HOST)/test/host/%.o $(HOST_MODEL)
 	$(call say,HOSTLD,$@)

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/object.c - see kern/object.h.
+ */
+#include "kern/object.h"
+
+#include <arch/atomic.h>
+#include <arch/barrier.h>
+
+#include "kern/assert.h"
+
+#define OBJECT_OF(node) ((struct kobj *)(void *)((char *)(node) - offsetof(struct kobj, reclaim)))
+
+void kobj_init(struct kobj *obj, const struct kobj_ops *ops, struct memcharge *payer)
+{
+	obj->ops = ops;
+	obj->payer = payer;
+	obj->dead = 0;
+	store_release(&obj->refs, 1);
+}
+
+bool kobj_get(struct kobj *obj)
+{
+	uint64_t refs;
+
+	do {
+		refs = load_relaxed(&obj->refs);
+		if (refs == 0) {
+			return false; /* its end is deferred already */
+		}
+	} while (!cas_acquire(&obj->refs, refs, refs + 1));
+	return true;
+}
+
+static bool end_step(struct reclaim_node *node)
+{
+	struct kobj *obj = OBJECT_OF(node);
+
+	return obj->ops->end(obj);
+}
+
+void kobj_put(struct kobj *obj)
+{
+	dmb_ish(); /* what this holder wrote, before the end reads it */
+	const uint64_t refs = fetch_add_relaxed(&obj->refs, UINT64_MAX);
+
+	KASSERT(refs != 0); /* R10: given back once */
+	if (refs == 1) {
+		reclaim_defer(&obj->reclaim, end_step);
+	}
+}
+
+void kobj_revoke(struct kobj *obj)
+{
+	if (cas_acquire(&obj->dead, 0, 1) && obj->ops->revoke != nullptr) {
+		obj->ops->revoke(obj);
+	}
+}
+
+bool kobj_is_dead(const struct kobj *obj)
+{
+	return load_acquire(&obj->dead) != 0;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/object.h - what every kernel object has: a type, references, and who paid.
+ *
+ * THEORY   Objects lie in pinned slabs. A reference is held by each handle, and by each object or
+ *          waiting thread that points to it beyond one stay in the kernel. A look-up within a stay
+ *          needs none (kern/reclaim.h). When the last reference goes, the type's `end` runs after
+ *          a grace period, in bounded steps. Revocation comes before that and does not wait: the
+ *          object is marked dead, look-ups refuse it from then on, and whoever waits in it is woken
+ *          with KERR_DEAD.
+ * INVARIANTS
+ *   KO1  refs = handles + pointers that outlive a stay in the kernel.
+ *   KO2  A dead object never becomes alive again.
+ */
+#pragma once
+
+#include <kerr.h>
+#include <types.h>
+
+#include "kern/reclaim.h"
+#include "pcpu/memcharge.h"
+
+/* Known to user space: handle_info. */
+enum kobj_type {
+	KOBJ_NONE = 0,
+	KOBJ_TASK = 1,
+	KOBJ_THREAD = 2,
+	KOBJ_ENDPOINT = 3,
+	KOBJ_REPLY = 4,
+	KOBJ_EVENT = 5,
+	KOBJ_MEMORY = 6,
+	KOBJ_IRQ = 7,
+	KOBJ_TIMER = 8,
+	KOBJ_MACHINE = 9, /* the right to claim interrupts, physical memory, and to switch off */
+	KOBJ_TYPES,
+};
+
+struct kobj;
+
+struct kobj_ops {
+	enum kobj_type type;
+	/* Wake whoever waits in it; it is dead already. nullptr: nobody waits in this type. */
+	void (*revoke)(struct kobj *obj);
+	/* One bounded step of freeing it, no reference left. True: it is gone. */
+	bool (*end)(struct kobj *obj);
+};
+
+/* First in every object. */
+struct kobj {
+	const struct kobj_ops *ops; /* [c] */
+	struct memcharge
+		*payer;    /* [c] who paid for it; outlives it: the payer's task is referenced */
+	uint64_t refs;              /* [a] */
+	uint64_t dead;              /* [a] revoked */
+	struct reclaim_node reclaim;
+};
+
+/* A fresh object, with one reference: the caller's. */
+void kobj_init(struct kobj *obj, const struct kobj_ops *ops, struct memcharge *payer);
+
+/* One more reference. Pre: the caller has one, or looked obj up in this stay and it is not at its
+ * end: false then. */
+bool kobj_get(struct kobj *obj);
+
+/* One reference less; the last one defers the end. Any context where LOCK_RECLAIM may be taken. */
+void kobj_put(struct kobj *obj);
+
+/* Mark it dead, once, and wake who waits. Pre: no lock held; obj cannot end meanwhile. */
+void kobj_revoke(struct kobj *obj);
+
+bool kobj_is_dead(const struct kobj *obj);
