@@ -156,6 +156,7 @@ bench: ## count instructions: make bench CPU=cortex-a72
 	$(Q)test/bench/run
 
 # ---- checks ---------------------------------------------------------------------------------
+include user/user.mk
 include test/prove/prove.mk
 include test/oracle/oracle.mk
 include test/host/platform.mk

@@ -2,9 +2,9 @@
 /*
  * include/abi.h - what the kernel and its programs agree on, besides the calls themselves.
  *
- * THEORY   A program reaches the kernel by SVC #0 with the number of a call in x8. The calls, their
- *          arguments, rights and errors are in include/calls.toml, from which the kernel's decoders,
- *          the stubs of user/ and docs/api.md are made. What no table can say is here: the words
+ * THEORY   A program reaches the kernel by SVC #0 with the number of a call in x8. The calls, with
+ *          arguments, rights and errors, are in include/calls.toml: from it come the decoders of
+ *          the kernel, the stubs of user/ and docs/api.md. What no table can say is here: the words
  *          that both sides read.
  * REGISTERS Ordinary calls: arguments in x0-x5; back come the error in x8 (enum kerr) and, if it is
  *          KERR_OK, the results in x0-x3. x9-x17 are scrubbed, everything else is kept.
@@ -32,7 +32,7 @@ enum kobj_type {
 	KOBJ_IRQ = 7,
 	KOBJ_TIMER = 8,
 	KOBJ_MACHINE = 9,
-	KOBJ_TYPE_COUNT = 10,
+	KOBJ_TYPES = 10,
 };
 
 /* What a handle lets its holder do. A duplicate never has more than its original. */
