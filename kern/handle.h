@@ -16,15 +16,13 @@
  */
 #pragma once
 
+#include <abi.h>
 #include <kerr.h>
 #include <types.h>
 
 #include "kern/lock.h"
 #include "kern/object.h"
 
-typedef uint32_t handle_t; /* index | generation << 16; 0 is none */
-
-#define HANDLE_NONE 0u
 #define HANDLE_PAGE_SLOTS 128
 #define HANDLE_PAGES 64
 #define HANDLE_MAX (HANDLE_PAGE_SLOTS * HANDLE_PAGES)

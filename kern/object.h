@@ -14,26 +14,12 @@
  */
 #pragma once
 
+#include <abi.h>
 #include <kerr.h>
 #include <types.h>
 
 #include "kern/reclaim.h"
 #include "pcpu/memcharge.h"
-
-/* Known to user space: handle_info. */
-enum kobj_type {
-	KOBJ_NONE = 0,
-	KOBJ_TASK = 1,
-	KOBJ_THREAD = 2,
-	KOBJ_ENDPOINT = 3,
-	KOBJ_REPLY = 4,
-	KOBJ_EVENT = 5,
-	KOBJ_MEMORY = 6,
-	KOBJ_IRQ = 7,
-	KOBJ_TIMER = 8,
-	KOBJ_MACHINE = 9, /* the right to claim interrupts, physical memory, and to switch off */
-	KOBJ_TYPES,
-};
 
 struct kobj;
 
