@@ -207,7 +207,7 @@ bool sim_access(va_t at, pa_t expected, bool write)
 			sim_fail("%s fault: %#llx on a CPU that may touch it",
 				 v.early ? "early" : "translation", (unsigned long long)at.v);
 		}
-		if (v.any && sim_random(2) == 0) {
+		if (v.any && sim_chance(2) == 0) {
 			return true; /* a cached entry, or the walk before the early fault, was used */
 		}
 		sim.result->retried++;

@@ -37,9 +37,31 @@ static uint64_t next_random(void)
 	return z ^ (z >> 31);
 }
 
+/* From the fuzzer's bytes while there are any, so many as the bound needs; then from the seed. */
+static uint64_t choose(struct sim_choices *from, uint64_t bound)
+{
+	uint64_t v = 0;
+
+	if (bound < 2) {
+		return 0;
+	}
+	if (from->left == 0) {
+		return next_random() % bound;
+	}
+	for (uint64_t rest = bound - 1; rest != 0 && from->left > 0; rest >>= 8, from->left--) {
+		v = v << 8 | *from->next++;
+	}
+	return v % bound;
+}
+
 uint64_t sim_random(uint64_t bound)
 {
-	return bound < 2 ? 0 : next_random() % bound;
+	return choose(&sim.config.work, bound);
+}
+
+uint64_t sim_chance(uint64_t bound)
+{
+	return choose(&sim.config.schedule, bound);
 }
 
 /* ---- coroutines ---- */
@@ -179,7 +201,7 @@ static bool pass_time(void)
 
 static struct sim_cpu *choose_random(uint64_t runnable)
 {
-	unsigned n = (unsigned)sim_random((uint64_t)__builtin_popcountll(runnable));
+	unsigned n = (unsigned)sim_chance((uint64_t)__builtin_popcountll(runnable));
 
 	while (n-- > 0) {
 		runnable &= runnable - 1;
@@ -339,7 +361,7 @@ void arch_ipi_send(enum sgi sgi, uint64_t cpus)
 			continue;
 		}
 		if ((c->sgi >> sgi & 1) == 0) {
-			c->sgi_at[sgi] = sim.now + sim_random(sim.irq_delay);
+			c->sgi_at[sgi] = sim.now + sim_chance(sim.irq_delay);
 		}
 		c->sgi |= UINT64_C(1) << sgi;
 	}
@@ -376,7 +398,7 @@ static void script_point(struct sim_cpu *c)
 static bool countdown_is_over(void)
 {
 	if (sim.current->in_window || sim.countdown <= 1) {
-		sim.countdown = 1 + sim_random(sim.stretch);
+		sim.countdown = 1 + sim_chance(sim.stretch);
 		return true;
 	}
 	sim.countdown--;
@@ -422,7 +444,7 @@ void sim_step(bool major)
 			script_point(c);
 		}
 	} else if (countdown_is_over()) {
-		if (sim_random(sim.drain_odds) == 0) {
+		if (sim_chance(sim.drain_odds) == 0) {
 			(void)store_drain_one();
 		}
 		if (sim.config.scheduler == SIM_PCT) {
@@ -484,7 +506,7 @@ void sim_wfi(void)
 	struct sim_cpu *c = sim.current;
 
 	trace(EV_WFI, 0, 0);
-	c->wake_at = sim.now + 1 + sim_random(2000); /* a timer */
+	c->wake_at = sim.now + 1 + sim_chance(2000); /* a timer */
 	wait_until_runnable(c, SIM_IN_WFI);
 }
 
@@ -492,7 +514,7 @@ void sim_sev(void)
 {
 	sim_step(true);
 	if (sim.quiet == 0 && sim.result->lost_events < sim.config.lose_events &&
-	    sim_random(4) == 0) {
+	    sim_chance(4) == 0) {
 		sim.result->lost_events++;
 		trace(EV_LOST, 0, 0);
 		return;
@@ -580,12 +602,12 @@ static void reset(const struct sim_config *config, struct sim_result *result)
 	sim.quiet = 0;
 	sim.priority_low = UINT64_C(1) << 40;
 	sim.stretch_start = 0;
-	sim.stretch = config->scheduler == SIM_RANDOM ? stretches[sim_random(6)] : 1;
+	sim.stretch = config->scheduler == SIM_RANDOM ? stretches[sim_chance(6)] : 1;
 	sim.countdown = 1;
-	sim.drain_odds = UINT64_C(1) << sim_random(6);
-	sim.irq_delay = config->scheduler == SIM_SCRIPT ? 1 : UINT64_C(1) << sim_random(9);
+	sim.drain_odds = UINT64_C(1) << sim_chance(6);
+	sim.irq_delay = config->scheduler == SIM_SCRIPT ? 1 : UINT64_C(1) << sim_chance(9);
 	for (unsigned i = 0; i < config->change_points; i++) {
-		sim.change[i] = sim_random(4000);
+		sim.change[i] = sim_chance(4000);
 	}
 	for (unsigned i = 0; i < SIM_CPUS; i++) {
 		struct sim_cpu *c = &sim.cpu[i];
@@ -596,7 +618,7 @@ static void reset(const struct sim_config *config, struct sim_result *result)
 		c->early_count = 0;
 		c->op_count = 0;
 		c->irqs = 0;
-		c->priority = sim.priority_low + 1 + sim_random(1000);
+		c->priority = sim.priority_low + 1 + sim_chance(1000);
 	}
 	trace_reset();
 	store_reset();

@@ -32,7 +32,8 @@ SIM_OBJECTS := $(patsubst %.c,$(HOST)/kernel/%.o,$(SIM_KERNEL)) \
 $(HOST)/kernel/%.o: %.c test/host/host.mk
 	$(call say,HOSTCC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(HOST_FLAGS) -include test/host/kernel_sections.h $(HOST_INCLUDES) \
+	$(Q)$(CC) $(HOST_FLAGS) $(KERNEL_COUNTERS) -include test/host/kernel_sections.h \
+		$(HOST_INCLUDES) \
 		-MMD -MP -c -o $@ $<
 
 $(HOST)/test/host/%.o: test/host/%.c test/host/host.mk
@@ -57,14 +58,15 @@ $(HOST_UNITS): $(HOST)/%: $(HOST)/test/host/%.o $(HOST_MODEL)
 	$(call say,HOSTLD,$@)
 	$(Q)$(CC) $(HOST_SANITIZE) -o $@ $^ -lcmocka
 
--include $(SIM_OBJECTS:.o=.d) $(patsubst $(HOST)/%,$(HOST)/test/host/%.d,$(HOST_UNITS))
+-include $(SIM_OBJECTS:.o=.d) $(patsubst $(HOST)/%,$(HOST)/test/host/%.d, \
+	$(HOST_UNITS) $(HOST)/fuzz_pmap)
 
 .PHONY: sim sim-long host-test test-host host-units
 host-units: $(HOST_UNITS)
 	$(Q)for t in $(HOST_UNITS); do ASAN_OPTIONS=detect_leaks=0 $$t || exit 1; done
 
 # The top Makefile's test-host gains the model.
-test-host: host-units sim
+test-host: host-units sim fuzz-pmap-short
 host-test: test-host
 
 sim: $(HOST)/sim ## explore 20,000 schedules of the machine model, and all with one preemption
@@ -75,6 +77,34 @@ sim: $(HOST)/sim ## explore 20,000 schedules of the machine model, and all with 
 sim-long: $(HOST)/sim ## explore 1,000,000 schedules, and all with two preemptions (minutes)
 	$(Q)ASAN_OPTIONS=detect_leaks=0 $(HOST)/sim --exhaust 2
 	$(Q)test/host/explore $(HOST)/sim 1000000
+
+# ---- the fuzzer: the same again, the kernel's sources with its counters --------------------------
+FUZZ := $(BUILD_DIR)/host/fuzz
+PMAP_RUNS := 3000
+FUZZ_PMAP := -max_len=1024 -timeout=60 -artifact_prefix=$(FUZZ)/
+
+.PHONY: fuzz-pmap fuzz-pmap-short fuzz-pmap-program
+fuzz-pmap-program:
+	$(Q)$(MAKE) --no-print-directory $(FUZZ)/fuzz_pmap HOST=$(FUZZ) \
+		KERNEL_COUNTERS=-fsanitize=fuzzer-no-link
+
+$(HOST)/fuzz_pmap: $(HOST_MODEL) $(patsubst %.c,$(HOST)/%.o,$(SIM_SCENES)) \
+		$(HOST)/test/host/fuzz_pmap.o
+	$(call say,HOSTLD,$@)
+	$(Q)$(CC) $(HOST_SANITIZE) -fsanitize=fuzzer -o $@ $^
+
+fuzz-pmap: fuzz-pmap-program ## fuzz operations on mappings and schedules (FUZZ_SECONDS=60)
+	$(Q)mkdir -p $(FUZZ)/corpus
+	$(Q)ASAN_OPTIONS=detect_leaks=0 $(FUZZ)/fuzz_pmap $(FUZZ_PMAP) \
+		-max_total_time=$(FUZZ_SECONDS) $(FUZZ)/corpus
+
+# From nothing and the same each time.
+fuzz-pmap-short: fuzz-pmap-program
+	$(Q)rm -rf $(FUZZ)/smoke && mkdir $(FUZZ)/smoke
+	$(Q)ASAN_OPTIONS=detect_leaks=0 $(FUZZ)/fuzz_pmap $(FUZZ_PMAP) -seed=1 -runs=$(PMAP_RUNS) \
+		-len_control=0 $(FUZZ)/smoke > $(FUZZ)/log 2>&1 || { tail -300 $(FUZZ)/log; exit 1; }
+	@echo 'fuzz_pmap: $(PMAP_RUNS) runs, none fails'
+	@echo '1 passed, 0 failed'
 
 # ---- coverage: the same programs again, instrumented ------------------------------------------
 COVERED := $(filter vm/pmap% ipi/% pcpu/%,$(SIM_KERNEL))

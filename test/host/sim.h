@@ -49,18 +49,26 @@ uint64_t sim_now(void);
 /* ---- what a scenario does ---------------------------------------------------------------- */
 enum sim_scheduler { SIM_RANDOM, SIM_PCT, SIM_SCRIPT };
 
+/* Choices made by somebody else (test/host/fuzz_pmap.c), until they are used up. */
+struct sim_choices {
+	const uint8_t *next;
+	size_t left;
+};
+
 /* How a run goes; constant during the run. */
 struct sim_config {
 	uint64_t seed;
+	struct sim_choices work;     /* before the seed, for what CPUs do */
+	struct sim_choices schedule; /* and for whose turn it is, what is seen when, what is late */
 	unsigned cpus;
 	enum sim_scheduler scheduler;
-	unsigned change_points;  /* SIM_PCT */
-	bool park_by_nmi;        /* the park interrupt arrives where SP0 has masked interrupts */
-	bool ordered_stores;     /* stores are visible at once, in their order */
+	unsigned change_points; /* SIM_PCT */
+	bool park_by_nmi; /* the park interrupt arrives where SP0 has masked interrupts */
+	bool ordered_stores; /* stores are visible at once, in their order */
 	bool expect_panic;
 	bool verbose; /* print every event as it happens */
 	bool event_stream; /* ends a WFE late; without it a WFE ends by its event or never */
-	unsigned lose_events;   /* so many SEVs do nothing */
+	unsigned lose_events; /* so many SEVs do nothing */
 	uint64_t stream_budget; /* times that only the event stream may go on */
 	unsigned preemptions; /* SIM_SCRIPT: how many of the two below */
 	struct {
@@ -95,7 +103,7 @@ void sim_quiet(bool quiet);
 /* The set-up is over: whatever it changed is known to every CPU. */
 void sim_settle(void);
 
-/* A number below `bound`, from the run's random stream. */
+/* A number below `bound`: what a CPU does next. */
 uint64_t sim_random(uint64_t bound);
 
 /* A point without an operation. */

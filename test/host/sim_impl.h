@@ -102,6 +102,8 @@ static inline unsigned sim_index(const struct sim_cpu *c)
 }
 
 /* cpu.c */
+/* A number below `bound`: what the machine does. What the scenario does is sim_random()'s. */
+uint64_t sim_chance(uint64_t bound);
 /* The machine is off: back to sim_run(). */
 _Noreturn void sim_end(void);
 void sim_halt(void);

@@ -68,13 +68,13 @@ bool store_drain_one(void)
 	if (pending == 0) {
 		return false;
 	}
-	unsigned cpu = (unsigned)sim_random(sim.cpus);
+	unsigned cpu = (unsigned)sim_chance(sim.cpus);
 
 	while (sim.cpu[cpu].store_count == 0) {
 		cpu = (cpu + 1) % SIM_CPUS;
 	}
 	struct sim_cpu *c = &sim.cpu[cpu];
-	const unsigned i = (unsigned)sim_random(c->store_count);
+	const unsigned i = (unsigned)sim_chance(c->store_count);
 
 	drain_at(c, may_drain(c, i) ? i : 0);
 	return true;
