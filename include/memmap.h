@@ -28,6 +28,10 @@
 #define BLOCK_SHIFT 21
 #define BLOCK_BYTES MM_U64(0x200000)
 
+/* What user space may map: the first 64 KiB never, so that a null pointer faults. */
+#define USER_BASE MM_U64(0x10000)
+#define USER_END MM_U64(0x0000800000000000) /* 128 TiB: half of what TTBR0 could hold */
+
 #define LINEAR_BASE MM_U64(0xffff000000000000)
 #define LINEAR_BYTES MM_U64(0x0000100000000000) /* 16 TiB of physical addresses */
 #define PINNED_BASE MM_U64(0xffff800000000000)

@@ -25,11 +25,11 @@ enum lock_rank {
 	LOCK_RESERV,     /* reservations */
 	LOCK_KMAP,       /* address ranges of the dynamic kernel map */
 	LOCK_PMAP,       /* translation tables */
-	LOCK_ASID,       /* the numbers of address spaces */
 	LOCK_SLAB,       /* a class of small objects */
 	LOCK_HEAP,       /* pinned heap */
 	LOCK_FRAME,      /* physical frames */
 	LOCK_SCHED,      /* a CPU's run queue */
+	LOCK_ASID,       /* the numbers of address spaces: a switch may need a new one */
 	LOCK_RECLAIM,    /* what waits for a grace period */
 	LOCK_HOTPLUG,
 	LOCK_LOG,

@@ -18,6 +18,7 @@
 #include "kern/smp.h"
 #include "arch/arm64/sysreg.h"
 #include "arch/arm64/timer.h"
+#include "arch/arm64/user.h"
 #include "kern/trap.h"
 #include "ipi/inval.h"
 #include "kern/assert.h"
@@ -30,6 +31,7 @@
 #include "pcpu/heap.h"
 #include "pcpu/pin.h"
 #include "pcpu/recorder.h"
+#include "vm/asid.h"
 #include "vm/frame.h"
 #include "vm/memory.h"
 #include "vm/pmap.h"
@@ -70,8 +72,7 @@ static void first_tables(void)
 	heap_add_block(boot_heap, image_pa(boot_heap), BOOT_HEAP_PAGES, MAX_NODES);
 	boot_regs.ttbr1 = pmap_init(boot_root).v;
 	write_sysreg(ttbr1_el1, boot_regs.ttbr1);
-	write_sysreg(ttbr0_el1, image_pa(boot_empty_root).v);
-	isb();
+	arch_user_init_cpu();
 	dsb_ishst();
 	tlbi_vmalle1_local();
 }
@@ -249,6 +250,10 @@ static void boot_on_slice(void)
 	log_set_cpu_hook(cpu_number);
 	log_set_lock(&log_lock);
 	machine_init(&bootinfo, bootargs.park == PARK_NMI);
+	log_printf("boot", "speculation: %s; asid_bits=%u pan=%s hafdbs=%s",
+		   arch_speculation_init(), cpu_features.asid_bits, cpu_features.pan ? "yes" : "no",
+		   cpu_features.hafdbs ? "yes" : "no");
+	asid_set_bits(cpu_features.asid_bits);
 	irq_mask();
 	token_acquire();
 	park_set_online(0, true);

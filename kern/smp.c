@@ -19,6 +19,7 @@
 #include "arch/arm64/psci.h"
 #include "arch/arm64/sysreg.h"
 #include "arch/arm64/timer.h"
+#include "arch/arm64/user.h"
 #include "ipi/park.h"
 #include "kern/assert.h"
 #include "kern/lock.h"
@@ -148,8 +149,7 @@ enum kerr smp_start(const struct bootinfo *info, unsigned cpu)
 
 _Noreturn void secondary_main(uint64_t cpu)
 {
-	write_sysreg(ttbr0_el1, image_pa(boot_empty_root).v);
-	isb();
+	arch_user_init_cpu();
 	tlbi_vmalle1_local();
 	stop_note_running((unsigned)cpu);
 	machine_init_cpu((unsigned)cpu, this_cpu()->mpidr);

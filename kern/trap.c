@@ -27,6 +27,7 @@
 #include "kern/lock.h"
 #include "kern/log.h"
 #include "kern/stop.h"
+#include "kern/usercopy.h"
 #include "pcpu/recorder.h"
 
 extern char probe_first[], probe_last[], probe_failed[], probe_called[];
@@ -161,7 +162,7 @@ void trap_sync(struct trap_frame *frame)
 	struct record *r = rec(REC_FAULT, frame->far, frame->esr);
 
 	r->d = frame->elr;
-	if (fault_is_transient(frame) || fault_is_probe(frame)) {
+	if (usercopy_fixup(frame) || fault_is_transient(frame) || fault_is_probe(frame)) {
 		rec_end(r);
 		return;
 	}

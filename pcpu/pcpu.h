@@ -36,6 +36,13 @@ struct mailbox {
 	uint64_t ack_pc; /* what the park interrupted; 0: a wait loop answered */
 };
 
+/* What stopped the last copy from or to user memory (kern/usercopy.h). */
+struct user_fault {
+	uint64_t va;     /* what faulted: FAR_EL1 */
+	uint64_t esr;    /* 0: the range was refused, nothing was accessed */
+	uint64_t copied; /* bytes that are certain to have been copied */
+};
+
 #define PARK_HIST_BUCKETS 64
 #define BREAK_LOG 32
 #define RECORDER_STEP 256 /* a record's number * 256 + its kind is its id */
@@ -53,6 +60,7 @@ struct pcpu {
 	/* [p] moments without a pointer to an object; odd: asleep or off (kern/reclaim.h) */
 	uint64_t quiet;
 	uint64_t work_block; /* [p] stress: the block this CPU works in now */
+	struct user_fault user_fault; /* [p] */
 	uint64_t irq_drop_parks; /* test: park interrupts to lose on this CPU */
 	uint64_t timer_period; /* 0: one shot */
 	volatile uint64_t timer_fired;

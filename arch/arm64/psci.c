@@ -15,6 +15,13 @@
 #define PSCI_FN_AFFINITY_INFO 0xc4000004
 #define PSCI_FN_SYSTEM_OFF 0x84000008
 #define PSCI_FN_SYSTEM_RESET 0x84000009
+#define PSCI_FN_FEATURES 0x8400000a
+#define PSCI_VERSION_1_0 0x10000
+
+#define SMCCC_FN_VERSION 0x80000000
+#define SMCCC_FN_ARCH_FEATURES 0x80000001
+#define SMCCC_FN_WORKAROUND_1 0x80008000
+#define SMCCC_VERSION_1_1 0x10001
 
 /* [c] const after psci_init() */
 static enum psci_conduit psci_conduit;
@@ -81,6 +88,27 @@ int psci_system_off(void)
 int psci_system_reset(void)
 {
 	return psci_call(PSCI_FN_SYSTEM_RESET, 0, 0, 0);
+}
+
+/*
+ * Calls below 1.1 of the convention are not to be tried blindly: PSCI 1.0 tells whether there is a
+ * version to ask for.
+ */
+enum smccc_need smccc_workaround_1_need(void)
+{
+	if (psci_version() < PSCI_VERSION_1_0 ||
+	    psci_call(PSCI_FN_FEATURES, SMCCC_FN_VERSION, 0, 0) < 0 ||
+	    psci_call(SMCCC_FN_VERSION, 0, 0, 0) < SMCCC_VERSION_1_1) {
+		return SMCCC_NOT_OFFERED;
+	}
+	const int r = psci_call(SMCCC_FN_ARCH_FEATURES, SMCCC_FN_WORKAROUND_1, 0, 0);
+
+	return r < 0 ? SMCCC_NOT_OFFERED : r == 0 ? SMCCC_NEEDED : SMCCC_NOT_NEEDED;
+}
+
+void smccc_workaround_1(void)
+{
+	psci_call(SMCCC_FN_WORKAROUND_1, 0, 0, 0);
 }
 
 const char *psci_result_name(int result)

@@ -44,5 +44,14 @@ int psci_affinity_info(uint64_t mpidr);
 int psci_system_off(void);
 int psci_system_reset(void);
 
+/*
+ * SMCCC_ARCH_WORKAROUND_1 (Arm DEN 0070): empty this CPU's branch predictor. What the firmware
+ * says about it; NEEDED: on some CPU of the machine, safe to call on all.
+ */
+enum smccc_need { SMCCC_NOT_OFFERED, SMCCC_NOT_NEEDED, SMCCC_NEEDED };
+enum smccc_need smccc_workaround_1_need(void);
+/* Pre: the firmware offers it. */
+void smccc_workaround_1(void);
+
 /* The result's name, for messages. */
 const char *psci_result_name(int result);

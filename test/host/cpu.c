@@ -623,6 +623,7 @@ static void reset(const struct sim_config *config, struct sim_result *result)
 	trace_reset();
 	store_reset();
 	tlb_reset();
+	user_reset();
 	boot_restore();
 }
 

@@ -17,13 +17,13 @@ HOST_INCLUDES := -Itest/host/include -Iarch/arm64/include -I. -idirafter include
 
 SIM_KERNEL := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/memcharge.c \
 	pcpu/recorder.c pcpu/slab.c ipi/park.c ipi/inval.c \
-	vm/frame.c vm/frame_cache.c vm/kmap.c \
+	vm/asid.c vm/frame.c vm/frame_cache.c vm/kmap.c \
 	vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c vm/pmap_size.c vm/pmap_table.c kern/lock.c \
 	kern/panic.c \
 	kern/kerr.c
 SIM_MACHINE := test/host/cpu.c test/host/store.c test/host/tlb.c test/host/access.c \
 	test/host/trace.c \
-	test/host/boot.c test/host/this_cpu.c test/host/page.c
+	test/host/boot.c test/host/this_cpu.c test/host/page.c test/host/user.c
 SIM_SCENES := test/host/scene.c test/host/region.c test/host/initiators.c \
 	test/host/scenarios.c test/host/exhaust.c
 SIM_OBJECTS := $(patsubst %.c,$(HOST)/kernel/%.o,$(SIM_KERNEL)) \
@@ -47,7 +47,7 @@ $(HOST)/sim: $(SIM_OBJECTS)
 
 # ---- unit tests of the pure pieces and the allocators ----------------------------------------
 HOST_UNITS := $(HOST)/test_pure $(HOST)/test_alloc $(HOST)/test_slab $(HOST)/test_handle \
-	$(HOST)/test_vm_frame
+	$(HOST)/test_vm_frame $(HOST)/test_asid
 HOST_MODEL := $(patsubst %.c,$(HOST)/kernel/%.o,$(SIM_KERNEL)) $(patsubst \
 	%.c,$(HOST)/%.o,$(SIM_MACHINE))
 

@@ -28,6 +28,7 @@ enum sim_tlbi {
 	SIM_TLBI_RANGE,
 	SIM_TLBI_ALL,
 	SIM_TLBI_ALL_LOCAL,
+	SIM_TLBI_ASID,
 };
 
 /* ---- the seam --------------------------------------------------------------------------- */
@@ -43,6 +44,7 @@ void sim_wfi(void);
 uint64_t sim_pte_load(const uint64_t *slot);
 void sim_pte_store(uint64_t *slot, uint64_t v);
 void sim_tlbi(enum sim_tlbi kind, uint64_t operand);
+void sim_user_root(uint64_t root, uint64_t asid); /* TTBR0; 0: the empty root */
 struct cpubase *sim_this(void);
 uint64_t sim_now(void);
 
@@ -152,6 +154,12 @@ bool sim_lookup(va_t va, uint64_t *pte, uint64_t *pa);
 void sim_must_be_unmapped(va_t va, uint64_t size, uint64_t step);
 /* No CPU holds an entry for the range that is not what the tables say. */
 void sim_must_be_clean(va_t va, uint64_t size);
+
+/* Until it loads TTBR0 again, this CPU makes no access to user memory. */
+void sim_user_leaves(void);
+
+/* Some TLB may still hold entries of a space, by its root, under a number. */
+bool sim_is_tainted(uint64_t root, uint64_t asid);
 
 /* ---- machine set-up ---------------------------------------------------------------------- */
 /* Once per process: pinned memory, slices, an empty map; every run begins with this state. */

@@ -32,6 +32,7 @@ struct tlbi_op {
 	uint64_t first; /* VA[55:12] */
 	uint64_t pages;
 	unsigned ttl;   /* 0: any level, else the leaf level + 4 */
+	uint64_t asid;
 	uint64_t time;  /* entries born later are not its affair */
 };
 
@@ -50,6 +51,9 @@ struct sim_cpu {
 	enum sim_wait wait;
 	bool alive;
 	bool masked;
+	uint64_t user_root; /* TTBR0, 0: empty */
+	uint64_t user_asid;
+	bool user_runs; /* it may access user memory */
 	bool spx;
 	bool in_irq;          /* an interrupt's top half */
 	bool event;
@@ -142,6 +146,10 @@ struct stale {
 unsigned tlb_stale_count(void);
 const struct stale *tlb_stale(unsigned i);
 
+/* user.c */
+void user_reset(void);
+void user_complete(const struct sim_cpu *c, const struct tlbi_op *op);
+
 /* boot.c */
 void boot_restore(void);
 bool boot_is_pinned(uint64_t va, uint64_t size);
@@ -167,6 +175,7 @@ enum event {
 	EV_IRQ,
 	EV_ERET,
 	EV_ACCESS,
+	EV_USER,
 	EV_TICK,
 	EV_END,
 	EV_TEXT,

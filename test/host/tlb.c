@@ -427,6 +427,7 @@ void sim_tlbi(enum sim_tlbi kind, uint64_t operand)
 		return;
 	}
 	op.time = sim.now++; /* whatever is born from here on is later */
+	op.asid = operand >> 48;
 	if (kind == SIM_TLBI_RANGE) {
 		if (!cpu_features.tlb_range) {
 			sim_fail("TLBI by range on a CPU that has none");
@@ -449,6 +450,9 @@ static bool covers(const struct tlbi_op *op, const struct stale *s)
 	}
 	if (op->kind == SIM_TLBI_ALL || op->kind == SIM_TLBI_ALL_LOCAL) {
 		return true;
+	}
+	if (op->kind == SIM_TLBI_ASID) {
+		return false; /* kernel entries are global */
 	}
 	if (op->kind == SIM_TLBI_VA_LAST && s->table) {
 		return false;
@@ -473,6 +477,7 @@ void tlb_complete(struct sim_cpu *c, bool local_only)
 			c->op[kept++] = *op; /* DSB NSH waits for this CPU only */
 			continue;
 		}
+		user_complete(c, op);
 		for (unsigned i = 0; i < stale_count; i++) {
 			if (covers(op, &stale[i])) {
 				stale[i].cpus &= local ? ~(UINT64_C(1) << sim_index(c)) : 0;

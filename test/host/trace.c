@@ -29,8 +29,8 @@ void trace_reset(void)
 
 static const char *const sgi_name[] = { "park", "stop", "wake", "storm" };
 static const char *const barrier_name[] = { "dsb ish", "dsb ishst", "dsb nsh", "dmb ish" };
-static const char *const tlbi_name[] = { "vaae1is",  "vaale1is",  "vaae1",
-					 "rvaae1is", "vmalle1is", "vmalle1" };
+static const char *const tlbi_name[] = { "vaae1is",   "vaale1is", "vaae1",   "rvaae1is",
+					 "vmalle1is", "vmalle1",  "aside1is" };
 
 /* A word's name: a mailbox field, or a table entry's address. */
 static void word_name(uint64_t at, char *text, size_t bytes)
@@ -93,6 +93,9 @@ static void print_entry(const struct entry *e)
 	case EV_IRQ:
 		fprintf(stderr, "takes the %s interrupt\n", sgi_name[e->a]);
 		return;
+	case EV_USER:
+		fprintf(stderr, "ttbr0 = %#llx, number %llu\n", a, b);
+		break;
 	case EV_ACCESS:
 		fprintf(stderr, "access %#llx -> %#llx\n", a, b);
 		return;

@@ -25,6 +25,26 @@ static inline void tlbi_rvaae1is(uint64_t operand)
 	__asm__ volatile("sys #0, c8, c2, #3, %0" ::"r"(operand));
 }
 
+/*
+ * Of one ASID, for entries that are not global: an address, a range, everything. The ASID's field
+ * is tlbi_operand_asid().
+ */
+static inline void tlbi_vae1is(uint64_t operand)
+{
+	__asm__ volatile("tlbi vae1is, %0" ::"r"(operand));
+}
+
+/* FEAT_TLBIRANGE; S1_0_C8_C2_1. */
+static inline void tlbi_rvae1is(uint64_t operand)
+{
+	__asm__ volatile("sys #0, c8, c2, #1, %0" ::"r"(operand));
+}
+
+static inline void tlbi_aside1is(uint64_t operand)
+{
+	__asm__ volatile("tlbi aside1is, %0" ::"r"(operand));
+}
+
 static inline void tlbi_vmalle1is(void)
 {
 	__asm__ volatile("tlbi vmalle1is" ::: "memory");

@@ -21,6 +21,14 @@ static inline uint64_t tlbi_operand_va(va_t va)
 	return (va.v >> 12) & TLBI_VA_MASK;
 }
 
+/* By ASID (VAE1, RVAE1, ASIDE1): the number in 63:48, beside the operand by VA or by range. */
+#define TLBI_ASID_SHIFT 48
+
+static inline uint64_t tlbi_operand_asid(uint64_t number)
+{
+	return number << TLBI_ASID_SHIFT;
+}
+
 /*
  * A range of `pages` pages from va, rounded up to what the encoding can say.
  * Pre: 2 <= pages <= 2^21.

@@ -30,6 +30,12 @@ static inline void tlbi_rvaae1is(uint64_t operand)
 	sim_tlbi(SIM_TLBI_RANGE, operand);
 }
 
+/* Everything of one number, not the global entries. */
+static inline void tlbi_aside1is(uint64_t operand)
+{
+	sim_tlbi(SIM_TLBI_ASID, operand);
+}
+
 static inline void tlbi_vmalle1is(void)
 {
 	sim_tlbi(SIM_TLBI_ALL, 0);
