@@ -279,9 +279,9 @@ _Noreturn void kmain(void)
 	lifeboat_sp[0] = (uint64_t)(uintptr_t)boot_slice + SLICE_LIFEBOAT_TOP;
 	lifeboat_slice[0] = (uint64_t)(uintptr_t)boot_slice;
 	arch_features_init();
-	recorder_init(arch_counter_hz());
 	park_init(arch_counter_hz());
 	first_tables();
+	recorder_init(arch_counter_hz(), pa(boot_regs.ttbr1));
 	read_tree();
 	say_hello();
 	choose_mode();

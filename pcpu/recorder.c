@@ -19,6 +19,7 @@ struct rec_info {
  */
 static struct {
 	uint64_t counter_hz;
+	uint64_t root; /* physical address of the kernel's root table */
 	uint32_t entries;
 	uint32_t record_bytes;
 	uint32_t ring_offset; /* in a slice */
@@ -40,9 +41,10 @@ static struct {
 	},
 };
 
-void recorder_init(uint64_t counter_hz)
+void recorder_init(uint64_t counter_hz, pa_t root)
 {
 	recorder_layout.counter_hz = counter_hz;
+	recorder_layout.root = root.v;
 }
 
 const char *rec_kind_name(enum rec_kind kind)

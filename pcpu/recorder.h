@@ -133,5 +133,5 @@ static inline uint64_t recorder_count(const struct pcpu *p)
 	return p->recorder_next / RECORDER_STEP;
 }
 
-/* Note the frequency of the counter for who reads a dump. Boot CPU, once. */
-void recorder_init(uint64_t counter_hz);
+/* Note the counter's frequency and the kernel's root table for who reads a dump. Once. */
+void recorder_init(uint64_t counter_hz, pa_t root);
