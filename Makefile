@@ -30,6 +30,7 @@ PCPU := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/memcharge.c pcpu/recorder.c \
 IPI := ipi/park.c ipi/inval.c
 VM := vm/asid.c vm/frame.c vm/frame_cache.c vm/kmap.c vm/memory.c \
 	vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c vm/pmap_size.c vm/pmap_table.c
+VM += vm/region.c
 KERN := kern/bootargs.c kern/fatal.c kern/fdt.c kern/fdt_dev.c kern/fdt_mem.c kern/fdt_reg.c \
 	kern/format.c kern/handle.c \
 	kern/irq.c kern/kerr.c kern/lock.c kern/log.c kern/machine.c kern/main.c \

@@ -21,6 +21,7 @@ SIM_KERNEL := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/memcharge.c \
 	vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c vm/pmap_size.c vm/pmap_table.c kern/lock.c \
 	kern/panic.c \
 	kern/kerr.c
+include test/host/vm.mk
 SIM_MACHINE := test/host/cpu.c test/host/store.c test/host/tlb.c test/host/access.c \
 	test/host/trace.c \
 	test/host/boot.c test/host/this_cpu.c test/host/page.c test/host/user.c
@@ -47,7 +48,7 @@ $(HOST)/sim: $(SIM_OBJECTS)
 
 # ---- unit tests of the pure pieces and the allocators ----------------------------------------
 HOST_UNITS := $(HOST)/test_pure $(HOST)/test_alloc $(HOST)/test_slab $(HOST)/test_handle \
-	$(HOST)/test_vm_frame $(HOST)/test_asid
+	$(HOST)/test_vm_frame $(HOST)/test_asid $(VM_UNITS)
 HOST_MODEL := $(patsubst %.c,$(HOST)/kernel/%.o,$(SIM_KERNEL)) $(patsubst \
 	%.c,$(HOST)/%.o,$(SIM_MACHINE))
 

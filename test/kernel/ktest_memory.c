@@ -85,7 +85,7 @@ static uint64_t *linear(pa_t frame)
 	return (uint64_t *)(uintptr_t)(LINEAR_BASE + frame.v);
 }
 
-/* A frame comes back from the cache of this CPU; zeroing reaches every word, and not the next page. */
+/* A frame comes back from the cache of this CPU; zeroing reaches every word, not the next page. */
 static void single_frames_are_cached_and_zeroed(void)
 {
 	const struct frame_stats before = frame_stats();
