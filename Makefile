@@ -31,16 +31,13 @@ IPI := ipi/park.c ipi/inval.c
 VM := vm/asid.c vm/frame.c vm/frame_cache.c vm/kmap.c vm/memory.c \
 	vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c vm/pmap_size.c vm/pmap_table.c
 VM += vm/region.c
-VM += vm/lifeboat.c
 KERN := kern/bootargs.c kern/fatal.c kern/fdt.c kern/fdt_dev.c kern/fdt_mem.c kern/fdt_reg.c \
 	kern/format.c kern/handle.c \
 	kern/irq.c kern/kerr.c kern/lock.c kern/log.c kern/machine.c kern/main.c \
 	kern/object.c kern/panic.c \
 	kern/reclaim.c kern/report.c kern/report_past.c kern/report_walk.c kern/run.c kern/smp.c \
 	kern/string.c kern/symbols.c kern/trap.c kern/usercopy.c kern/work.c
-KERN += kern/physread.c
 ARCH := arch/arm64/start.S arch/arm64/vectors.S arch/arm64/el3.S arch/arm64/probe.S \
-	arch/arm64/lifeboat.S \
 	arch/arm64/bcm_pm.c arch/arm64/boot_mmu.c arch/arm64/cpu.c \
 	arch/arm64/gic.c arch/arm64/gicv2.c arch/arm64/gicv3.c \
 	arch/arm64/page.c arch/arm64/psci.c arch/arm64/timer.c arch/arm64/uart.c \
@@ -53,7 +50,6 @@ KTEST := test/kernel/stress.c test/kernel/stress_load.c test/kernel/stress_size.
 	test/kernel/ktest_saved.c test/kernel/ktest_size.c \
 	test/kernel/ktest_user.c test/kernel/bench.c \
 	test/kernel/bench_cases.c test/kernel/provoke.c
-KTEST += test/kernel/ktest_lifeboat.c
 SOURCES := $(ARCH) $(KERN) $(PCPU) $(IPI) $(VM) $(KTEST)
 
 # ---- the kernel -----------------------------------------------------------------------------
@@ -169,6 +165,7 @@ include test/prove/prove.mk
 include test/oracle/oracle.mk
 include test/host/platform.mk
 -include test/host/host.mk
+include test/host/user.mk
 
 .PHONY: test-host
 test-host: test-host-platform ## host tests: pure pieces, the machine model

@@ -30,16 +30,16 @@ static struct slab_class class = SLAB_CLASS("things", struct thing);
 static unsigned ended;
 static unsigned revoked;
 
-static enum kobj_end end_thing(struct kobj *obj)
+static bool end_thing(struct kobj *obj)
 {
 	struct thing *t = (struct thing *)obj;
 
 	if (t->steps-- > 1) {
-		return END_MORE;
+		return false;
 	}
 	ended++;
 	slab_free(&class, t, obj->payer);
-	return END_GONE;
+	return true;
 }
 
 static void revoke_thing(struct kobj *obj)

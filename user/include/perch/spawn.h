@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * perch/spawn.h - start a program in a task of its own.
+ *
+ * THEORY   A child has what it is given: a limit of memory out of its parent's, copies of handles,
+ *          strings. It reports to an endpoint of the parent under the badge `number`: its end
+ *          (PARENT_EXIT) and its exceptions.
+ */
+#pragma once
+
+#include <kerr.h>
+#include <perch/elf.h>
+#include <perch/start.h>
+
+struct spawn_options {
+	uint64_t limit_bytes; /* memory of all kinds */
+	uint64_t number;      /* badge of its messages to the parent, not 0 */
+	handle_t parent;      /* endpoint with RIGHT_RECEIVE; none: nobody listens */
+	handle_t console;     /* given on with what rights the parent has, as the others below */
+	handle_t ramdisk;
+	handle_t machine;
+	handle_t extra;
+	uint64_t ramdisk_bytes;
+	uint64_t word;
+	uint32_t priority;
+	uint32_t argc;
+	const char *const *argv;
+};
+
+struct child {
+	handle_t task;
+	handle_t thread;
+};
+
+/* Start it. On an error nothing of it is left. KERR_RANGE: the arguments are too long. */
+enum kerr spawn(const struct elf_program *program, const struct spawn_options *options,
+		struct child *out);
+
+/* Kill it, if it still lives, and forget it. */
+void child_end(struct child *child);
+
+/* The RAM disk that this program was given, mapped for reading. KERR_ABSENT: none. */
+enum kerr ramdisk_map(const void **archive, size_t *bytes);
+
+/* The program of that name on a RAM disk. False: says why on the console. */
+bool ramdisk_program(const void *archive, size_t bytes, const char *name, struct elf_program *out);
