@@ -7,30 +7,26 @@
 #include <arch/barrier.h>
 #include <arch/cpu.h>
 #include <arch/feature.h>
+#include <arch/table.h>
 #include <arch/tlb.h>
 #include <memmap.h>
 
 #include "kern/assert.h"
 #include "kern/lock.h"
 #include "kern/stop.h"
+#include "pcpu/pin.h"
 #include "pcpu/recorder.h"
 
 /* Past so many operands one invalidation of everything is cheaper, here and for who refills. */
 #define INVAL_VA_LIMIT 16
 #define RANGE_PAGES_MAX (UINT64_C(1) << 21)
 
-static enum bbm_mode mode = BBM_PARK;
-static enum inval_kind wanted_kind = INVAL_AUTO;
+struct inval_tuning inval_tuning = { .mode = BBM_PARK, .wanted = INVAL_AUTO };
 static uint64_t window_delay;
 
-void inval_set_mode(enum bbm_mode m)
+void inval_set_mode(enum bbm_mode mode)
 {
-	mode = m;
-}
-
-enum bbm_mode inval_mode(void)
-{
-	return mode;
+	inval_tuning.mode = mode;
 }
 
 const char *inval_mode_name(enum bbm_mode m)
@@ -42,7 +38,7 @@ const char *inval_mode_name(enum bbm_mode m)
 
 void inval_set_kind(enum inval_kind kind)
 {
-	wanted_kind = kind;
+	inval_tuning.wanted = kind;
 }
 
 void inval_set_window_delay(uint64_t rounds)
@@ -55,156 +51,229 @@ uint64_t inval_window_delay(void)
 	return window_delay;
 }
 
-void inval_begin(struct inval_batch *batch, const struct inval_steps *steps, uint64_t caller)
+/* A test or a benchmark asks for a kind: as far as this CPU has it, and the entries allow it. */
+static noinline enum inval_kind forced_kind(bool tables)
 {
-	batch->count = 0;
-	batch->span_count = 0;
-	batch->park.culprits = 0;
-	batch->steps = steps;
-	batch->caller = caller;
+	const enum inval_kind wanted = inval_tuning.wanted;
+
+	if (wanted == INVAL_VA && tables) {
+		return INVAL_PAGES;
+	}
+	return wanted != INVAL_RANGE || cpu_features.tlb_range ? wanted : INVAL_ALL;
 }
 
-static enum inval_kind choose_kind(const struct inval_batch *batch)
+/*
+ * An entry that is one leaf needs one operand; an entry that is a table needs one for each leaf
+ * under it, one range, or everything (Arm ARM D8.16: the walk cache goes with any of them, because
+ * none is last-level-only).
+ */
+static always_inline enum inval_kind choose_kind(bool tables)
 {
-	uint32_t tables = 0;
-
-	for (uint32_t i = 0; i < batch->span_count; i++) {
-		tables += batch->span[i].operands > INVAL_MAX ? 1 : 0;
+	if (unlikely(inval_tuning.wanted != INVAL_AUTO)) {
+		return forced_kind(tables);
 	}
-	if (wanted_kind != INVAL_AUTO && (wanted_kind != INVAL_RANGE || cpu_features.tlb_range)) {
-		return wanted_kind == INVAL_VA && tables != 0 ? INVAL_PAGES : wanted_kind;
-	}
-	if (tables == 0) {
+	if (!tables) {
 		return INVAL_VA;
 	}
 	return cpu_features.tlb_range ? INVAL_RANGE : INVAL_ALL;
 }
 
-/*
- * Choose the invalidation, outside the window. An entry that is one leaf needs one operand; an
- * entry that is a table needs one for each leaf under it, one range, or everything (Arm ARM D8.16:
- * the walk cache goes with any of them, because none is last-level-only).
- */
-static void plan(struct inval_batch *batch)
+static bool is_of_table(const struct inval_span *s)
 {
-	batch->kind = choose_kind(batch);
-	if (batch->kind == INVAL_ALL) {
-		return;
-	}
-	for (uint32_t i = 0; i < batch->span_count; i++) {
-		const struct inval_span *s = &batch->span[i];
-		const uint32_t end = i + 1 < batch->span_count ? s[1].first : batch->count;
-		const uint64_t step = s->size / (end - s->first);
-		uint64_t at = s->va.v;
+	return s->operands > INVAL_MAX;
+}
 
-		for (uint32_t n = s->first; n < end; n++, at += step) {
-			/* One block takes a range of two pages, whatever its size. */
-			batch->tlbi[n] =
-				batch->kind == INVAL_RANGE
-					? tlbi_operand_range(va(at), s->operands > INVAL_MAX
-									     ? step / PAGE_BYTES
-									     : 2)
-					: tlbi_operand_va(va(at));
-		}
+static always_inline uint64_t operand(enum inval_kind kind, va_t at, uint64_t size, bool table)
+{
+	if (kind != INVAL_RANGE) {
+		return tlbi_operand_va(at);
+	}
+	/* One block takes a range of two pages, whatever its size. */
+	return tlbi_operand_range(at, table ? size / PAGE_BYTES : 2);
+}
+
+static void plan_span(struct inval_batch *batch, const struct inval_span *s, uint32_t end)
+{
+	const uint64_t step = end - s->first == 1 ? s->size : s->size / CONT_ENTRIES;
+	uint64_t at = s->va.v;
+
+	for (uint32_t n = s->first; n < end; n++, at += step) {
+		batch->entry[n].tlbi = operand(batch->kind, va(at), step, is_of_table(s));
 	}
 }
 
-/* One record a change: written before the window opens, completed after it has closed (R4). */
-static void note_before(struct inval_batch *batch)
+/* Choose the invalidation, outside the window. */
+static void plan(struct inval_batch *batch)
 {
-	for (uint32_t i = 0; i < batch->span_count; i++) {
-		struct inval_span *s = &batch->span[i];
-		struct record *r = rec(REC_CHANGE, rec_span(s->va.v, s->size, batch->kind),
-				       batch->expected[s->first].v);
+	bool tables = false;
 
-		r->c = batch->fresh[s->first].v;
+	for (uint32_t i = 0; i < batch->span_count; i++) {
+		tables = tables || is_of_table(&batch->span[i]);
+	}
+	batch->kind = choose_kind(tables);
+	for (uint32_t i = 0; i < batch->span_count; i++) {
+		const struct inval_span *s = &batch->span[i];
+
+		plan_span(batch, s, i + 1 < batch->span_count ? s[1].first : batch->count);
+	}
+}
+
+/* The same for one entry, which needs no loop. */
+static always_inline void plan_one(struct inval_batch *batch)
+{
+	const struct inval_span *s = &batch->span[0];
+	const bool table = is_of_table(s);
+
+	batch->kind = choose_kind(table);
+	batch->entry[0].tlbi = operand(batch->kind, s->va, s->size, table);
+}
+
+/* R3: by virtual and by physical address, at every level, in every build. Token held. */
+static always_inline enum kerr admit(const struct inval_batch *batch, uint32_t spans)
+{
+	for (uint32_t i = 0; i < spans; i++) {
+		const struct inval_span *s = &batch->span[i];
+
+		if (!pin_never_at(s->va, s->size) || !pin_clear_pa(s->pa, s->size)) {
+			return KERR_PINNED;
+		}
+	}
+	return KERR_OK;
+}
+
+/* Everyone is parked: the last look before the break. */
+static always_inline enum kerr check(const struct inval_batch *batch, uint32_t count,
+				     uint32_t spans)
+{
+	for (uint32_t i = 0; i < spans; i++) {
+		KASSERT(pin_never_at(batch->span[i].va, batch->span[i].size)); /* R3, again */
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		if (arch_pte_load(batch->entry[i].slot).v != batch->entry[i].expected.v) {
+			return KERR_CHANGED;
+		}
+	}
+	return KERR_OK;
+}
+
+/* One record a change: written before the window opens, completed after it has closed (R4). */
+static always_inline void note_before(struct inval_batch *batch, uint32_t spans)
+{
+	for (uint32_t i = 0; i < spans; i++) {
+		struct inval_span *s = &batch->span[i];
+		const struct inval_entry *e = &batch->entry[s->first];
+		struct record *r =
+			rec(REC_CHANGE, rec_span(s->va.v, s->size, batch->kind), e->expected.v);
+
+		r->c = e->fresh.v;
 		r->d = batch->caller;
 		s->record = r;
 		break_log_add(s->va, s->size);
 	}
 }
 
-static void note_after(const struct inval_batch *batch)
+static always_inline void note_tlbi(const struct inval_batch *batch, uint32_t count, uint32_t spans,
+				    uint64_t *counter)
 {
-	struct pcpu *p = pcpu_this();
-	uint64_t *counter = p->counter;
-
-	p->window_last = batch->window_ticks;
-	if (p->window_last > p->window_max) {
-		p->window_max = p->window_last;
-	}
-	counter[CTR_windows]++;
-	counter[CTR_makes] += batch->count;
-	if (mode != BBM_BBML2) {
-		counter[CTR_breaks] += batch->count;
-	}
 	if (batch->kind == INVAL_ALL) {
 		counter[CTR_tlbi_all]++;
 	} else if (batch->kind == INVAL_RANGE) {
-		counter[CTR_tlbi_range] += batch->count;
-	}
-	for (uint32_t i = 0; i < batch->span_count; i++) {
-		const struct inval_span *s = &batch->span[i];
-
-		rec_took(s->record, batch->window_ticks);
-		if (batch->kind == INVAL_VA || batch->kind == INVAL_PAGES) {
-			counter[CTR_tlbi_va] += s->operands;
+		counter[CTR_tlbi_range] += count;
+	} else {
+		for (uint32_t i = 0; i < spans; i++) {
+			counter[CTR_tlbi_va] += batch->span[i].operands;
 		}
 	}
 }
 
-static enum kerr open_and_change(struct inval_batch *batch)
+static always_inline void note_after(struct inval_batch *batch, uint32_t count, uint32_t spans)
 {
-	const enum inval_shape shape = batch->count == 1           ? INVAL_ONE
-				       : batch->count == INVAL_MAX ? INVAL_FULL
-								   : INVAL_SOME;
+	struct pcpu *p = pcpu_this();
+
+	p->window_last = batch->window_ticks;
+	if (unlikely(p->window_last > p->window_max)) {
+		p->window_max = p->window_last;
+	}
+	p->counter[CTR_windows]++;
+	p->counter[CTR_breaks] += inval_mode() != BBM_BBML2 ? count : 0;
+	p->counter[CTR_makes] += count;
+	note_tlbi(batch, count, spans, p->counter);
+	for (uint32_t i = 0; i < spans; i++) {
+		rec_took(batch->span[i].record, batch->window_ticks);
+	}
+}
+
+static always_inline enum kerr open_and_change(struct inval_batch *batch, uint32_t count,
+					       uint32_t spans)
+{
 	enum kerr e = KERR_OK;
 
-	if (mode == BBM_PARK) {
+	if (likely(inval_mode() == BBM_PARK)) {
 		e = park_begin(&batch->park);
-		if (e != KERR_OK) {
+		if (unlikely(e != KERR_OK)) {
 			return e;
 		}
 	} else {
 		park_begin_unparked(&batch->park);
 	}
-	e = batch->steps->check(batch);
-	if (e == KERR_OK) {
-		note_before(batch);
+	e = check(batch, count, spans);
+	if (likely(e == KERR_OK)) {
+		note_before(batch, spans);
 		const uint64_t start = counter_now();
 
-		batch->steps->window[batch->kind][shape](batch); /* R4 */
+		batch->window(batch); /* R4 */
 		batch->window_ticks = counter_now() - start;
 	}
 	park_end(&batch->park);
 	return e;
 }
 
-static uint64_t flush_on_spx(void *arg)
+/* The whole of a flush, on SPx. `count` and `spans` are constants for a batch of one entry. */
+static always_inline uint64_t flush_body(struct inval_batch *batch, uint32_t count, uint32_t spans)
 {
-	struct inval_batch *batch = arg;
-
 	token_acquire();
-	enum kerr e = batch->steps->admit(batch); /* R3; pin_grow() needs the token too */
+	enum kerr e = admit(batch, spans); /* under the token: pin_grow() needs it too */
 
-	if (e == KERR_OK) {
-		e = open_and_change(batch);
+	if (likely(e == KERR_OK)) {
+		e = open_and_change(batch, count, spans);
 	}
-	if (e == KERR_OK) {
-		note_after(batch);
+	if (likely(e == KERR_OK)) {
+		note_after(batch, count, spans);
 	}
 	token_release();
 	return e;
 }
 
-enum kerr inval_flush(struct inval_batch *batch)
+static uint64_t flush_one_on_spx(void *arg)
 {
+	return flush_body(arg, 1, 1);
+}
+
+static uint64_t flush_some_on_spx(void *arg)
+{
+	struct inval_batch *batch = arg;
+
+	return flush_body(batch, batch->count, batch->span_count);
+}
+
+enum kerr inval_flush(struct inval_batch *batch, const struct inval_windows *windows)
+{
+	enum kerr e;
+
 	KASSERT(batch->count > 0);
 	KASSERT(!arch_on_spx());
 	KASSERT(this_cpu()->mask_depth > 0); /* the tables' lock: the stretch is being measured */
-	plan(batch);
-	const enum kerr e = (enum kerr)arch_call_on_spx(flush_on_spx, batch);
-
+	if (batch->count == 1) {
+		plan_one(batch);
+		batch->window = windows->window[batch->kind][INVAL_ONE];
+		e = (enum kerr)arch_call_on_spx(flush_one_on_spx, batch);
+	} else {
+		plan(batch);
+		batch->window =
+			windows->window[batch->kind]
+				       [batch->count == INVAL_MAX ? INVAL_FULL : INVAL_SOME];
+		e = (enum kerr)arch_call_on_spx(flush_some_on_spx, batch);
+	}
 	stop_poll();
 	return e;
 }
@@ -222,12 +291,12 @@ void inval_range_now(va_t at, uint64_t size, uint64_t stride)
 		count_add(CTR_tlbi_va, leaves);
 	} else if (cpu_features.tlb_range && size / PAGE_BYTES <= RANGE_PAGES_MAX) {
 		tlbi_rvaae1is(tlbi_operand_range(at, size / PAGE_BYTES));
-		count(CTR_tlbi_range);
 		kind = INVAL_RANGE;
+		count(CTR_tlbi_range);
 	} else {
 		tlbi_vmalle1is();
-		count(CTR_tlbi_all);
 		kind = INVAL_ALL;
+		count(CTR_tlbi_all);
 	}
 	dsb_ish();
 	isb();

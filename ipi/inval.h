@@ -4,8 +4,9 @@
  *
  * THEORY   While a change is being planned, code may lock, allocate and fail; nothing is parked.
  *          inval_add() only writes down which entry becomes what. inval_flush() goes to the
- *          exception stack, takes the token, parks, looks again at every entry, and then runs the
- *          window. The caller supplies the two steps that know about tables (vm/pmap_entry.c).
+ *          exception stack, takes the token, refuses what meets pinned memory (R3), parks, looks
+ *          again at every entry, and then runs the window, which the caller supplies
+ *          (vm/pmap_entry.c).
  * INVARIANTS
  *   IB1  All of a batch changes, or none of it.
  *   IB2  A batch is flushed before its CPU switches thread, blocks, or returns to EL0 (R6).
@@ -30,21 +31,26 @@ enum inval_kind {
 	INVAL_PAGES, /* as VA, for entries that were tables: a loop in the window; forced only */
 	INVAL_AUTO,  /* by what the CPU has and what it costs */
 };
+#define INVAL_KINDS INVAL_AUTO
 
 /* How many entries a batch has: a full one (a run) needs no look at the count. */
-enum inval_shape { INVAL_ONE, INVAL_SOME, INVAL_FULL };
+enum inval_shape { INVAL_ONE, INVAL_SOME, INVAL_FULL, INVAL_SHAPES };
 
 struct inval_batch;
 struct record;
 
-/* What the owner of the tables does at each step of a flush, all on SPx. */
-struct inval_steps {
-	enum kerr (*admit)(
-		const struct inval_batch *batch); /* token held, nobody parked: may refuse */
-	enum kerr (*check)(
-		const struct inval_batch *batch); /* parked: is each entry still as expected? */
-	/* Break, invalidate, make; cannot fail. By kind, and by shape. */
-	void (*window[4][3])(const struct inval_batch *batch);
+/* Break, invalidate, make; cannot fail. On SPx, everyone parked. One for each kind and shape. */
+typedef void inval_window(const struct inval_batch *batch);
+struct inval_windows {
+	inval_window *window[INVAL_KINDS][INVAL_SHAPES];
+};
+
+/* One entry of a table. The window reads these, and nothing else. */
+struct inval_entry {
+	pte_t *slot;
+	pte_t fresh;
+	pte_t expected; /* what it must still be under the park */
+	uint64_t tlbi;  /* operand */
 };
 
 /* A range of addresses that changes size: one entry, or the 16 of a contiguous run. */
@@ -52,35 +58,35 @@ struct inval_span {
 	va_t va;
 	pa_t pa; /* the memory behind it (not a table's page) */
 	uint64_t size; /* bytes; va is aligned to it */
-	uint32_t first; /* its first slot in the batch */
+	uint32_t first; /* its first entry in the batch */
 	uint32_t operands; /* TLBIs by address that it takes: 1, 16, or 512 for a table */
 	struct record *record; /* of the flush: what the flight recorder says about it */
 };
 
 struct inval_batch {
-	/* The window reads these, and nothing else. */
-	uint32_t count; /* slots */
-	pte_t *slot[INVAL_MAX];
-	pte_t fresh[INVAL_MAX];
-	uint64_t tlbi[INVAL_MAX]; /* an operand for each slot */
-
-	pte_t expected[INVAL_MAX];
+	uint32_t count; /* entries */
 	uint32_t span_count;
 	enum inval_kind kind;
+	inval_window *window;
 	uint64_t caller; /* who asked for the change: for the records */
+	struct inval_entry entry[INVAL_MAX];
 	struct inval_span span[INVAL_MAX];
-	const struct inval_steps *steps;
 	struct park park;
 	uint64_t window_ticks; /* how long mappings were broken */
 };
 
 /* `caller`: an address of code, for the records. */
-void inval_begin(struct inval_batch *batch, const struct inval_steps *steps, uint64_t caller);
+static inline void inval_begin(struct inval_batch *batch, uint64_t caller)
+{
+	batch->count = 0;
+	batch->span_count = 0;
+	batch->caller = caller;
+}
 
 /*
  * Record a change: a span of `entries` (1 or 16) neighbouring slots. Nothing is parked, nothing
- * changes. The caller fills the span that is returned (but for `first`), and slot, expected and
- * fresh of the batch from `first` on. Pre: batch->count + entries <= INVAL_MAX.
+ * changes. The caller fills the span that is returned (but for `first`), and slot, fresh and
+ * expected of the batch's entries from `first` on. Pre: batch->count + entries <= INVAL_MAX.
  */
 static inline struct inval_span *inval_add(struct inval_batch *batch, uint32_t entries)
 {
@@ -93,14 +99,23 @@ static inline struct inval_span *inval_add(struct inval_batch *batch, uint32_t e
 }
 
 /*
- * Do it. KERR_BUSY: a CPU did not park (batch->park.culprits). Anything else: from the steps.
- * On failure nothing was changed. Pre: on SP0; count > 0.
+ * Do it. KERR_PINNED: a range meets pinned memory, or a place where nothing ever changes size.
+ * KERR_BUSY: a CPU did not park (batch->park.culprits). KERR_CHANGED: an entry is not what was
+ * expected. On failure nothing was changed. Pre: on SP0, interrupts masked; count > 0.
  */
-enum kerr inval_flush(struct inval_batch *batch);
+enum kerr inval_flush(struct inval_batch *batch, const struct inval_windows *windows);
 
 /* Mode and kind for the whole machine; boot arguments and tests. */
+struct inval_tuning {
+	enum bbm_mode mode;
+	enum inval_kind wanted;
+};
+extern struct inval_tuning inval_tuning;
 void inval_set_mode(enum bbm_mode mode);
-enum bbm_mode inval_mode(void);
+static inline enum bbm_mode inval_mode(void)
+{
+	return inval_tuning.mode;
+}
 const char *inval_mode_name(enum bbm_mode mode);
 void inval_set_kind(enum inval_kind kind);
 

@@ -82,29 +82,40 @@ bool token_is_mine(void)
 	return load_relaxed(&park_state.owner) == (uint64_t)cpu_number() + 1;
 }
 
+static void token_own(void)
+{
+	store_relaxed(&park_state.owner, (uint64_t)cpu_number() + 1);
+}
+
+static noinline void token_wait(uint64_t ticket)
+{
+	const struct wait wait = wait_begin();
+
+	do {
+		wait_round(); /* R5 */
+	} while (load_acquire(&park_state.serving) != ticket);
+	wait_end(&wait);
+	token_own();
+}
+
 void token_acquire(void)
 {
 	KASSERT(!token_is_mine());
-	const uint64_t ticket = fetch_add_relaxed(&park_state.next, 1);
+	/* Drawn before `serving` is read: pairs with ticket_pass(). */
+	const uint64_t ticket = fetch_add_seq_cst(&park_state.next, 1);
 
-	if (load_acquire(&park_state.serving) != ticket) {
-		const struct wait wait = wait_begin();
-
-		do {
-			wait_round(); /* R5 */
-		} while (load_acquire(&park_state.serving) != ticket);
-		wait_end(&wait);
+	if (unlikely(load_seq_cst(&park_state.serving) != ticket)) {
+		token_wait(ticket);
+		return;
 	}
-	store_relaxed(&park_state.owner, (uint64_t)cpu_number() + 1);
+	token_own();
 }
 
 void token_release(void)
 {
 	KASSERT(token_is_mine());
 	store_relaxed(&park_state.owner, 0);
-	store_release(&park_state.serving, park_state.serving + 1);
-	dsb_ishst();
-	cpu_sev();
+	ticket_pass(&park_state.next, &park_state.serving);
 }
 
 void park_set_online(unsigned cpu, bool online)
@@ -115,75 +126,82 @@ void park_set_online(unsigned cpu, bool online)
 	store_seq_cst(&park_state.online, online ? now | CPU_BIT(cpu) : now & ~CPU_BIT(cpu));
 }
 
-/* Publish the generation, then ask whoever is past the door. Pairs with door_enter(). */
-static uint64_t open_window(struct park *p)
+/* Publish a new generation, and its window. */
+static always_inline uint64_t publish_window(struct park *p)
 {
-	uint64_t others = load_relaxed(&park_state.online) & ~CPU_BIT(cpu_number());
-	uint64_t ask = 0;
-
 	p->gen = load_relaxed(&park_state.generation) + 1;
 	store_seq_cst(&park_state.window, p->gen);
 	/* after the window: pairs with stable_walk() */
 	store_release(&park_state.generation, p->gen);
-	while (others != 0) {
+	return p->gen;
+}
+
+/*
+ * Open a window, and post a request to whoever is past the door. Pairs with door_enter(). Returns
+ * them; none has been interrupted yet.
+ */
+static always_inline uint64_t open_window(struct park *p, uint64_t others)
+{
+	const uint64_t gen = publish_window(p);
+	uint64_t ask = 0;
+
+	for (; others != 0; others &= others - 1) {
 		const unsigned cpu = (unsigned)__builtin_ctzll(others);
 		struct mailbox *m = mailbox_of(cpu);
 
-		others &= others - 1;
 		if (load_seq_cst(&m->door) == DOOR_KERNEL) {
-			store_release(&m->request, p->gen);
+			store_release(&m->request, gen);
 			ask |= CPU_BIT(cpu);
 		} else {
 			count(CTR_ipis_spared);
 		}
 	}
-	if (ask != 0) {
-		/* the request is visible before the interrupt; pairs with park_answer() */
-		dsb_ishst();
-		arch_ipi_send(SGI_PARK, ask);
-		cpu_sev(); /* a masked interrupt ends no WFE: whoever waits for a lock wakes by this */
-		count_add(CTR_ipis_sent, (uint64_t)__builtin_popcountll(ask));
-	}
 	return ask;
 }
 
-/* CPUs of `ask` that neither acknowledged exactly this generation nor stand before the door. */
+/* Has the CPU acknowledged exactly this generation, or is it before the door? PK1 */
+static bool has_answered(const struct mailbox *m, uint64_t gen)
+{
+	return load_acquire(&m->ack) == gen || load_seq_cst(&m->door) != DOOR_KERNEL;
+}
+
 static uint64_t unanswered(uint64_t gen, uint64_t ask)
 {
-	uint64_t left = ask;
+	uint64_t left = 0;
 
-	for (uint64_t scan = ask; scan != 0; scan &= scan - 1) {
-		const unsigned cpu = (unsigned)__builtin_ctzll(scan);
-		const struct mailbox *m = mailbox_of(cpu);
+	for (; ask != 0; ask &= ask - 1) {
+		const unsigned cpu = (unsigned)__builtin_ctzll(ask);
 
-		if (load_acquire(&m->ack) == gen || load_seq_cst(&m->door) != DOOR_KERNEL) {
-			left &= ~CPU_BIT(cpu); /* PK1 */
+		if (!has_answered(mailbox_of(cpu), gen)) {
+			left |= CPU_BIT(cpu);
 		}
 	}
 	return left;
 }
 
-static bool park_wait_acks(struct park *p, uint64_t ask)
+/* One after the other: what has been answered stays answered until the release. */
+static bool park_wait_acks(struct park *p, uint64_t start)
 {
-	const uint64_t start = counter_now();
 	const uint64_t limit = load_relaxed(&park_state.attempt_ticks);
-	uint64_t left = unanswered(p->gen, ask);
 
-	while (left != 0) {
-		if (counter_now() - start > limit) {
-			p->culprits = left;
-			return false;
+	for (uint64_t left = p->targets; left != 0; left &= left - 1) {
+		const struct mailbox *m = mailbox_of((unsigned)__builtin_ctzll(left));
+
+		while (!has_answered(m, p->gen)) {
+			if (counter_now() - start > limit) {
+				p->culprits = unanswered(p->gen, left);
+				return p->culprits == 0;
+			}
+			stop_poll(); /* R5; parks cannot be asked for: the token is ours */
+			cpu_wfe();
 		}
-		stop_poll(); /* R5; parks cannot be asked for: the token is ours */
-		cpu_wfe();
-		left = unanswered(p->gen, left);
 	}
 	return true;
 }
 
-static void let_go(const struct park *p, uint64_t targets)
+static always_inline void let_go(const struct park *p)
 {
-	for (; targets != 0; targets &= targets - 1) {
+	for (uint64_t targets = p->targets; targets != 0; targets &= targets - 1) {
 		const unsigned cpu = (unsigned)__builtin_ctzll(targets);
 
 		store_release(&mailbox_of(cpu)->release, p->gen);
@@ -194,13 +212,12 @@ static void let_go(const struct park *p, uint64_t targets)
 }
 
 /* PK2: before the break only. The generation is dead; whoever parks for it late leaves at once. */
-static void park_abandon(struct park *p, uint64_t ask)
+static void park_abandon(struct park *p)
 {
-	let_go(p, ask);
+	let_go(p);
+	rec_end(p->record);
+	count_add(CTR_ipis_sent, (uint64_t)__builtin_popcountll(p->targets));
 	count(CTR_retries);
-	if (ask != 0) {
-		rec_end(p->record);
-	}
 	rec(REC_PARK_ABANDON, p->gen, p->culprits);
 }
 
@@ -226,42 +243,69 @@ static void note_latency(uint64_t ticks)
 	}
 }
 
-enum kerr park_begin(struct park *p)
+/* Interrupt the targets, whose requests are posted, and wait for all of them. */
+static bool park_ask(struct park *p)
+{
+	const uint64_t start = counter_now();
+
+	/* the request is visible before the interrupt; pairs with park_answer() */
+	dsb_ishst();
+	arch_ipi_send(SGI_PARK, p->targets);
+	cpu_sev(); /* a masked interrupt ends no WFE: whoever waits for a lock wakes by this */
+	p->record = rec(REC_PARK_SEND, p->gen, p->targets);
+	return park_wait_acks(p, start);
+}
+
+static void note_parked(uint64_t targets, const struct wait *wait)
+{
+	uint64_t cpus = 0;
+
+	for (; targets != 0; targets &= targets - 1) {
+		cpus++;
+	}
+	count_add(CTR_parks, cpus);
+	count_add(CTR_ipis_sent, cpus);
+	note_latency(wait_end(wait));
+}
+
+/* Somebody is past the door. */
+static noinline enum kerr park_others(struct park *p, uint64_t others)
 {
 	const uint64_t attempts = load_relaxed(&park_state.attempts);
 	const struct wait wait = wait_begin();
 
-	KASSERT(token_is_mine());
-	KASSERT(park_state.window == 0);
 	for (uint64_t attempt = 0; attempt < attempts; attempt++) {
-		const uint64_t ask = open_window(p);
-
-		if (ask != 0) {
-			p->record = rec(REC_PARK_SEND, p->gen, ask);
+		if (attempt > 0) {
+			p->targets = open_window(p, others);
 		}
-		if (park_wait_acks(p, ask)) {
-			p->targets = ask;
-			p->culprits = 0;
-			if (ask != 0) {
-				count_add(CTR_parks, (uint64_t)__builtin_popcountll(ask));
-				note_latency(wait_end(&wait));
-			}
+		if (park_ask(p)) {
+			note_parked(p->targets, &wait);
 			return KERR_OK;
 		}
-		park_abandon(p, ask);
+		park_abandon(p);
 	}
 	wait_end(&wait);
 	count(CTR_busy_errors);
 	return KERR_BUSY;
 }
 
+enum kerr park_begin(struct park *p)
+{
+	const uint64_t others = load_relaxed(&park_state.online) & ~CPU_BIT(cpu_number());
+
+	KASSERT(token_is_mine());
+	KASSERT(park_state.window == 0);
+	p->culprits = 0;
+	p->targets = open_window(p, others);
+	return p->targets == 0 ? KERR_OK : park_others(p, others);
+}
+
 void park_begin_unparked(struct park *p)
 {
 	KASSERT(token_is_mine());
-	*p = (struct park){ .gen = park_state.generation + 1 };
-	store_seq_cst(&park_state.window, p->gen);
-	/* after the window: pairs with stable_walk() */
-	store_release(&park_state.generation, p->gen);
+	p->targets = 0;
+	p->culprits = 0;
+	(void)publish_window(p);
 	/* Whoever meets the broken entry and faults must find the window open: trap.c asks. */
 	dsb_ishst();
 }
@@ -269,7 +313,7 @@ void park_begin_unparked(struct park *p)
 void park_end(struct park *p)
 {
 	KASSERT(park_state.window == p->gen);
-	let_go(p, p->targets);
+	let_go(p);
 	if (p->targets != 0) {
 		rec_end(p->record);
 	}

@@ -38,7 +38,7 @@ void wait_round(void)
 	}
 }
 
-static void mask_begin(uint64_t place)
+static always_inline void mask_begin(uint64_t place)
 {
 	struct cpubase *cpu = this_cpu();
 	const uint64_t state = arch_irq_mask();
@@ -51,6 +51,20 @@ static void mask_begin(uint64_t place)
 	}
 }
 
+static always_inline void mask_end(struct cpubase *cpu)
+{
+	KASSERT(cpu->mask_depth > 0);
+	if (--cpu->mask_depth == 0) {
+		const uint64_t ticks = counter_now() - cpu->mask_since - cpu->mask_waited;
+
+		if (unlikely(ticks > cpu->masked_max)) {
+			cpu->masked_max = ticks;
+			cpu->masked_max_pc = cpu->mask_pc;
+		}
+		arch_irq_restore(cpu->mask_state);
+	}
+}
+
 void irq_mask(void)
 {
 	mask_begin(caller_pc());
@@ -58,18 +72,7 @@ void irq_mask(void)
 
 void irq_unmask(void)
 {
-	struct cpubase *cpu = this_cpu();
-
-	KASSERT(cpu->mask_depth > 0);
-	if (--cpu->mask_depth == 0) {
-		const uint64_t ticks = counter_now() - cpu->mask_since - cpu->mask_waited;
-
-		if (ticks > cpu->masked_max) {
-			cpu->masked_max = ticks;
-			cpu->masked_max_pc = cpu->mask_pc;
-		}
-		arch_irq_restore(cpu->mask_state);
-	}
+	mask_end(this_cpu());
 }
 
 struct wait wait_begin(void)
@@ -89,6 +92,12 @@ uint64_t wait_end(const struct wait *w)
 	return ticks;
 }
 
+static always_inline void own(struct spinlock *lock, struct cpubase *cpu)
+{
+	store_relaxed(&lock->owner, (uint64_t)cpu->cpu + 1);
+	cpu->lock[cpu->lock_count++] = lock;
+}
+
 static noinline void wait_for(struct spinlock *lock, uint64_t ticket)
 {
 	struct cpubase *cpu = this_cpu();
@@ -100,6 +109,7 @@ static noinline void wait_for(struct spinlock *lock, uint64_t ticket)
 	} while (load_acquire(&lock->serving) != ticket);
 	cpu->lock_wanted = nullptr;
 	lock->contended++;
+	own(lock, cpu);
 	const uint64_t ticks = wait_end(&wait);
 
 	if (ticks >= slow_ticks) {
@@ -112,15 +122,18 @@ void spin_lock(struct spinlock *lock) __attribute__((no_thread_safety_analysis))
 	struct cpubase *cpu = this_cpu();
 
 	mask_begin(caller_pc());
-	KASSERT(cpu->lock_count < LOCKS_HELD_MAX);
-	KASSERT(cpu->lock_count == 0 || cpu->lock[cpu->lock_count - 1]->rank < lock->rank); /* R7 */
-	const uint64_t ticket = fetch_add_relaxed(&lock->next, 1);
+	const uint32_t held = cpu->lock_count;
 
-	if (load_acquire(&lock->serving) != ticket) {
+	KASSERT(held < LOCKS_HELD_MAX);
+	KASSERT(held == 0 || cpu->lock[held - 1]->rank < lock->rank); /* R7 */
+	/* Drawn before `serving` is read: pairs with ticket_pass(). */
+	const uint64_t ticket = fetch_add_seq_cst(&lock->next, 1);
+
+	if (unlikely(load_seq_cst(&lock->serving) != ticket)) {
 		wait_for(lock, ticket);
+		return;
 	}
-	store_relaxed(&lock->owner, (uint64_t)cpu->cpu + 1);
-	cpu->lock[cpu->lock_count++] = lock;
+	own(lock, cpu);
 }
 
 void spin_unlock(struct spinlock *lock) __attribute__((no_thread_safety_analysis))
@@ -130,17 +143,6 @@ void spin_unlock(struct spinlock *lock) __attribute__((no_thread_safety_analysis
 	KASSERT(cpu->lock_count > 0 && cpu->lock[cpu->lock_count - 1] == lock);
 	cpu->lock_count--;
 	store_relaxed(&lock->owner, 0);
-	store_release(&lock->serving, lock->serving + 1);
-	/*
-	 * Waiters sleep in WFE without watching the line: the store buffer is drained, then they
-	 * wake.
-	 */
-	dsb_ishst();
-	cpu_sev();
-	irq_unmask();
-}
-
-bool spin_is_held(const struct spinlock *lock)
-{
-	return load_relaxed(&lock->owner) == (uint64_t)cpu_number() + 1;
+	ticket_pass(&lock->next, &lock->serving);
+	mask_end(cpu);
 }

@@ -12,6 +12,9 @@
  */
 #pragma once
 
+#include <arch/atomic.h>
+#include <arch/barrier.h>
+#include <arch/cpu.h>
 #include <types.h>
 
 #include "kern/assert.h"
@@ -50,7 +53,10 @@ void spin_lock(struct spinlock *lock) __attribute__((acquire_capability(*lock)))
 void spin_unlock(struct spinlock *lock) __attribute__((release_capability(*lock)));
 
 /* Does *this* CPU hold it? */
-bool spin_is_held(const struct spinlock *lock);
+static inline bool spin_is_held(const struct spinlock *lock)
+{
+	return load_relaxed(&lock->owner) == (uint64_t)cpu_number() + 1;
+}
 #define KASSERT_HELD(l) KASSERT(spin_is_held(l))
 
 /*
@@ -72,6 +78,23 @@ void lock_set_slow_hook(uint64_t least_ticks,
  * waits with interrupts masked waits with this.
  */
 void wait_round(void);
+
+/*
+ * Hand a ticket lock on; the caller is the one that is served. Whoever waits sleeps in WFE without
+ * watching the line: the store buffer is drained, then they wake. Nobody waits if no ticket was
+ * drawn after ours: we store `serving`, then load `next`; a waiter draws from `next`, then loads
+ * `serving`; each in the order of STLR and LDAR, so one of the two sees the other.
+ */
+static inline void ticket_pass(uint64_t *next, uint64_t *serving)
+{
+	const uint64_t now = *serving + 1;
+
+	store_seq_cst(serving, now);
+	if (load_seq_cst(next) != now) {
+		dsb_ishst();
+		cpu_sev();
+	}
+}
 
 /* Masked stretches, nested; the outermost is measured and its place kept (R8). */
 void irq_mask(void);

@@ -56,12 +56,17 @@ bool stop_is_mine(void)
 	return unlikely(by != 0) && by == (uint64_t)arch_cpu_number_safe() + 1;
 }
 
+static noinline void stop_unless_mine(void)
+{
+	if (!stop_is_mine()) {
+		stop_forever(arch_cpu_number_safe());
+	}
+}
+
 void stop_poll(void)
 {
-	const uint64_t by = load_relaxed(&reporter);
-
-	if (unlikely(by != 0) && by != (uint64_t)arch_cpu_number_safe() + 1) {
-		stop_forever(arch_cpu_number_safe());
+	if (unlikely(load_relaxed(&reporter) != 0)) {
+		stop_unless_mine();
 	}
 }
 

@@ -206,7 +206,7 @@ void *heap_tag_slow(const void *page)
 	return b->base + n * HEAP_TAG_BYTES;
 }
 
-pa_t heap_pa(const void *ptr)
+pa_t heap_pa_slow(const void *ptr)
 {
 	const struct heap_block *b = block_find(ptr);
 

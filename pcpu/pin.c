@@ -17,14 +17,13 @@
  */
 struct pin_book {
 	uint64_t count;
-	uint64_t gap_base; /* the widest range of physical addresses between two pins: most RAM */
-	uint64_t gap_end;
 	struct pin by_va[PIN_MAX];
 	struct pin by_pa[PIN_MAX];
 };
 
 static struct pin_book books[2];
 static uint64_t current; /* which of them */
+struct pin_gap pin_gap;
 static bool sealed;
 
 static const struct pin_book *book(void)
@@ -47,26 +46,26 @@ static void insert(struct pin *list, uint64_t count, const struct pin *p, bool b
 	list[i] = *p;
 }
 
-/* The linear map and kmap are what changes size: nothing pinned lies there (vm/pmap_entry.c). */
-static bool may_pin(va_t va, uint64_t size)
+static void find_gap(const struct pin_book *b)
 {
-	return !ranges_meet(va.v, size, LINEAR_BASE, LINEAR_BYTES) &&
-	       !ranges_meet(va.v, size, KMAP_BASE, KMAP_BYTES);
-}
+	struct pin_gap widest = { 0 };
 
-static void find_gap(struct pin_book *b)
-{
-	b->gap_base = 0;
-	b->gap_end = 0;
 	for (uint64_t i = 0; i + 1 < b->count; i++) {
 		const uint64_t base = b->by_pa[i].pa.v + b->by_pa[i].size;
-		const uint64_t end = b->by_pa[i + 1].pa.v;
+		const uint64_t bytes = b->by_pa[i + 1].pa.v - base;
 
-		if (end - base > b->gap_end - b->gap_base) {
-			b->gap_base = base;
-			b->gap_end = end;
+		if (bytes > widest.bytes) {
+			widest = (struct pin_gap){ .base = base, .bytes = bytes };
 		}
 	}
+	pin_gap = widest;
+}
+
+/* What changes size has no pin: every page of the range lies outside. (pin_never_at) */
+static bool may_pin(va_t va, uint64_t size)
+{
+	return va.v >= LINEAR_BASE && !ranges_meet(va.v, size, LINEAR_BASE, LINEAR_BYTES) &&
+	       !ranges_meet(va.v, size, KMAP_BASE, KMAP_BYTES);
 }
 
 static bool append(va_t va, pa_t pa, uint64_t size, const char *what)
@@ -142,9 +141,6 @@ const struct pin *pin_overlaps_pa(pa_t pa, uint64_t size)
 {
 	const struct pin_book *b = book();
 
-	if (pa.v >= b->gap_base && pa.v < b->gap_end && size <= b->gap_end - pa.v) {
-		return nullptr;
-	}
 	return find(b->by_pa, b->count, pa.v, size, true);
 }
 

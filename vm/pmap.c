@@ -24,7 +24,7 @@ static enum kerr check_range(va_t at, uint64_t size)
 /* R1: a pinned mapping never changes, not even its permissions. */
 static enum kerr check_not_pinned(va_t at, uint64_t size)
 {
-	if (pin_overlaps_va(at, size) == nullptr) {
+	if (pin_never_at(at, size) || pin_overlaps_va(at, size) == nullptr) {
 		return KERR_OK;
 	}
 	count(CTR_refused);
@@ -87,6 +87,17 @@ static bool is_empty(struct pmap *pmap, va_t start, uint64_t size)
 	return true;
 }
 
+/* A run is entered whole or not at all: a table may hang in one of its slots. */
+static bool run_is_empty(const pte_t *first)
+{
+	for (unsigned i = 0; i < CONT_ENTRIES; i++) {
+		if (pte_is_valid(arch_pte_load(first + i))) {
+			return false;
+		}
+	}
+	return true;
+}
+
 /* Enter one leaf, or the 16 of a run. Returns the bytes mapped, 0 without memory. */
 static uint64_t enter(struct pmap *pmap, va_t at, pa_t out, uint64_t size, unsigned flags)
 {
@@ -103,19 +114,14 @@ static uint64_t enter(struct pmap *pmap, va_t at, pa_t out, uint64_t size, unsig
 	if (slot == nullptr) {
 		return 0;
 	}
+	run = run && run_is_empty(slot);
 	const unsigned count = run ? CONT_ENTRIES : 1;
+	const uint64_t attr = pmap_attr(flags);
 
 	for (unsigned i = 0; i < count; i++) {
-		pte_t e = pte_leaf(pa(out.v + i * level_bytes(level)), pmap_attr(flags), level);
+		pte_t e = pte_leaf(pa(out.v + i * level_bytes(level)), attr, level);
 
-		if (run) {
-			if (pte_is_valid(arch_pte_load(slot + i))) {
-				return i * level_bytes(
-						   /* a table inside the run: go on one by one */
-						   level);
-			}
-			e.v |= PTE_CONT;
-		}
+		e.v |= run ? PTE_CONT : 0;
 		pmap_write_entry(slot + i, e);
 	}
 	return count * level_bytes(level);

@@ -18,7 +18,6 @@
 
 #include "ipi/inval.h"
 #include "pcpu/pcpu.h"
-#include "pcpu/pin.h"
 #include "pcpu/recorder.h"
 #include "vm/pmap_impl.h"
 
@@ -30,7 +29,7 @@ static always_inline void pte_store(pte_t *slot, pte_t e)
 /* The windows' store: break or make entry i of a batch. */
 static always_inline void window_store(const struct inval_batch *b, unsigned i, pte_t e)
 {
-	pte_store(b->slot[i], e);
+	pte_store(b->entry[i].slot, e);
 }
 
 /*
@@ -100,9 +99,9 @@ static always_inline void unseen_store(pte_t *slot, pte_t e)
 	} while (0)
 
 #define BREAK(i) window_store(b, i, (pte_t){ 0 })
-#define MAKE(i) window_store(b, i, b->fresh[i])
-#define TLBI_VA(i) tlbi_vaae1is(b->tlbi[i])
-#define TLBI_RANGE(i) tlbi_rvaae1is(b->tlbi[i])
+#define MAKE(i) window_store(b, i, b->entry[i].fresh)
+#define TLBI_VA(i) tlbi_vaae1is(b->entry[i].tlbi)
+#define TLBI_RANGE(i) tlbi_rvaae1is(b->entry[i].tlbi)
 
 /* Forced by a test or a benchmark: one TLBI for every page under the old entries. */
 static always_inline void invalidate_pages(const struct inval_batch *b)
@@ -199,46 +198,9 @@ WINDOW(pmap_bbml2_pages, INVAL_PAGES, BBM_BBML2)
 #undef TLBI_VA
 #undef TLBI_RANGE
 
-/* Addresses whose mapping may ever be broken: pin_add() lets no pin lie there. */
-static bool may_break(const struct inval_span *s)
-{
-	return (s->va.v - LINEAR_BASE < LINEAR_BYTES &&
-		s->size <= LINEAR_BYTES - (s->va.v - LINEAR_BASE)) ||
-	       (s->va.v - KMAP_BASE < KMAP_BYTES && s->size <= KMAP_BYTES - (s->va.v - KMAP_BASE));
-}
-
-/* R3: by virtual and by physical address, at every level, in every build. Token held. */
-static enum kerr pmap_admit(const struct inval_batch *b)
-{
-	for (uint32_t i = 0; i < b->span_count; i++) {
-		const struct inval_span *s = &b->span[i];
-
-		if (!may_break(s) || pin_overlaps_pa(s->pa, s->size) != nullptr) {
-			return KERR_PINNED;
-		}
-	}
-	return KERR_OK;
-}
-
-/* Everyone is parked: the last look before the break. */
-static enum kerr pmap_check(const struct inval_batch *b)
-{
-	for (uint32_t i = 0; i < b->span_count; i++) {
-		KASSERT(may_break(&b->span[i])); /* R3, again */
-	}
-	for (uint32_t i = 0; i < b->count; i++) {
-		if (arch_pte_load(b->slot[i]).v != b->expected[i].v) {
-			return KERR_CHANGED;
-		}
-	}
-	return KERR_OK;
-}
-
 #define SHAPES(name) { name##_one, name##_some, name##_full }
-#define STEPS(prefix)                                           \
+#define WINDOWS(prefix)                                         \
 	{                                                       \
-		pmap_admit,                                     \
-		pmap_check,                                     \
 		{                                               \
 			[INVAL_VA] = SHAPES(prefix##_va),       \
 			[INVAL_RANGE] = SHAPES(prefix##_range), \
@@ -247,49 +209,48 @@ static enum kerr pmap_check(const struct inval_batch *b)
 		},                                              \
 	}
 
-static const struct inval_steps *steps_of_mode(void)
+static const struct inval_windows windows[] = {
+	[BBM_PARK] = WINDOWS(pmap_window),
+	[BBM_RETRY] = WINDOWS(pmap_retry),
+	[BBM_BBML2] = WINDOWS(pmap_bbml2),
+	[BBM_NAIVE] = WINDOWS(pmap_retry),
+};
+
+/* Why a change did not happen. */
+static noinline enum kerr note_failure(enum kerr e, uint64_t culprits)
 {
-	static const struct inval_steps steps[] = {
-		[BBM_PARK] = STEPS(pmap_window),
-		[BBM_RETRY] = STEPS(pmap_retry),
-		[BBM_BBML2] = STEPS(pmap_bbml2),
-		[BBM_NAIVE] = STEPS(pmap_retry),
-	};
-
-	return &steps[inval_mode()];
-}
-
-static enum kerr flush(struct inval_batch *b)
-{
-	const enum kerr e = inval_flush(b);
-
 	if (e == KERR_PINNED) {
 		count(CTR_refused);
 	} else if (e == KERR_CHANGED) {
 		count(CTR_changed);
 	} else if (e == KERR_BUSY) {
-		park_report_culprits(b->park.culprits);
+		park_report_culprits(culprits);
 	}
 	return e;
 }
 
-static always_inline void add_change(struct inval_batch *b, const struct pmap_change *c)
+static always_inline enum kerr flush(struct inval_batch *b)
 {
-	const bool was_table = pte_is_table(c->expected, c->level);
+	const enum kerr e = inval_flush(b, &windows[inval_mode()]);
 
-	KASSERT(pte_is_valid(c->expected) && pte_is_valid(c->fresh));
-	KASSERT(!was_table ||
-		!pte_is_table(c->fresh, c->level)); /* one of them is the memory itself */
+	return likely(e == KERR_OK) ? e : note_failure(e, b->park.culprits);
+}
+
+static always_inline void add_change(struct inval_batch *b, pte_t *slot, va_t at, unsigned level,
+				     pte_t expected, pte_t fresh)
+{
+	const bool was_table = pte_is_table(expected, level);
+
+	KASSERT(pte_is_valid(expected) && pte_is_valid(fresh));
+	KASSERT(!was_table || !pte_is_table(fresh, level)); /* one of them is the memory itself */
 	struct inval_span *span = inval_add(b, 1);
-	const uint32_t n = span->first;
 
-	span->va = c->va;
-	span->pa = pte_pa(was_table ? c->fresh : c->expected);
-	span->size = level_bytes(c->level);
+	b->entry[span->first] =
+		(struct inval_entry){ .slot = slot, .fresh = fresh, .expected = expected };
+	span->va = at;
+	span->pa = pte_pa(was_table ? fresh : expected);
+	span->size = level_bytes(level);
 	span->operands = was_table ? PT_ENTRIES : 1;
-	b->slot[n] = c->slot;
-	b->expected[n] = c->expected;
-	b->fresh[n] = c->fresh;
 }
 
 enum kerr pmap_update_entry(struct pmap *pmap, pte_t *slot, va_t at, unsigned level, pte_t expected,
@@ -298,11 +259,11 @@ enum kerr pmap_update_entry(struct pmap *pmap, pte_t *slot, va_t at, unsigned le
 	struct inval_batch b;
 
 	KASSERT_HELD(&pmap->lock);
-	inval_begin(&b, steps_of_mode(), pmap->caller);
-	add_change(&b, &(struct pmap_change){ slot, at, level, expected, fresh });
+	inval_begin(&b, pmap->caller);
+	add_change(&b, slot, at, level, expected, fresh);
 	const enum kerr e = flush(&b);
 
-	if (e == KERR_OK) {
+	if (likely(e == KERR_OK)) {
 		table_account(slot, expected, fresh);
 	}
 	return e;
@@ -314,15 +275,17 @@ enum kerr pmap_update_batch(struct pmap *pmap, const struct pmap_change *change,
 
 	KASSERT_HELD(&pmap->lock);
 	KASSERT(count > 0 && count <= INVAL_MAX);
-	inval_begin(&b, steps_of_mode(), pmap->caller);
+	inval_begin(&b, pmap->caller);
 	for (unsigned i = 0; i < count; i++) {
-		add_change(&b, &change[i]);
+		const struct pmap_change *c = &change[i];
+
+		add_change(&b, c->slot, c->va, c->level, c->expected, c->fresh);
 	}
 	const enum kerr e = flush(&b);
 
 	if (e == KERR_OK) {
 		/* As if one after the other: a neighbour that is still to come counts as it was. */
-		table_account_batch(b.slot, b.expected, b.fresh, count);
+		table_account_batch(change, count);
 	}
 	return e;
 }
@@ -331,26 +294,31 @@ enum kerr pmap_update_run(struct pmap *pmap, pte_t *first, va_t at, unsigned lev
 			  uint64_t clear)
 {
 	struct inval_batch b;
-	const uint64_t size = level_bytes(level) * CONT_ENTRIES;
 
 	KASSERT_HELD(&pmap->lock);
 	KASSERT(slot_index(first) % CONT_ENTRIES == 0);
-	inval_begin(&b, steps_of_mode(), pmap->caller);
+	inval_begin(&b, pmap->caller);
 	struct inval_span *span = inval_add(&b, CONT_ENTRIES);
 
 	span->va = at;
 	span->pa = pte_pa(arch_pte_load(first));
-	span->size = size;
+	span->size = level_bytes(level) * CONT_ENTRIES;
 	span->operands = CONT_ENTRIES;
 	for (unsigned i = 0; i < CONT_ENTRIES; i++) {
-		b.slot[i] = first + i;
-		b.expected[i] = arch_pte_load(first + i);
-		b.fresh[i] = (pte_t){ (b.expected[i].v & ~clear) | set };
+		const pte_t was = arch_pte_load(first + i);
+
+		b.entry[i].slot = first + i;
+		b.entry[i].expected = was;
+		b.entry[i].fresh = (pte_t){ (was.v & ~clear) | set };
 	}
 	const enum kerr e = flush(&b);
 
 	if (e == KERR_OK) {
-		table_account_run(first, b.expected, b.fresh);
+		const struct inval_entry *head = &b.entry[0];
+		const struct inval_entry *tail = &b.entry[CONT_ENTRIES - 1];
+
+		table_account_run(first, (pte_t[]){ head->expected, tail->expected },
+				  (pte_t[]){ head->fresh, tail->fresh });
 	}
 	return e;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <arch/table.h>
+#include <compiler.h>
 #include <memmap.h>
 
 #include "kern/assert.h"
@@ -67,8 +68,30 @@ static inline pte_t *group_first(pte_t *slot)
 	return table_of(slot) + align_down(slot_index(slot), CONT_ENTRIES);
 }
 
+/* One level down, if a table leads there. */
+static always_inline bool walk_down(struct walk *w, va_t at)
+{
+	if (!pte_is_table(w->entry, w->level)) {
+		return false;
+	}
+	w->level++;
+	w->up = w->slot;
+	w->slot = table_under(w->entry) + level_index(at, w->level);
+	w->entry = arch_pte_load(w->slot);
+	return true;
+}
+
+/* From the root to where no table leads on. Inlined and unrolled: each change begins with it. */
+static always_inline struct walk pmap_walk(const struct pmap *pmap, va_t at)
+{
+	struct walk w = { .slot = &pmap->root[level_index(at, 0)] };
+
+	w.entry = arch_pte_load(w.slot);
+	(void)(walk_down(&w, at) && walk_down(&w, at) && walk_down(&w, at));
+	return w;
+}
+
 /* vm/pmap_table.c */
-struct walk pmap_walk(const struct pmap *pmap, va_t va);
 uint64_t pmap_attr(unsigned flags);
 
 /* A fresh table of `level`, empty, with its notes; nullptr without memory. */
@@ -81,8 +104,9 @@ void table_free(pte_t *table);
  * table or more.
  */
 void table_account(const pte_t *slot, pte_t was, pte_t now);
-void table_account_run(const pte_t *first, const pte_t *was, const pte_t *now);
-void table_account_batch(pte_t *const *slot, const pte_t *was, const pte_t *now, unsigned count);
+/* was, now: the first and the last entry of the run */
+void table_account_run(const pte_t *first, const pte_t was[2], const pte_t now[2]);
+void table_account_batch(const struct pmap_change *change, unsigned count);
 /* The notes of a full, uniform table with Contiguous on the groups of a mask. */
 void table_account_uniform(pte_t *table, uint32_t contiguous);
 

@@ -45,22 +45,6 @@ uint64_t pmap_attr(unsigned flags)
 	return attr;
 }
 
-struct walk pmap_walk(const struct pmap *pmap, va_t at)
-{
-	pte_t *up = nullptr;
-	pte_t *slot = &pmap->root[level_index(at, 0)];
-	pte_t e = arch_pte_load(slot);
-	unsigned level = 0;
-
-	while (pte_is_table(e, level)) {
-		level++;
-		up = slot;
-		slot = (pte_t *)table_under(e) + level_index(at, level);
-		e = arch_pte_load(slot);
-	}
-	return (struct walk){ .level = level, .slot = slot, .up = up, .entry = e };
-}
-
 static struct table_notes *notes_init(pte_t *table, unsigned level)
 {
 	struct table_notes *notes = notes_of(table);
@@ -99,48 +83,58 @@ void table_free(pte_t *table)
 	heap_free(table, 1);
 }
 
-/* Move one pair's state: it was a break or not, it is one or not now. */
-static void account_pair(struct table_notes *notes, unsigned right, bool was_break, bool is_break)
+/* The pair (right - 1, right) is no break any more, or is one again. */
+static void count_pair(struct table_notes *notes, unsigned right, int breaks)
 {
-	const int change = (is_break ? 1 : 0) - (was_break ? 1 : 0);
-
-	notes->breaks = (uint16_t)(notes->breaks + change);
+	notes->breaks = (uint16_t)(notes->breaks + breaks);
 	if (right % CONT_ENTRIES != 0) {
-		notes->group_breaks[right / CONT_ENTRIES] =
-			(uint8_t)(notes->group_breaks[right / CONT_ENTRIES] + change);
+		uint8_t *group = &notes->group_breaks[right / CONT_ENTRIES];
+
+		*group = (uint8_t)(*group + breaks);
 	}
 }
 
-static void account_entry(struct table_notes *notes, unsigned i, pte_t was, pte_t now)
+static void count_leaf(struct table_notes *notes, unsigned i, pte_t leaf, int sign)
 {
 	const unsigned group = i / CONT_ENTRIES;
-	const int valid =
-		(pte_is_leaf(now, notes->level) ? 1 : 0) - (pte_is_leaf(was, notes->level) ? 1 : 0);
 
-	notes->valid = (uint16_t)(notes->valid + valid);
-	notes->group_valid[group] = (uint8_t)(notes->group_valid[group] + valid);
-	if ((now.v & PTE_CONT) != 0) {
-		notes->contiguous |= UINT32_C(1) << group;
-	} else {
-		notes->contiguous &= ~(UINT32_C(1) << group);
+	notes->valid = (uint16_t)(notes->valid + sign);
+	notes->group_valid[group] = (uint8_t)(notes->group_valid[group] + sign);
+	if (unlikely((leaf.v & PTE_CONT) != 0)) {
+		const uint32_t bit = UINT32_C(1) << group;
+
+		notes->contiguous = sign > 0 ? notes->contiguous | bit : notes->contiguous & ~bit;
 	}
 }
 
-static void account(const pte_t *slot, pte_t was, pte_t now, pte_t left, pte_t right)
+/*
+ * Add what a leaf at i contributes to the notes (sign 1), or take it off (-1): itself, and the
+ * pairs that it makes with its neighbours. What is no leaf contributes nothing.
+ */
+static always_inline void account_leaf(struct table_notes *notes, unsigned i, pte_t leaf,
+				       pte_t left, pte_t right, int sign)
 {
-	const unsigned i = slot_index(slot);
-	struct table_notes *notes = notes_of(table_of(slot));
 	const unsigned level = notes->level;
 
-	account_entry(notes, i, was, now);
-	if (i > 0) {
-		account_pair(notes, i, !pte_follows(left, was, level),
-			     !pte_follows(left, now, level));
+	if (!pte_is_leaf(leaf, level)) {
+		return;
 	}
-	if (i + 1 < PT_ENTRIES) {
-		account_pair(notes, i + 1, !pte_follows(was, right, level),
-			     !pte_follows(now, right, level));
+	count_leaf(notes, i, leaf, sign);
+	if (i > 0 && pte_follows(left, leaf, level)) {
+		count_pair(notes, i, -sign);
 	}
+	if (i + 1 < PT_ENTRIES && pte_follows(leaf, right, level)) {
+		count_pair(notes, i + 1, -sign);
+	}
+}
+
+static always_inline void account(const pte_t *slot, pte_t was, pte_t now, pte_t left, pte_t right)
+{
+	struct table_notes *notes = notes_of(table_of(slot));
+	const unsigned i = slot_index(slot);
+
+	account_leaf(notes, i, was, left, right, -1);
+	account_leaf(notes, i, now, left, right, 1);
 }
 
 static pte_t neighbour(const pte_t *slot, int step)
@@ -156,39 +150,35 @@ void table_account(const pte_t *slot, pte_t was, pte_t now)
 }
 
 /* A run is uniform before and after: only the pairs at its ends can change. */
-void table_account_run(const pte_t *first, const pte_t *was, const pte_t *now)
+void table_account_run(const pte_t *first, const pte_t was[2], const pte_t now[2])
 {
 	const unsigned base = slot_index(first);
 	struct table_notes *notes = notes_of(table_of(first));
 	const unsigned level = notes->level;
-	const unsigned last = CONT_ENTRIES - 1;
+	const uint32_t bit = UINT32_C(1) << base / CONT_ENTRIES;
+	const pte_t left = neighbour(first, -1);
+	const pte_t right = neighbour(first, CONT_ENTRIES);
 
-	account_entry(notes, base, was[0], now[0]);
-	if (base > 0) {
-		const pte_t left = arch_pte_load(first - 1);
-
-		account_pair(notes, base, !pte_follows(left, was[0], level),
-			     !pte_follows(left, now[0], level));
-	}
-	if (base + CONT_ENTRIES < PT_ENTRIES) {
-		const pte_t right = arch_pte_load(first + CONT_ENTRIES);
-
-		account_pair(notes, base + CONT_ENTRIES, !pte_follows(was[last], right, level),
-			     !pte_follows(now[last], right, level));
-	}
+	notes->contiguous = (now[0].v & PTE_CONT) != 0 ? notes->contiguous | bit
+						       : notes->contiguous & ~bit;
+	count_pair(notes, base,
+		   pte_follows(left, was[0], level) - pte_follows(left, now[0], level));
+	count_pair(notes, base + CONT_ENTRIES,
+		   pte_follows(was[1], right, level) - pte_follows(now[1], right, level));
 }
 
-void table_account_batch(pte_t *const *slot, const pte_t *was, const pte_t *now, unsigned count)
+void table_account_batch(const struct pmap_change *change, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
-		pte_t left = neighbour(slot[i], -1);
-		pte_t right = neighbour(slot[i], 1);
+		const struct pmap_change *c = &change[i];
+		pte_t left = neighbour(c->slot, -1);
+		pte_t right = neighbour(c->slot, 1);
 
 		for (unsigned later = i + 1; later < count; later++) {
-			left = slot[later] == slot[i] - 1 ? was[later] : left;
-			right = slot[later] == slot[i] + 1 ? was[later] : right;
+			left = change[later].slot == c->slot - 1 ? change[later].expected : left;
+			right = change[later].slot == c->slot + 1 ? change[later].expected : right;
 		}
-		account(slot[i], was[i], now[i], left, right);
+		account(c->slot, c->expected, c->fresh, left, right);
 	}
 }
 

@@ -12,8 +12,7 @@
 
 struct cpu_features cpu_features;
 
-/* park=nmi: masked means PMR, so that urgent SGIs arrive; PSTATE.I stays for SPx. */
-static bool mask_by_priority;
+bool arch_irqs_by_priority;
 
 struct model {
 	uint32_t part; /* MIDR_EL1 implementer << 16 | part number */
@@ -81,17 +80,17 @@ void arch_features_init(void)
 
 void arch_mask_by_priority(void)
 {
-	mask_by_priority = true;
+	arch_irqs_by_priority = true;
 }
 
 bool arch_masks_by_priority(void)
 {
-	return mask_by_priority;
+	return arch_irqs_by_priority;
 }
 
-uint64_t arch_irq_mask(void)
+uint64_t arch_irq_mask_priority(void)
 {
-	if (mask_by_priority && !arch_on_spx()) {
+	if (!arch_on_spx()) {
 		const uint64_t state = gic_pmr_read();
 
 		gic_pmr_write(GIC_PMR_MASKED);
@@ -103,9 +102,9 @@ uint64_t arch_irq_mask(void)
 	return state;
 }
 
-void arch_irq_restore(uint64_t state)
+void arch_irq_restore_priority(uint64_t state)
 {
-	if (mask_by_priority && !arch_on_spx()) {
+	if (!arch_on_spx()) {
 		gic_pmr_write((uint8_t)state);
 		return;
 	}
@@ -114,7 +113,7 @@ void arch_irq_restore(uint64_t state)
 
 void arch_irq_open(void)
 {
-	if (mask_by_priority) {
+	if (arch_irqs_by_priority) {
 		gic_pmr_write(GIC_PMR_OPEN);
 	}
 }

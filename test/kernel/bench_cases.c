@@ -258,12 +258,6 @@ static enum kerr write_record(void)
 	return KERR_OK;
 }
 
-static enum kerr accept(const struct inval_batch *batch)
-{
-	(void)batch;
-	return KERR_OK;
-}
-
 static noinline void open_and_close(const struct inval_batch *batch)
 {
 	__asm__ volatile("" ::"r"(batch) : "memory");
@@ -271,19 +265,18 @@ static noinline void open_and_close(const struct inval_batch *batch)
 
 enum kerr bench_empty_window(void)
 {
-	static const struct inval_steps steps = { accept,
-						  accept,
-						  { [INVAL_VA] = { open_and_close } } };
+	static const struct inval_windows windows = { { [INVAL_VA] = { open_and_close } } };
 	struct inval_batch batch;
+	pte_t nothing_changes = { 0 };
 
-	inval_begin(&batch, &steps, 0);
+	inval_begin(&batch, 0);
 	struct inval_span *span = inval_add(&batch, 1);
 
 	*span = (struct inval_span){ .va = at, .size = BLOCK_BYTES, .operands = 1 };
-	batch.slot[0] = nullptr;
-	batch.expected[0] = batch.fresh[0] = (pte_t){ 0 };
+	span->pa = memory;
+	batch.entry[0] = (struct inval_entry){ .slot = &nothing_changes };
 	irq_mask(); /* as under the tables' lock */
-	const enum kerr e = inval_flush(&batch);
+	const enum kerr e = inval_flush(&batch, &windows);
 
 	irq_unmask();
 	return e;

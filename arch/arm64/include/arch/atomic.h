@@ -58,3 +58,9 @@ static inline uint64_t fetch_add_relaxed(uint64_t *p, uint64_t v)
 {
 	return __atomic_fetch_add(p, v, __ATOMIC_RELAXED);
 }
+
+/* Ordered before a later load_seq_cst(), as store_seq_cst() is (STLXR, then LDAR). */
+static inline uint64_t fetch_add_seq_cst(uint64_t *p, uint64_t v)
+{
+	return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST);
+}

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <compiler.h>
 #include <cpubase.h>
 
 /*
@@ -23,12 +24,34 @@ static inline unsigned cpu_number(void)
 	return this_cpu()->cpu;
 }
 
+/* park=nmi: masked means PMR, so that urgent SGIs arrive; PSTATE.I stays for SPx. [c] after boot */
+extern bool arch_irqs_by_priority;
+uint64_t arch_irq_mask_priority(void);
+void arch_irq_restore_priority(uint64_t state);
+
 /*
  * Mask interrupts; returns what arch_irq_restore() takes back. By PMR with park=nmi, else by
  * PSTATE.I.
  */
-uint64_t arch_irq_mask(void);
-void arch_irq_restore(uint64_t state);
+static inline uint64_t arch_irq_mask(void)
+{
+	uint64_t state;
+
+	if (unlikely(arch_irqs_by_priority)) {
+		return arch_irq_mask_priority();
+	}
+	__asm__ volatile("mrs %0, daif\n\tmsr daifset, #2" : "=r"(state)::"memory");
+	return state;
+}
+
+static inline void arch_irq_restore(uint64_t state)
+{
+	if (unlikely(arch_irqs_by_priority)) {
+		arch_irq_restore_priority(state);
+		return;
+	}
+	__asm__ volatile("msr daif, %0" ::"r"(state) : "memory");
+}
 
 /* The virtual counter without a barrier: for durations of many instructions, and records. */
 static inline uint64_t counter_now(void)

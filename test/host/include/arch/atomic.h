@@ -56,3 +56,8 @@ static inline uint64_t fetch_add_relaxed(uint64_t *p, uint64_t v)
 {
 	return sim_fetch_add(p, v);
 }
+
+static inline uint64_t fetch_add_seq_cst(uint64_t *p, uint64_t v)
+{
+	return sim_fetch_add(p, v);
+}
