@@ -9,3 +9,15 @@
 
 void entry_timer(void);
 void entry_interrupt(uint32_t intid);
+
+/*
+ * From el0.S. The thread whose registers were saved, and what is to run next; nullptr: the kernel
+ * program that gave its CPU away.
+ */
+struct thread;
+struct thread *entry_el0_irq(struct thread *t);
+struct thread *entry_el0_aarch32(struct thread *t);
+struct thread *entry_el0_exit(void);
+
+/* On SP0, past the door, interrupts on: a call or a fault. ESR_EL1 and FAR_EL1 as they were. */
+void entry_el0_sync(struct thread *t, uint64_t esr, uint64_t far);

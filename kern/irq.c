@@ -2,39 +2,74 @@
 /*
  * kern/irq.c - the top halves of interrupts that are not the park's. See kern/entry.h.
  */
+#include <arch/cpu.h>
+#include <compiler.h>
+
 #include "arch/arm64/gic.h"
 #include "arch/arm64/timer.h"
 #include "kern/entry.h"
 #include "kern/irq.h"
+#include "kern/lock.h"
+#include "kern/sched.h"
+#include "kern/timerq.h"
 #include "pcpu/pcpu.h"
+
+struct periodic {
+	cacheline_aligned struct timerq_node node;
+	uint64_t ticks; /* 0: off */
+};
+static struct periodic periodic[MAX_CPUS];
+
+static void again(struct timerq_node *node)
+{
+	struct periodic *mine = &periodic[cpu_number()];
+
+	pcpu_this()->timer_fired++;
+	timerq_add(node, counter_now() + mine->ticks, again);
+}
 
 void irq_timer_start(uint64_t period_ticks)
 {
-	struct pcpu *p = pcpu_this();
+	struct periodic *mine = &periodic[cpu_number()];
 
-	p->timer_period = period_ticks;
-	timer_set(counter_now() + period_ticks);
-	gic_enable(irq_timer_intid());
+	irq_mask();
+	mine->ticks = period_ticks;
+	timerq_cancel(&mine->node);
+	timerq_add(&mine->node, counter_now() + period_ticks, again);
+	irq_timer_arm(timerq_first());
+	irq_unmask();
 }
 
 void irq_timer_stop(void)
 {
-	pcpu_this()->timer_period = 0;
-	gic_disable(irq_timer_intid());
-	timer_stop();
+	irq_mask();
+	timerq_cancel(&periodic[cpu_number()].node);
+	irq_timer_arm(timerq_first());
+	irq_unmask();
 }
 
-/* On SPx: re-arm, or stop. The level falls with either. */
-void entry_timer(void)
+void irq_timer_arm(uint64_t deadline)
 {
 	struct pcpu *p = pcpu_this();
+	const uint64_t wanted = deadline != UINT64_MAX ? deadline : 0;
 
-	p->timer_fired++;
-	if (p->timer_period != 0) {
-		timer_set(counter_now() + p->timer_period);
+	if (wanted == p->timer_deadline) {
+		return;
+	}
+	p->timer_deadline = wanted;
+	if (wanted != 0) {
+		timer_set(wanted);
 	} else {
 		timer_stop();
 	}
+}
+
+/* On SPx. The one shot is spent: its level falls when it is set again, or stopped. */
+void entry_timer(void)
+{
+	timer_stop();
+	pcpu_this()->timer_deadline = 0;
+	sched_timer();
 }
 
 /* Nobody claimed it: silence it rather than take it for ever. */

@@ -6,9 +6,15 @@
 
 #include <types.h>
 
-/* Interrupt this CPU every `period_ticks` of the counter, until stopped. */
+/* Interrupt this CPU every `period_ticks` of the counter, until stopped: load for tests. */
 void irq_timer_start(uint64_t period_ticks);
 void irq_timer_stop(void);
+
+/*
+ * Set this CPU's timer to `deadline` ticks, UINT64_MAX: to nothing. Only when it changes is the
+ * device touched. Interrupts masked.
+ */
+void irq_timer_arm(uint64_t deadline);
 
 /* The timer's interrupt number, from the device tree. */
 uint32_t irq_timer_intid(void);

@@ -31,6 +31,7 @@ enum lock_rank {
 	LOCK_SLAB,       /* a class of small objects */
 	LOCK_HEAP,       /* pinned heap */
 	LOCK_FRAME,      /* physical frames */
+	LOCK_TIMERQ,     /* a CPU's timers */
 	LOCK_SCHED,      /* a CPU's run queue */
 	LOCK_ASID,       /* the numbers of address spaces: a switch may need a new one */
 	LOCK_RECLAIM,    /* what waits for a grace period */

@@ -10,12 +10,15 @@
 #include "arch/arm64/bcm_pm.h"
 #include "arch/arm64/boot.h"
 #include "arch/arm64/cpu.h"
+#include "arch/arm64/fpu.h"
 #include "arch/arm64/gic.h"
 #include "arch/arm64/psci.h"
 #include "arch/arm64/timer.h"
 #include "arch/arm64/uart.h"
 #include "kern/assert.h"
+#include "kern/irq.h"
 #include "kern/log.h"
+#include "pcpu/pcpu.h"
 #include "pcpu/pin.h"
 #include "vm/pmap.h"
 
@@ -111,6 +114,10 @@ void machine_init_cpu(unsigned cpu, uint64_t mpidr)
 	if (!timer_init_cpu()) {
 		boot_fail("cpu%u: CNTFRQ_EL0 is 0: the firmware set no counter frequency", cpu);
 	}
+	gic_enable(irq_timer_intid());
+	pcpu_this()->timer_deadline = 0; /* the slice may be one of an earlier life */
+	arch_fpu_open(false);
+	isb();
 }
 
 unsigned arch_cpu_number_safe(void)

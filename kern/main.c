@@ -27,6 +27,7 @@
 #include "kern/log.h"
 #include "kern/reclaim.h"
 #include "kern/run.h"
+#include "kern/sched.h"
 #include "kern/stop.h"
 #include "pcpu/heap.h"
 #include "pcpu/pin.h"
@@ -263,6 +264,7 @@ static void boot_on_slice(void)
 	door_enter();
 	arch_irq_open();
 	cpu_unmask_all();
+	sched_init(arch_counter_hz());
 	smp_set_main(run_secondary);
 	start_cpus();
 	pin_seal();

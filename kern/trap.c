@@ -26,6 +26,7 @@
 #include "kern/irq.h"
 #include "kern/lock.h"
 #include "kern/log.h"
+#include "kern/sched.h"
 #include "kern/stop.h"
 #include "kern/usercopy.h"
 #include "pcpu/recorder.h"
@@ -45,12 +46,13 @@ uint32_t irq_timer_intid(void)
 }
 
 /* Whatever is not the park's or a stop, which record themselves or end all records. */
-static void other_interrupt(uint32_t intid, const struct trap_frame *frame)
+static void other_interrupt(uint32_t intid, uint64_t pc)
 {
-	struct record *r = rec(REC_IRQ, intid, frame->elr);
+	struct record *r = rec(REC_IRQ, intid, pc);
 
 	if (intid == SGI_WAKE || intid == SGI_STORM) {
 		count(CTR_irq_sgi);
+		sched_poke();
 	} else if (intid == timer_intid) {
 		count(CTR_irq_timer);
 		entry_timer();
@@ -60,7 +62,7 @@ static void other_interrupt(uint32_t intid, const struct trap_frame *frame)
 	rec_end(r);
 }
 
-static void top_half(const struct trap_frame *frame)
+void trap_top_half(uint64_t pc)
 {
 	const uint32_t iar = gic_ack();
 	const uint32_t intid = gic_intid(iar);
@@ -77,13 +79,13 @@ static void top_half(const struct trap_frame *frame)
 			p->irq_drop_parks--; /* test `lost`: as if it had never come */
 			return;
 		}
-		if (!park_answer(frame->elr)) {
+		if (!park_answer(pc)) {
 			count(CTR_park_stale);
 		}
 	} else if (intid == SGI_STOP) {
 		stop_self();
 	} else {
-		other_interrupt(intid, frame);
+		other_interrupt(intid, pc);
 	}
 }
 
@@ -97,7 +99,7 @@ void trap_irq(struct trap_frame *frame)
 		cpu->mask_since = counter_now();
 		cpu->mask_waited = 0;
 	}
-	top_half(frame);
+	trap_top_half(frame->elr);
 	if (outermost) {
 		const uint64_t ticks = counter_now() - cpu->mask_since - cpu->mask_waited;
 

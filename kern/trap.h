@@ -31,6 +31,11 @@ enum trap_reason {
 /* Called by vectors.S on SPx, DAIF masked. */
 void trap_sync(struct trap_frame *frame);
 void trap_irq(struct trap_frame *frame);
+/*
+ * Acknowledge one interrupt and do its pinned part; `pc`: what it interrupted, 0: an idle CPU asks.
+ * On SPx, masked.
+ */
+void trap_top_half(uint64_t pc);
 _Noreturn void trap_fatal(struct trap_frame *frame, uint64_t reason, uint64_t x18);
 
 /* By CPU number: top of the lifeboat stack, and slice, both pinned whatever pcpu= says. */

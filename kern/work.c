@@ -9,10 +9,9 @@
 #include <arch/cpu.h>
 #include <arch/ipi.h>
 
-#include "ipi/park.h"
 #include "kern/assert.h"
 #include "kern/lock.h"
-#include "kern/reclaim.h"
+#include "kern/sched.h"
 #include "pcpu/recorder.h"
 
 struct work {
@@ -74,21 +73,11 @@ bool work_wait(uint64_t cpus, uint64_t timeout_ticks)
 	return true;
 }
 
-/*
- * On SPx, masked: leave through the door, sleep, come back in. A wake-up that is pending ends WFI.
- */
-static uint64_t idle_on_spx(void *arg)
+static bool work_is_given(void *arg)
 {
 	const struct work *w = arg;
 
-	if (load_acquire(&w->given) == w->done) {
-		door_leave(DOOR_IDLE);
-		reclaim_asleep();
-		cpu_wfi();
-		reclaim_awake();
-		door_enter();
-	}
-	return 0;
+	return load_acquire(&w->given) != w->done;
 }
 
 _Noreturn void work_loop(void)
@@ -97,9 +86,7 @@ _Noreturn void work_loop(void)
 
 	__atomic_fetch_or(&loops, CPU_BIT(cpu_number()), __ATOMIC_RELEASE);
 	for (;;) {
-		while (load_acquire(&w->given) == w->done) {
-			arch_call_on_spx(idle_on_spx, w);
-		}
+		sched_give(work_is_given, w);
 		w->fn(w->arg);
 		KASSERT(this_cpu()->lock_count == 0 && this_cpu()->mask_depth == 0);
 		KASSERT(pcpu_stacks_intact(pcpu_this()));

@@ -2,10 +2,8 @@
 /*
  * kern/work.h - run a function on the CPUs; otherwise they idle before the door.
  *
- * THEORY   Until there are threads, a CPU has one thing to do at a time: the function that it was
- *          given last, or nothing. A CPU with nothing to do waits in WFI on SPx, before the door,
- *          so
- *          that windows need not interrupt it.
+ * THEORY   A CPU that the kernel's own programs (run=, test/kernel) give a function runs it to its
+ *          end. Otherwise it runs threads, and with none it idles before the door (kern/sched.h).
  * LOCKING  One CPU hands out work (the boot CPU). Items are published with release, in pinned
  *          memory.
  */

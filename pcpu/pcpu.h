@@ -47,9 +47,23 @@ struct user_fault {
 #define BREAK_LOG 32
 #define RECORDER_STEP 256 /* a record's number * 256 + its kind is its id */
 
-/* [p] written by this CPU only */
+struct thread;
+
+/* [p] written by this CPU only  [a] atomic, by anyone */
 struct pcpu {
 	struct cpubase base;
+	/* EL0's part, where arch/arm64/el0.h says. */
+	_Alignas(64) struct thread *current; /* [p] runs in EL0, or is served; may be nullptr */
+	/* [p] moments without a pointer to an object; odd: asleep or off (kern/reclaim.h) */
+	uint64_t quiet;
+	uint64_t sp0_base; /* [p] where SP0 begins in a call from EL0 */
+	uint64_t host_sp; /* [p] SP0 of the kernel program that gave its CPU to threads */
+	bool (*host_until)(void *arg); /* [p] when it wants it back; nullptr: it has it */
+	void *host_arg;
+	uint64_t resched; /* [a] look for another thread on the way out */
+	uint64_t slice_end; /* [p] of the current thread, ticks */
+	uint64_t timer_deadline; /* [p] what the timer is set to; 0: nothing */
+	struct thread *requests; /* [a] threads that are asked to stop or die */
 	uint64_t counter[CTR_COUNT]; /* [p] */
 	/* [p] latency of parks that this CPU started, log2 * 2 */
 	uint64_t park_hist[PARK_HIST_BUCKETS];
@@ -57,12 +71,9 @@ struct pcpu {
 	uint64_t window_max; /* [p] the longest */
 	uint64_t park_max; /* [p] longest time from request to last ack, ticks */
 	uint64_t recorder_next; /* [p] records written since boot, in steps of RECORDER_STEP */
-	/* [p] moments without a pointer to an object; odd: asleep or off (kern/reclaim.h) */
-	uint64_t quiet;
 	uint64_t work_block; /* [p] stress: the block this CPU works in now */
 	struct user_fault user_fault; /* [p] */
 	uint64_t irq_drop_parks; /* test: park interrupts to lose on this CPU */
-	uint64_t timer_period; /* 0: one shot */
 	volatile uint64_t timer_fired;
 };
 

@@ -34,6 +34,21 @@ static inline void cpu_unmask_all(void)
 	__asm__ volatile("msr daifclr, #0xf" ::: "memory");
 }
 
+/* Is an interrupt pending that PSTATE.I masks? (ISR_EL1.I) */
+static inline bool arch_irq_is_pending(void)
+{
+	uint64_t isr;
+
+	__asm__ volatile("mrs %0, isr_el1" : "=r"(isr));
+	return (isr >> 7 & 1) != 0;
+}
+
+/*
+ * Give this CPU to EL0 until entry_el0_exit() returns nullptr (el0.S). Pre: SP0, past the door,
+ * interrupts on.
+ */
+void arch_run_threads(void);
+
 /* The mask by priority opens when a CPU has a GIC and is through the door. */
 void arch_irq_open(void);
 

@@ -46,6 +46,8 @@
 
 /* ESR_EL1 (D24.2.40). */
 #define ESR_EC(esr) ((unsigned)((esr) >> 26) & 0x3f)
+#define ESR_EC_WFX 0x01
+#define ESR_EC_FP 0x07
 #define ESR_EC_IABT_SAME 0x21
 #define ESR_EC_DABT_SAME 0x25
 #define ESR_DFSC(esr) ((unsigned)(esr) & 0x3f)

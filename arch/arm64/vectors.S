@@ -12,6 +12,8 @@
  */
 #include <memmap.h>
 
+#include "arch/arm64/el0.h"
+
 #define FRAME_BYTES 288			/* struct trap_frame: x0-x30, sp, elr, spsr, esr, far */
 #define FRAME_SP 248
 
@@ -72,6 +74,41 @@
 	stp	x28, x29, [sp, #224]
 	.endm
 
+	/*
+	 * From EL0. SP_EL1 must be the top of the exception stack, whatever EL0 did. x18 is EL0's:
+	 * it waits in TPIDRRO_EL0 while x18 finds the slice, then the thread. x16 and x17 are saved
+	 * first: every path needs two registers.
+	 * Out: x18 = the thread, TPIDRRO_EL0 = EL0's x18.
+	 */
+	.macro	el0_prefix
+	msr	tpidrro_el0, x18
+	mrs	x18, tpidr_el1
+	sub	sp, sp, x18
+	cmp	sp, #SLICE_SPX_TOP	/* flags are in SPSR */
+	b.ne	el0_bad_stack
+	add	sp, sp, x18
+	ldr	x18, [x18, #PCPU_CURRENT]
+	stp	x16, x17, [x18, #TH_X(16)]
+	.endm
+
+	.macro	vector_el0_sync name
+	vector_begin \name
+	el0_prefix
+	mrs	x17, esr_el1
+	lsr	w16, w17, #ESR_EC_SHIFT
+	cmp	w16, #ESR_EC_SVC64
+	b.ne	el0_sync_slow
+	b	el0_svc
+	vector_end \name
+	.endm
+
+	.macro	vector_el0 name, to
+	vector_begin \name
+	el0_prefix
+	b	\to
+	vector_end \name
+	.endm
+
 	.section .text.vectors, "ax"
 	.balign	2048
 	.global vectors
@@ -84,12 +121,12 @@ vectors:
 	vector_fatal spx_irq, 5
 	vector_fatal spx_fiq, 6
 	vector_fatal spx_serror, 7
-	vector_fatal el0_sync, 8
-	vector_fatal el0_irq, 9
+	vector_el0_sync el0_sync
+	vector_el0 el0_irq, el0_irq_entry
 	vector_fatal el0_fiq, 10
 	vector_fatal el0_serror, 11
-	vector_fatal el0_32_sync, 12
-	vector_fatal el0_32_irq, 13
+	vector_el0 el0_32_sync, el0_aarch32
+	vector_el0 el0_32_irq, el0_aarch32
 	vector_fatal el0_32_fiq, 14
 	vector_fatal el0_32_serror, 15
 	.balign	0x80
@@ -161,6 +198,7 @@ bad_x18:
 	 * In: TPIDRRO_EL0 = x0, TPIDR_EL0 = x1, x1 = reason. SP is not trusted: the lifeboat
 	 * stack.
 	 */
+	.global enter_fatal
 enter_fatal:
 	mrs	x0, contextidr_el1
 	and	x0, x0, #63

@@ -24,7 +24,7 @@
 
 static const struct ktest *const suites[] = {
 	ktest_map,    ktest_size, ktest_saved,  ktest_access, ktest_pin,
-	ktest_memory, ktest_cpu,  ktest_record, ktest_user,
+	ktest_memory, ktest_cpu,  ktest_record, ktest_user,   ktest_thread,
 };
 
 static const char *current;

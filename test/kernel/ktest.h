@@ -28,6 +28,7 @@ extern const struct ktest ktest_access[];
 extern const struct ktest ktest_pin[];
 extern const struct ktest ktest_memory[];
 extern const struct ktest ktest_cpu[];
+extern const struct ktest ktest_thread[];
 extern const struct ktest ktest_record[];
 extern const struct ktest ktest_user[];
 

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * arch/arm64/el0.S - into the kernel from EL0, and back.
+ *
+ * THEORY   The registers of EL0 go straight into the current thread, which is pinned, so there is
+ *          no frame to copy and nothing to unwind: a thread that blocks has been saved already, and
+ *          whatever thread is resumed, it is resumed the same way. The kernel has one stack per
+ *          CPU, empty whenever EL0 runs.
+ *          An interrupt is handled on SPx, before the door, with pinned data only. A slow call or a
+ *          fault passes the door and runs on SP0 with interrupts on. A CPU may have a kernel
+ *          program (run=) that gave it to threads and waits on SP0: SP0 then begins below its
+ *          frames (PCPU_SP0_BASE), and it is resumed by host_return.
+ * RULES    TPIDRRO_EL0 is 0 at every ERET. ERET clears the exclusive monitor (Arm ARM B2.12.1)
+ *          and is a context synchronisation event (D1.4.2), so neither CLREX nor ISB is needed.
+ */
+#include <memmap.h>
+
+#include "arch/arm64/el0.h"
+
+	.text
+
+	/*
+	 * In: x18 = thread, TPIDRRO_EL0 = EL0's x18, x16 and x17 saved.
+	 * Out: x0 = thread, x18 = slice, x29 = 0. Burns: x16, x17.
+	 */
+	.macro	save_rest
+	stp	x0, x1, [x18, #TH_X(0)]
+	stp	x2, x3, [x18, #TH_X(2)]
+	stp	x4, x5, [x18, #TH_X(4)]
+	stp	x6, x7, [x18, #TH_X(6)]
+	stp	x8, x9, [x18, #TH_X(8)]
+	stp	x10, x11, [x18, #TH_X(10)]
+	stp	x12, x13, [x18, #TH_X(12)]
+	stp	x14, x15, [x18, #TH_X(14)]
+	mrs	x16, tpidrro_el0
+	stp	x16, x19, [x18, #TH_X(18)]
+	stp	x20, x21, [x18, #TH_X(20)]
+	stp	x22, x23, [x18, #TH_X(22)]
+	stp	x24, x25, [x18, #TH_X(24)]
+	stp	x26, x27, [x18, #TH_X(26)]
+	stp	x28, x29, [x18, #TH_X(28)]
+	mrs	x16, sp_el0
+	stp	x30, x16, [x18, #TH_X(30)]
+	mrs	x16, elr_el1
+	mrs	x17, spsr_el1
+	stp	x16, x17, [x18, #TH_PC]
+	mrs	x16, tpidr_el0
+	str	x16, [x18, #TH_TLS]
+	mov	x0, x18
+	mrs	x18, tpidr_el1
+	mov	x29, xzr
+	.endm
+
+	/* SP_EL1 is not what it must be, and is less than it was by x18. */
+	.global el0_bad_stack
+el0_bad_stack:
+	add	sp, sp, x18
+	msr	tpidrro_el0, x0
+	msr	tpidr_el0, x1
+	mov	x1, #16
+	b	enter_fatal
+
+	/* SVC. Call 0 does nothing: it is done here. In: as the prefix leaves it. */
+	.global el0_svc
+el0_svc:
+	cbnz	x8, el0_sync_slow
+	mrs	x17, tpidr_el1
+	add	x17, x17, #PCPU_QUIET
+	ldr	x16, [x17]
+	add	x16, x16, #2		/* reclaim_quiet() */
+	stlr	x16, [x17]
+	mrs	x18, tpidrro_el0
+	mov	x16, xzr
+	mov	x17, xzr
+	msr	tpidrro_el0, xzr
+	eret
+	dsb	nsh			/* nothing is speculated past the ERET */
+	isb
+
+	/* What passes the door: calls and faults. */
+	.global el0_sync_slow
+el0_sync_slow:
+	save_rest
+	mov	x19, x0
+	mrs	x20, esr_el1
+	mrs	x21, far_el1
+	bl	door_enter
+	mov	x0, x19
+	mov	x1, x20
+	mov	x2, x21
+	ldr	x9, [x18, #PCPU_SP0_BASE]
+	msr	spsel, #0
+	mov	sp, x9
+	msr	daifclr, #0xf
+	bl	entry_el0_sync
+	msr	daifset, #0xf		/* before SPSel: no interrupt arrives on SPx */
+	msr	spsel, #1
+el0_exit:
+	bl	entry_el0_exit
+	cbz	x0, host_return
+	b	el0_resume
+
+	.global el0_irq_entry
+el0_irq_entry:
+	save_rest
+	bl	entry_el0_irq
+	cbz	x0, host_return
+	b	el0_resume
+
+	/* AArch32: no thread is started there, so one that is has no business to be. */
+	.global el0_aarch32
+el0_aarch32:
+	save_rest
+	bl	entry_el0_aarch32
+	cbz	x0, host_return
+
+	/* In: x0 = the thread to run, on SPx, DAIF masked, before the door. */
+el0_resume:
+	mov	x18, x0
+	ldp	x0, x1, [x18, #TH_SP]	/* SP, PC */
+	ldp	x2, x3, [x18, #TH_PSTATE]	/* PSTATE, TLS */
+	msr	sp_el0, x0
+	msr	elr_el1, x1
+	msr	spsr_el1, x2
+	msr	tpidr_el0, x3
+	ldp	x0, x1, [x18, #TH_X(0)]
+	ldp	x2, x3, [x18, #TH_X(2)]
+	ldp	x4, x5, [x18, #TH_X(4)]
+	ldp	x6, x7, [x18, #TH_X(6)]
+	ldp	x8, x9, [x18, #TH_X(8)]
+	ldp	x10, x11, [x18, #TH_X(10)]
+	ldp	x12, x13, [x18, #TH_X(12)]
+	ldp	x14, x15, [x18, #TH_X(14)]
+	ldp	x16, x17, [x18, #TH_X(16)]
+	ldp	x20, x21, [x18, #TH_X(20)]
+	ldp	x22, x23, [x18, #TH_X(22)]
+	ldp	x24, x25, [x18, #TH_X(24)]
+	ldp	x26, x27, [x18, #TH_X(26)]
+	ldp	x28, x29, [x18, #TH_X(28)]
+	ldr	x30, [x18, #TH_X(30)]
+	ldp	x18, x19, [x18, #TH_X(18)]
+	msr	tpidrro_el0, xzr
+	eret
+	dsb	nsh
+	isb
+
+/*
+ * void arch_run_threads(void)
+ * Give this CPU to threads until entry_el0_exit() returns nullptr.
+ * In: on SP0, interrupts on, past the door. Out: the same. The callee-saved registers wait on SP0.
+ */
+	.global arch_run_threads
+arch_run_threads:
+	stp	x29, x30, [sp, #-96]!
+	mov	x29, sp
+	stp	x19, x20, [sp, #16]
+	stp	x21, x22, [sp, #32]
+	stp	x23, x24, [sp, #48]
+	stp	x25, x26, [sp, #64]
+	stp	x27, x28, [sp, #80]
+	mov	x9, sp
+	stp	x9, x9, [x18, #PCPU_SP0_BASE]	/* and PCPU_HOST_SP */
+	msr	daifset, #0xf
+	msr	spsel, #1
+	b	el0_exit
+
+host_return:
+	msr	spsel, #0
+	ldr	x9, [x18, #PCPU_HOST_SP]
+	mov	sp, x9
+	msr	daifclr, #0xf
+	ldp	x19, x20, [sp, #16]
+	ldp	x21, x22, [sp, #32]
+	ldp	x23, x24, [sp, #48]
+	ldp	x25, x26, [sp, #64]
+	ldp	x27, x28, [sp, #80]
+	ldp	x29, x30, [sp], #96
+	ret

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/runq.h - the run queue of one CPU: 64 lists, and a bitmap of those that are not empty.
+ *
+ * INVARIANTS  RQ1  Bit p of `ready` is set exactly if list p is not empty. Its threads are READY,
+ *                  `queued`, and their `cpu` is this queue's.
+ * LOCKING     LOCK_SCHED: all of it; `ready` may be read without, as a hint.
+ * NOT HERE    Which thread runs: kern/sched.c, the only user.
+ */
+#pragma once
+
+#include <compiler.h>
+#include <types.h>
+
+#include "kern/lock.h"
+#include "kern/thread.h"
+
+#define RUNQ_IDLE (-1)
+#define RUNQ_TAKEN THREAD_PRIORITIES /* a kernel program has the CPU: nothing preempts it */
+
+struct runq {
+	cacheline_aligned struct spinlock lock;
+	uint64_t ready; /* [l] */
+	int running;    /* [l] priority of what the CPU runs, RUNQ_IDLE or RUNQ_TAKEN */
+	struct thread *head[THREAD_PRIORITIES]; /* [l] next in turn */
+	struct thread *tail[THREAD_PRIORITIES]; /* [l] */
+};
+
+struct runq *runq_of(unsigned cpu);
+
+/* READY from here on; at the front if it was preempted within its slice. */
+void runq_add(struct runq *q, struct thread *t, bool at_front);
+void runq_remove(struct runq *q, struct thread *t);
+
+/* The highest priority that is ready, -1: none. */
+static inline int runq_top(const struct runq *q)
+{
+	return 63 - (q->ready != 0 ? __builtin_clzll(q->ready) : 64);
+}
+
+/* Take out the next in turn; nullptr: none. */
+struct thread *runq_take(struct runq *q);
+
+/*
+ * Take out the most urgent thread that may run on `cpu` and is not `not_this`; looks at a bounded
+ * number. nullptr: none of these.
+ */
+struct thread *runq_steal(struct runq *q, unsigned cpu, const struct thread *not_this);

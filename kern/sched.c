@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/sched.c - run queues, and what a CPU does next. See kern/sched.h.
+ */
+#include "kern/sched.h"
+
+#include <arch/atomic.h>
+#include <arch/barrier.h>
+#include <arch/cpu.h>
+#include <arch/ipi.h>
+#include <compiler.h>
+
+#include "kern/assert.h"
+#include "kern/fpu.h"
+#include "kern/lock.h"
+#include "kern/runq.h"
+#include "kern/sched_impl.h"
+#include "pcpu/pcpu.h"
+#include "pcpu/recorder.h"
+
+struct sched_state sched_state;
+
+void sched_init(uint64_t counter_hz)
+{
+	sched_state.slice_ticks = counter_hz / 1000 * SCHED_SLICE_MS;
+}
+
+uint64_t sched_cpus(void)
+{
+	return load_acquire(&sched_state.giving);
+}
+
+struct thread *thread_this(void)
+{
+	return pcpu_this()->current;
+}
+
+struct runq *sched_lock_queue_of(struct thread *t) __attribute__((no_thread_safety_analysis))
+{
+	for (;;) {
+		const uint32_t cpu = __atomic_load_n(&t->cpu, __ATOMIC_RELAXED);
+		struct runq *q = runq_of(cpu);
+
+		spin_lock(&q->lock);
+		if (t->cpu == cpu) {
+			return q;
+		}
+		spin_unlock(&q->lock);
+	}
+}
+
+void sched_unlock(struct runq *q) __attribute__((no_thread_safety_analysis))
+{
+	spin_unlock(&q->lock);
+}
+
+void sched_poke_cpu(unsigned cpu)
+{
+	store_release(&pcpu_of(cpu)->resched, 1);
+	if (cpu != cpu_number()) {
+		dsb_ishst();
+		arch_ipi_send(SGI_WAKE, CPU_BIT(cpu));
+	}
+}
+
+void sched_poke(void)
+{
+	store_relaxed(&pcpu_this()->resched, 1);
+}
+
+/*
+ * t was put into the queue of `cpu`, which runs something of priority `running`. If it has to wait
+ * there, an idle CPU that may take it is woken; else that CPU is interrupted, when t is to preempt
+ * what runs there or gives it a time slice.
+ */
+static void announce(const struct thread *t, unsigned cpu, int running)
+{
+	const uint64_t idlers = load_seq_cst(&sched_state.idle) & t->affinity;
+
+	if ((int)t->priority <= running && idlers != 0 && (idlers & CPU_BIT(cpu)) == 0) {
+		sched_poke_cpu((unsigned)__builtin_ctzll(idlers));
+	} else if ((int)t->priority >= running || idlers != 0) {
+		sched_poke_cpu(cpu);
+	}
+}
+
+/* A CPU for a thread that cannot stay where it is. */
+static unsigned choose_cpu(const struct thread *t)
+{
+	const uint64_t may = t->affinity & sched_cpus();
+	const uint64_t idlers = may & load_seq_cst(&sched_state.idle);
+	const uint64_t from = idlers != 0 ? idlers : may != 0 ? may : t->affinity;
+
+	return (unsigned)__builtin_ctzll(from);
+}
+
+/* q is locked: t becomes READY in it, or where it may run. Unlocks. */
+static void ready_unlock(struct runq *q, struct thread *t)
+	__attribute__((no_thread_safety_analysis))
+{
+	t->state = THREAD_READY;
+	if ((t->affinity & CPU_BIT(t->cpu)) == 0) {
+		t->cpu = choose_cpu(t);
+		sched_unlock(q);
+		q = sched_lock_queue_of(t);
+		if (t->state != THREAD_READY || t->queued) {
+			sched_unlock(q); /* meanwhile it was killed, or moved on */
+			return;
+		}
+	}
+	const unsigned cpu = t->cpu;
+	const int running = q->running;
+
+	runq_add(q, t, false);
+	sched_unlock(q);
+	announce(t, cpu, running);
+}
+
+void thread_block(struct thread *self, enum thread_state why)
+{
+	struct runq *q = sched_lock_queue_of(self);
+
+	KASSERT(self == pcpu_this()->current);
+	KASSERT(self->state == THREAD_RUNNING);
+	self->state = why;
+	sched_unlock(q);
+	sched_poke();
+}
+
+void thread_wake(struct thread *t, enum kerr error)
+{
+	struct runq *q = sched_lock_queue_of(t);
+
+	KASSERT(thread_waits(t));
+	t->regs.x[8] = (uint64_t)error;
+	if (t->stop_pending) {
+		t->stop_pending = false;
+		t->state = THREAD_STOPPED;
+		sched_unlock(q);
+		return;
+	}
+	ready_unlock(q, t);
+}
+
+bool sched_start(struct thread *t)
+{
+	struct runq *q = sched_lock_queue_of(t);
+	const bool alive = t->state != THREAD_DEAD;
+
+	t->stop_pending = false;
+	__atomic_fetch_and(&t->requests, ~(uint64_t)REQUEST_STOP, __ATOMIC_RELAXED);
+	if (t->state == THREAD_STOPPED) {
+		ready_unlock(q, t);
+	} else {
+		sched_unlock(q);
+	}
+	return alive;
+}
+
+void sched_set_priority(struct thread *t, uint8_t priority)
+{
+	struct runq *q = sched_lock_queue_of(t);
+	const bool runs = t->state == THREAD_RUNNING;
+	const unsigned cpu = t->cpu;
+
+	if (t->queued) {
+		runq_remove(q, t);
+		t->priority = priority;
+		ready_unlock(q, t);
+		return;
+	}
+	t->priority = priority;
+	if (runs) {
+		q->running = priority;
+	}
+	sched_unlock(q);
+	if (runs) {
+		sched_poke_cpu(cpu);
+	}
+}
+
+void sched_set_affinity(struct thread *t, uint64_t cpus)
+{
+	struct runq *q = sched_lock_queue_of(t);
+	const bool runs = t->state == THREAD_RUNNING;
+	const unsigned cpu = t->cpu;
+
+	t->affinity = cpus;
+	if (t->queued) {
+		runq_remove(q, t);
+		ready_unlock(q, t);
+		return;
+	}
+	sched_unlock(q);
+	if (runs && (cpus & CPU_BIT(cpu)) == 0) {
+		sched_poke_cpu(cpu);
+	}
+}
+
+void sched_yield(void)
+{
+	pcpu_this()->slice_end = 0;
+	sched_poke();
+}
+
+bool sched_wants_cpu(void)
+{
+	const struct pcpu *p = pcpu_this();
+
+	return load_relaxed(&p->resched) != 0 || __atomic_load_n(&p->requests, __ATOMIC_RELAXED);
+}
+
+static bool slice_is_over(const struct pcpu *p)
+{
+	return counter_now() >= p->slice_end;
+}
+
+/* prev runs: does it go on? Gives it a new slice if it may go on beyond the old one. */
+static bool goes_on(struct pcpu *p, const struct runq *q, const struct thread *prev)
+{
+	const int top = runq_top(q);
+
+	if ((prev->affinity & CPU_BIT(p->base.cpu)) == 0 || top > (int)prev->priority) {
+		return false;
+	}
+	if (slice_is_over(p)) {
+		if (top == (int)prev->priority) {
+			return false;
+		}
+		p->slice_end = counter_now() + sched_state.slice_ticks;
+	}
+	return true;
+}
+
+/* The CPU runs next from here on (SQ2); nullptr: nothing. */
+static void switch_to(struct pcpu *p, struct runq *q, struct thread *next)
+{
+	struct thread *prev = p->current;
+
+	KASSERT_HELD(&q->lock);
+	if (prev != nullptr && prev != next) {
+		fpu_leave(prev); /* before anybody else may take it: that takes this lock */
+	}
+	p->current = next;
+	if (next == nullptr) {
+		q->running = RUNQ_IDLE;
+		return;
+	}
+	next->state = THREAD_RUNNING;
+	q->running = next->priority;
+	p->slice_end = counter_now() + sched_state.slice_ticks;
+	if (next != prev) {
+		fpu_come(next);
+		rec(REC_SWITCH, next->number, prev != nullptr ? prev->number : 0);
+	}
+}
+
+struct thread *sched_pick(struct pcpu *p) __attribute__((no_thread_safety_analysis))
+{
+	struct runq *q = runq_of(p->base.cpu);
+	struct thread *prev = p->current;
+	struct thread *moves = nullptr;
+
+	spin_lock(&q->lock);
+	if (prev != nullptr && prev->state == THREAD_RUNNING) {
+		if (goes_on(p, q, prev)) {
+			sched_unlock(q);
+			return prev;
+		}
+		if ((prev->affinity & CPU_BIT(p->base.cpu)) != 0) {
+			runq_add(q, prev, !slice_is_over(p));
+		} else {
+			prev->state = THREAD_READY;
+			moves = prev;
+		}
+	}
+	struct thread *next = runq_take(q);
+
+	switch_to(p, q, next);
+	sched_unlock(q);
+	if (moves != nullptr) {
+		ready_unlock(sched_lock_queue_of(moves), moves);
+	}
+	return next;
+}
+
+struct thread *sched_pull(struct pcpu *p) __attribute__((no_thread_safety_analysis))
+{
+	const unsigned me = p->base.cpu;
+	struct runq *mine = runq_of(me);
+
+	for (unsigned i = 1; i < pcpu_count(); i++) {
+		const unsigned cpu = (me + i) % pcpu_count();
+		struct runq *q = runq_of(cpu);
+		struct thread *t = nullptr;
+
+		if (load_seq_cst(&q->ready) == 0) {
+			continue;
+		}
+		spin_lock(&q->lock);
+		t = runq_steal(q, me, pcpu_of(cpu)->current);
+		if (t != nullptr) {
+			t->cpu = me;
+			t->state = THREAD_RUNNING; /* nobody else takes it */
+		}
+		sched_unlock(q);
+		if (t != nullptr) {
+			spin_lock(&mine->lock);
+			switch_to(p, mine, t);
+			sched_unlock(mine);
+			return t;
+		}
+	}
+	return nullptr;
+}
+
+void sched_vacate(struct pcpu *p) __attribute__((no_thread_safety_analysis))
+{
+	struct runq *q = runq_of(p->base.cpu);
+	struct thread *prev = p->current;
+	uint64_t idlers;
+
+	spin_lock(&q->lock);
+	if (prev != nullptr && prev->state == THREAD_RUNNING) {
+		runq_add(q, prev, true);
+	}
+	switch_to(p, q, nullptr);
+	q->running = RUNQ_TAKEN;
+	idlers = q->ready != 0 ? load_seq_cst(&sched_state.idle) : 0;
+	sched_unlock(q);
+	for (; idlers != 0; idlers &= idlers - 1) {
+		sched_poke_cpu((unsigned)__builtin_ctzll(idlers));
+	}
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/sched.h - which thread a CPU runs.
+ *
+ * THEORY   64 fixed priorities; the most urgent ready thread of a CPU runs, in turns with others
+ *          of the same priority. Each CPU has its own queues, found by one bitmap. A thread stays
+ *          with its CPU, where its data are warm, until that CPU is busy and another is idle: then
+ *          the idle one is woken, and takes it (idle pull). A CPU with nothing to do sleeps
+ *          before the door.
+ *          There is no tick: the timer is set only when something is due, or when a time slice
+ *          has a successor that waits for its end.
+ *          A kernel program (run=, test/kernel) has its CPU until it gives it to threads.
+ * INVARIANTS
+ *   SQ1  A READY thread is in exactly one run queue, or in the hands of one CPU that is about to
+ *        put it there.
+ *   SQ2  pcpu->current of one CPU at most is t; while it is, nobody else runs t.
+ * LOCKING  LOCK_SCHED, one run queue at a time.
+ */
+#pragma once
+
+#include <types.h>
+
+#include "kern/thread.h"
+
+#define SCHED_SLICE_MS 10
+
+/* Boot CPU, before sched_give(). */
+void sched_init(uint64_t counter_hz);
+
+/*
+ * The caller's thread waits from here on. Its CPU takes another on the way out.
+ * Pre: self is this CPU's, RUNNING; the lock of what it waits for is held.
+ */
+void thread_block(struct thread *self, enum thread_state why);
+
+/*
+ * Whoever waits goes on, with this error in x8. Pre: t waits, and the caller took it out of what it
+ * waited for, so nobody else wakes it.
+ */
+void thread_wake(struct thread *t, enum kerr error);
+
+/* The rest of the time slice goes to others of the same priority. */
+void sched_yield(void);
+
+/* A new priority in force, or new CPUs. Any state, any CPU. */
+void sched_set_priority(struct thread *t, uint8_t priority);
+void sched_set_affinity(struct thread *t, uint64_t cpus);
+
+/* Is something more urgent than what runs? For preemption points of long calls. */
+bool sched_wants_cpu(void);
+
+/*
+ * Give this CPU to threads until until(arg) is true, asked whenever one leaves the kernel or the
+ * CPU wakes from idling; it touches pinned memory only.
+ * Pre: SP0, interrupts on, no lock.
+ */
+void sched_give(bool (*until)(void *arg), void *arg);
+
+/* On SPx, masked: the thread to run now, or nullptr: back to the kernel program. */
+struct thread *sched_next(void);
+
+/* The timer's and the wake interrupt's part. On SPx, masked. */
+void sched_timer(void);
+void sched_poke(void);
+
+/* CPUs that take threads now, a bit each. */
+uint64_t sched_cpus(void);
+
+/* For thread.c: STOPPED -> READY; and carrying out requests. */
+bool sched_start(struct thread *t);
+void sched_ask(struct thread *t);

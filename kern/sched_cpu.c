@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/sched_cpu.c - what a CPU does between two threads: requests, the choice, idling, the timer.
+ *
+ * THEORY   Every way back to EL0 ends in sched_next(), on SPx with interrupts masked. It answers
+ *          what is pending from the last to the first: a kernel program that wants its CPU back,
+ *          threads of this CPU that are to stop or to die, then the choice. With nothing to run
+ *          the CPU sleeps before the door, so that windows need not interrupt it, and serves its
+ *          interrupts there by asking the controller: pinned data only, as for one from EL0.
+ * RACE     A CPU says that it is idle (seq_cst), then looks at the queues; whoever makes a thread
+ *          ready puts it in a queue, then looks who is idle (seq_cst). One sees the other.
+ * LOCKING  See kern/sched.h. Requests: a lock-free list for each CPU, pushed by anyone, taken whole
+ *          by the CPU.
+ */
+#include <arch/atomic.h>
+#include <arch/barrier.h>
+#include <arch/cpu.h>
+
+#include "arch/arm64/cpu.h"
+#include "ipi/park.h"
+#include "kern/assert.h"
+#include "kern/irq.h"
+#include "kern/reclaim.h"
+#include "kern/sched_impl.h"
+#include "kern/trap.h"
+#include "pcpu/recorder.h"
+
+/* On the request list of its CPU; the reference that keeps it there is the caller's gift. */
+void sched_ask(struct thread *t)
+{
+	const unsigned cpu = __atomic_load_n(&t->cpu, __ATOMIC_RELAXED);
+	struct thread **list = &pcpu_of(cpu)->requests;
+	struct thread *first = __atomic_load_n(list, __ATOMIC_RELAXED);
+
+	do {
+		t->request_next = first;
+	} while (!__atomic_compare_exchange_n(list, &first, t, false, __ATOMIC_RELEASE,
+					      __ATOMIC_RELAXED));
+	sched_poke_cpu(cpu);
+}
+
+static void serve_requests(struct pcpu *p)
+{
+	struct thread *t = __atomic_exchange_n(&p->requests, nullptr, __ATOMIC_ACQUIRE);
+
+	while (t != nullptr) {
+		struct thread *next = t->request_next;
+
+		thread_serve_request(t);
+		t = next;
+	}
+}
+
+/* Before the door, in which state? */
+static void stay_before_door(enum door_state state)
+{
+	struct mailbox *m = pcpu_mailbox(pcpu_this());
+
+	if (m->door == DOOR_KERNEL) {
+		door_leave(state);
+	} else {
+		store_release(&m->door, state); /* from one side of it to the same */
+	}
+}
+
+/* Nothing to run: look once more as an idle CPU, then sleep until an interrupt, and serve it. */
+static struct thread *idle_once(struct pcpu *p)
+{
+	struct cpubase *cpu = &p->base;
+	struct thread *found = nullptr;
+
+	__atomic_fetch_or(&sched_state.idle, CPU_BIT(cpu->cpu), __ATOMIC_SEQ_CST);
+	if (load_seq_cst(&runq_of(cpu->cpu)->ready) == 0) {
+		found = sched_pull(p);
+	}
+	if (found == nullptr && load_seq_cst(&p->resched) == 0) {
+		irq_timer_arm(timerq_first());
+		stay_before_door(DOOR_IDLE);
+		irq_unmask(); /* R8: the stretch ends; on SPx nothing is taken */
+		reclaim_asleep();
+		cpu_wfi();
+		reclaim_awake();
+		irq_mask();
+	}
+	__atomic_fetch_and(&sched_state.idle, ~CPU_BIT(cpu->cpu), __ATOMIC_SEQ_CST);
+	while (found == nullptr && arch_irq_is_pending()) {
+		trap_top_half(0);
+	}
+	return found;
+}
+
+/* The first of: something is due, a slice ends that somebody waits for. */
+static void arm_timer(const struct pcpu *p, const struct thread *next)
+{
+	const uint64_t first = timerq_first();
+	const uint64_t same = UINT64_C(1) << next->priority;
+	const bool successor = (load_relaxed(&runq_of(p->base.cpu)->ready) & same) != 0;
+
+	irq_timer_arm(successor && p->slice_end < first ? p->slice_end : first);
+}
+
+struct thread *sched_next(void)
+{
+	struct pcpu *p = pcpu_this();
+
+	for (;;) {
+		struct thread *next = p->current;
+
+		if (p->requests != nullptr) {
+			serve_requests(p);
+		}
+		if (p->host_until(p->host_arg)) {
+			sched_vacate(p);
+			return nullptr;
+		}
+		if (load_relaxed(&p->resched) != 0 || next == nullptr) {
+			store_relaxed(&p->resched, 0);
+			next = sched_pick(p);
+		}
+		if (next == nullptr) {
+			next = idle_once(p);
+		}
+		if (next != nullptr) {
+			arm_timer(p, next);
+			stay_before_door(DOOR_EL0);
+			return next;
+		}
+	}
+}
+
+void sched_timer(void)
+{
+	timerq_run();
+	irq_timer_arm(timerq_first()); /* what is past would come again at once */
+	sched_poke();
+}
+
+void sched_give(bool (*until)(void *arg), void *arg)
+{
+	struct pcpu *p = pcpu_this();
+
+	KASSERT(p->base.lock_count == 0 && p->base.mask_depth == 0);
+	KASSERT(p->host_until == nullptr);
+	p->host_until = until;
+	p->host_arg = arg;
+	__atomic_fetch_or(&sched_state.giving, CPU_BIT(p->base.cpu), __ATOMIC_RELEASE);
+	arch_run_threads();
+	__atomic_fetch_and(&sched_state.giving, ~CPU_BIT(p->base.cpu), __ATOMIC_RELEASE);
+	p->host_until = nullptr;
+}

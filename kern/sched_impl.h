@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/sched_impl.h - what sched.c (queues) and sched_cpu.c (what a CPU does between two threads)
+ * share. Nobody else includes it.
+ */
+#pragma once
+
+#include "kern/runq.h"
+#include "kern/sched.h"
+#include "pcpu/pcpu.h"
+
+#define CPU_BIT(cpu) (UINT64_C(1) << (cpu))
+
+extern struct sched_state {
+	uint64_t giving;      /* [a] CPUs that run threads */
+	uint64_t idle;        /* [a] of these, those that sleep */
+	uint64_t slice_ticks; /* [c] */
+} sched_state;
+
+/* Lock the run queue of t's CPU, which may change until it is locked. */
+struct runq *sched_lock_queue_of(struct thread *t);
+void sched_unlock(struct runq *q);
+
+/* Make a CPU look again for what it should run. */
+void sched_poke_cpu(unsigned cpu);
+
+/* What this CPU runs next, from its own queue; nullptr: nothing is ready. */
+struct thread *sched_pick(struct pcpu *p);
+
+/* Idle pull: a thread that waits for another CPU, and not the one which that CPU still holds. */
+struct thread *sched_pull(struct pcpu *p);
+
+/* The kernel program wants its CPU back: nothing runs here, what is ready looks for other CPUs. */
+void sched_vacate(struct pcpu *p);

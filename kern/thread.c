@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/thread.c - creating threads, and their end. See kern/thread.h.
+ *
+ * INVARIANTS
+ *   TH1  A thread that is not DEAD holds a reference on itself, and one on its task.
+ *   TH2  REQUEST_LISTED is set exactly while the thread is on a CPU's list, which holds a
+ *        reference.
+ */
+#include "kern/thread.h"
+
+#include <arch/atomic.h>
+#include <arch/cpu.h>
+
+#include "kern/assert.h"
+#include "kern/fpu.h"
+#include "kern/sched_impl.h"
+#include "kern/task.h"
+#include "pcpu/slab.h"
+
+static struct slab_class threads = SLAB_CLASS("thread", struct thread);
+static uint64_t last_number; /* [a] */
+
+#define THREAD_OF(kobj) ((struct thread *)(void *)(kobj)) /* obj is first */
+
+static bool thread_end(struct kobj *obj)
+{
+	struct thread *t = THREAD_OF(obj);
+	struct task *task = t->task;
+
+	KASSERT(t->state == THREAD_DEAD);
+	fpu_free(t);
+	slab_free(&threads, t, obj->payer);
+	kobj_put(&task->obj);
+	return true;
+}
+
+/* The handle that destroys a thread kills it. */
+static void thread_revoke(struct kobj *obj)
+{
+	thread_ask(THREAD_OF(obj), REQUEST_KILL);
+}
+
+static const struct kobj_ops thread_ops = {
+	.type = KOBJ_THREAD,
+	.revoke = thread_revoke,
+	.end = thread_end,
+};
+
+enum kerr thread_create(struct task *task, const struct thread_start *how, struct thread **out)
+{
+	if (how->priority >= THREAD_PRIORITIES || how->affinity == 0) {
+		return KERR_INVALID;
+	}
+	struct thread *t = slab_alloc(&threads, &task->charge);
+
+	if (t == nullptr) {
+		return KERR_NO_MEMORY;
+	}
+	kobj_init(&t->obj, &thread_ops, &task->charge);
+	t->number = fetch_add_relaxed(&last_number, 1) + 1;
+	t->regs.pc = how->pc;
+	t->regs.sp = how->sp;
+	t->regs.x[0] = how->arg;
+	t->state = THREAD_STOPPED;
+	t->priority = how->priority;
+	t->base_priority = how->priority;
+	t->affinity = how->affinity;
+	t->cpu = (how->affinity >> cpu_number() & 1) != 0
+			 ? cpu_number()
+			 : (uint32_t)__builtin_ctzll(how->affinity);
+	t->task = task;
+	if (!kobj_get(&task->obj) || !task_add(task, t)) {
+		slab_free(&threads, t, &task->charge);
+		return KERR_DEAD;
+	}
+	*out = t;
+	return KERR_OK;
+}
+
+enum kerr thread_start(struct thread *t)
+{
+	return sched_start(t) ? KERR_OK : KERR_DEAD;
+}
+
+/* Onto the list of t's CPU, if it is on none. True: the list has a use for the reference. */
+static bool list_request(struct thread *t, uint64_t what)
+{
+	const uint64_t before =
+		__atomic_fetch_or(&t->requests, what | REQUEST_LISTED, __ATOMIC_ACQ_REL);
+
+	if ((before & REQUEST_LISTED) != 0) {
+		return false;
+	}
+	sched_ask(t);
+	return true;
+}
+
+void thread_ask(struct thread *t, enum thread_request request)
+{
+	if (kobj_get(&t->obj) && !list_request(t, (uint64_t)request)) {
+		kobj_put(&t->obj);
+	}
+}
+
+/* It is DEAD, in no queue, and this CPU's. What hangs on it goes with its last reference. */
+static void bury(struct thread *t)
+{
+	timerq_cancel(&t->deadline);
+	task_remove(t->task, t);
+	kobj_put(&t->obj);
+}
+
+void thread_die(struct thread *self, uint64_t reason)
+{
+	struct runq *q = sched_lock_queue_of(self);
+
+	KASSERT(self == pcpu_this()->current);
+	KASSERT(self->state == THREAD_RUNNING);
+	self->exit_reason = reason;
+	self->state = THREAD_DEAD;
+	sched_unlock(q);
+	sched_poke();
+	bury(self);
+}
+
+/* What becomes of t, whose queue is locked. False: it waits, and must be taken out first. */
+static bool obey_locked(struct runq *q, struct thread *t, uint64_t what)
+{
+	const bool kill = (what & REQUEST_KILL) != 0;
+
+	if (t->state == THREAD_DEAD || (t->state == THREAD_STOPPED && !kill)) {
+		return true;
+	}
+	if (thread_waits(t)) {
+		t->stop_pending = true;
+		return !kill;
+	}
+	if (t->queued) {
+		runq_remove(q, t);
+	}
+	if (t->state == THREAD_RUNNING) {
+		sched_poke();
+	}
+	t->state = kill ? THREAD_DEAD : THREAD_STOPPED;
+	return true;
+}
+
+void thread_serve_request(struct thread *t)
+{
+	const uint64_t what = __atomic_exchange_n(&t->requests, 0, __ATOMIC_ACQ_REL);
+	struct runq *q = sched_lock_queue_of(t);
+	const bool mine = t->cpu == cpu_number();
+	bool dies = false;
+
+	if (mine) {
+		const bool was_dead = t->state == THREAD_DEAD;
+
+		obey_locked(q, t, what);
+		dies = t->state == THREAD_DEAD && !was_dead;
+	}
+	sched_unlock(q);
+	if (!mine && list_request(t, what)) {
+		return;
+	}
+	if (dies) {
+		bury(t);
+	}
+	kobj_put(&t->obj);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/thread.h - threads: what runs in EL0.
+ *
+ * THEORY   A thread is a set of registers, a place in the scheduler and a reason to wait. The
+ *          kernel has no stack for it: it runs in EL0, or is being served by the CPU that it was
+ *          on, or is a record in pinned memory that others may change.
+ *          A thread belongs to one CPU (`cpu`). Stopping and killing are requests that this CPU
+ *          carries out itself, on its way out of the kernel: nobody changes a thread that runs.
+ * STATES   STOPPED -> READY -> RUNNING -> (a wait) -> READY ...; any -> DEAD, which is final.
+ *          Only pick() in sched.c makes a thread RUNNING, so a call that finds its own thread in
+ *          another state has blocked it, and leaves its registers to whoever wakes it.
+ * LOCKING  [q] the run queue of `cpu` (LOCK_SCHED)  [o] the lock of wait_obj  [c] const after
+ *          creation  [p] the CPU it runs on, or whoever holds it off the CPUs  [a] atomic
+ */
+#pragma once
+
+#include <kerr.h>
+#include <types.h>
+
+#include "kern/object.h"
+#include "kern/timerq.h"
+
+#define THREAD_PRIORITIES 64
+#define THREAD_REGS_ALIGN 64
+
+struct task;
+struct fpu_state;
+
+/* EL0's registers; el0.S saves and restores them by offset. */
+struct thread_regs {
+	uint64_t x[31];
+	uint64_t sp;
+	uint64_t pc;
+	uint64_t pstate;
+	uint64_t tls; /* TPIDR_EL0 */
+};
+
+enum thread_state {
+	THREAD_STOPPED,
+	THREAD_READY,
+	THREAD_RUNNING,
+	THREAD_SENDING,    /* waits for a receiver */
+	THREAD_RECEIVING,  /* waits for a message */
+	THREAD_CALLING,    /* waits for a reply */
+	THREAD_EVENT_WAIT, /* waits for an event */
+	THREAD_PAGER_WAIT, /* waits for a page, or for its exception handler */
+	THREAD_DEAD,
+};
+
+/* What others may ask of a thread; bits. */
+enum thread_request {
+	REQUEST_STOP = 1,
+	REQUEST_KILL = 2,
+	REQUEST_LISTED = 4, /* thread.c's own */
+};
+
+struct thread {
+	struct kobj obj;
+	uint64_t number; /* [c] for logs and exception messages; never used twice */
+	_Alignas(THREAD_REGS_ALIGN) struct thread_regs regs; /* [p] */
+	enum thread_state state;        /* [q] */
+	uint8_t priority;        /* [q] in force */
+	uint8_t base_priority; /* [q] its own */
+	bool queued;           /* [q] in the run queue */
+	bool stop_pending;     /* [q] stop instead of waking */
+	uint32_t cpu;          /* [q] */
+	uint64_t affinity;     /* [q] CPUs it may run on, a bit each */
+	struct fpu_state *fpu; /* [p] nullptr: has never used it */
+	struct task *task;     /* [c] */
+
+	struct thread *next, *prev; /* [q] in the run queue */
+	struct thread *task_next, *task_prev; /* the task's lock: its threads */
+	uint64_t requests; /* [a] enum thread_request */
+	struct thread *request_next;
+
+	struct timerq_node deadline; /* of its wait */
+	uint64_t exit_reason; /* ESR of what killed it; 0: it ended by itself or was killed */
+};
+
+/* Does it wait for something? [q] */
+static inline bool thread_waits(const struct thread *t)
+{
+	return t->state >= THREAD_SENDING && t->state <= THREAD_PAGER_WAIT;
+}
+
+/* The thread whose call is being served, or that was interrupted. Pre: this CPU runs threads. */
+struct thread *thread_this(void);
+
+/*
+ * A new thread, STOPPED, registers zero but for pc, sp and x0. KERR_NO_MEMORY: its task's limit.
+ */
+struct thread_start {
+	uint64_t pc;
+	uint64_t sp;
+	uint64_t arg; /* x0 */
+	uint64_t affinity;
+	uint8_t priority;
+};
+enum kerr thread_create(struct task *task, const struct thread_start *how, struct thread **out);
+
+/* STOPPED -> READY, and an outstanding stop is forgotten. KERR_DEAD: too late. */
+enum kerr thread_start(struct thread *t);
+
+/*
+ * Ask the thread's CPU to stop or kill it: soon, not at once. A thread that waits goes on waiting,
+ * and stops when it would wake.
+ */
+void thread_ask(struct thread *t, enum thread_request request);
+
+/* End the thread that this CPU serves; `reason`: an ESR, 0 for a wish of its own. */
+void thread_die(struct thread *self, uint64_t reason);
+
+/* Do what t was asked, if it is still this CPU's; else pass it on. On SPx, masked: sched_cpu.c. */
+void thread_serve_request(struct thread *t);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/timerq.h - per CPU, what is to happen when.
+ *
+ * THEORY   A pairing heap of nodes by deadline, one for each CPU, intrusive and pinned. There is no
+ *          tick: the CPU's one timer is set to the first deadline, or to the end of the time slice
+ *          when somebody waits for the CPU (kern/sched.c).
+ *          Adding takes constant time, taking out logarithmic, amortised.
+ * RACE     A function may begin while another CPU cancels its node: timerq_cancel() says so, and
+ *          the function must then find out by itself, under the lock of what it acts on, that
+ *          nobody wants it any more.
+ * LOCKING  LOCK_TIMERQ inside. fn runs on SPx in the CPU's interrupt, without a lock; pinned data
+ *          only.
+ */
+#pragma once
+
+#include <types.h>
+
+struct timerq_node {
+	uint64_t deadline; /* counter ticks */
+	void (*fn)(struct timerq_node *node);
+	struct timerq_node *child, *sibling; /* [l] first child, next of its siblings */
+	struct timerq_node *before;          /* [l] left sibling, or parent of the first child */
+	uint64_t cpu;   /* [a] whose queue it is in, + 1; 0: none */
+};
+
+/* Call fn(node) on this CPU at `deadline` or soon after. Pre: the node is in no queue. */
+void timerq_add(struct timerq_node *node, uint64_t deadline, void (*fn)(struct timerq_node *));
+
+/* Take it out. False: it was in no queue, or its function has begun. Any CPU. */
+bool timerq_cancel(struct timerq_node *node);
+
+/* The first deadline of this CPU; UINT64_MAX: none. */
+uint64_t timerq_first(void);
+
+/* Run what is due. Pre: this CPU's timer interrupt, on SPx. */
+void timerq_run(void);

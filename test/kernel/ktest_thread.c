@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test/kernel/ktest_thread.c - threads in EL0: entry and exit, the scheduler, FP state, death.
+ *
+ * THEORY   The programs are those of el0_stub.S, in one page that EL0 may execute; a second page is
+ *          their memory. A thread ends with UDF: it dies, its registers stay to be looked at
+ *          until the test gives its reference back. The boot CPU gives itself to threads until all
+ *          are dead, or a time limit is reached that says that something is wrong.
+ */
+#include <arch/atomic.h>
+#include <arch/barrier.h>
+#include <arch/cpu.h>
+#include <arch/pte.h>
+#include <compiler.h>
+#include <memmap.h>
+#include <string.h>
+
+#include "arch/arm64/sysreg.h"
+#include "arch/arm64/timer.h"
+#include "kern/reclaim.h"
+#include "kern/sched.h"
+#include "kern/task.h"
+#include "kern/thread.h"
+#include "kern/work.h"
+#include "pcpu/heap.h"
+#include "test/kernel/ktest.h"
+
+#define CODE_VA UINT64_C(0x10000)
+#define DATA_VA UINT64_C(0x11000)
+#define STUB(name) (CODE_VA + (uint64_t)((name) - el0_stub))
+#define LIMIT_SECONDS 20
+#define TASK_LIMIT (64 * KIB)
+#define CREW 8
+#define PRIORITY 10
+#define GO 7 /* the word that the test sets when it is time */
+#define WORD(n) (DATA_VA + (n) * 16)
+
+extern const char el0_stub[], el0_stub_end[];
+extern const char el0_null[], el0_spin_until[], el0_keep[], el0_fp[], el0_spin[], el0_count[],
+	el0_wfi[];
+
+/* One task, its two pages, and what runs in it. */
+static struct stage {
+	struct task *task;
+	pte_t *table[PT_LEVELS];
+	char *code;
+	uint64_t *data;
+	struct thread *crew[CREW];
+	unsigned crew_count;
+	uint64_t go_at; /* ticks: the word GO is set then */
+	uint64_t limit;
+	bool (*until)(void); /* the boot CPU comes back for this, too */
+} stage;
+
+static pte_t user_leaf(const void *page, uint64_t access)
+{
+	return pte_leaf(heap_pa(page),
+			access | PTE_AF | PTE_SH_INNER | PTE_AP_EL0 | PTE_NG | PTE_PXN, 3);
+}
+
+static void make_tables(void)
+{
+	for (unsigned level = 0; level < PT_LEVELS; level++) {
+		stage.table[level] = heap_alloc(1, 1, HEAP_ANY_NODE);
+		if (level > 0) {
+			stage.table[level - 1][0] = pte_table(heap_pa(stage.table[level]));
+		}
+	}
+	stage.table[3][level_index(va(CODE_VA), 3)] = user_leaf(stage.code, PTE_AP_RO);
+	stage.table[3][level_index(va(DATA_VA), 3)] = user_leaf(stage.data, PTE_UXN);
+	dsb_ishst();
+	isb();
+}
+
+static bool stage_open(void)
+{
+	stage = (struct stage){ 0 };
+	stage.code = heap_alloc(1, 1, HEAP_ANY_NODE);
+	stage.data = heap_alloc(1, 1, HEAP_ANY_NODE);
+	if (stage.code == nullptr || stage.data == nullptr ||
+	    task_create(TASK_LIMIT, nullptr, &stage.task) != KERR_OK) {
+		ktest_fail(__FILE__, __LINE__, "a task");
+		return false;
+	}
+	memcpy(stage.code, el0_stub, (size_t)(el0_stub_end - el0_stub));
+	make_tables();
+	stage.task->ttbr0 = heap_pa(stage.table[0]).v | UINT64_C(1) << 48;
+	__asm__ volatile("ic ialluis\n\tdsb ish\n\tisb" ::: "memory");
+	return true;
+}
+
+/* A thread that begins with x0 = arg and sp = the word of our memory that it waits for. */
+static struct thread *cast(const char *program, uint64_t arg, unsigned word, uint64_t cpus)
+{
+	const struct thread_start how = { .pc = STUB(program),
+					  .sp = DATA_VA + word * 16,
+					  .arg = arg,
+					  .affinity = cpus,
+					  .priority = PRIORITY };
+	struct thread *t;
+
+	if (thread_create(stage.task, &how, &t) != KERR_OK) {
+		ktest_fail(__FILE__, __LINE__, "a thread");
+		return nullptr;
+	}
+	EXPECT(kobj_get(&t->obj)); /* to look at it when it is dead */
+	stage.crew[stage.crew_count++] = t;
+	return t;
+}
+
+static void start_all(void)
+{
+	for (unsigned i = 0; i < stage.crew_count; i++) {
+		EXPECT_EQ(thread_start(stage.crew[i]), KERR_OK);
+	}
+}
+
+static bool all_dead(void)
+{
+	for (unsigned i = 0; i < stage.crew_count; i++) {
+		if (__atomic_load_n(&stage.crew[i]->state, __ATOMIC_ACQUIRE) != THREAD_DEAD) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool enough(void *arg)
+{
+	(void)arg;
+	return stage.until() || counter_now() > stage.limit;
+}
+
+/* Every millisecond: the boot CPU looks whether it wants to come back. */
+static void tick(struct timerq_node *node)
+{
+	if (counter_now() >= stage.go_at) {
+		store_release(&stage.data[GO * 2], 1);
+	}
+	timerq_add(node, counter_now() + arch_counter_hz() / 1000, tick);
+}
+
+/* The boot CPU runs threads until `until`. */
+static void play_until(bool (*until)(void))
+{
+	struct timerq_node alarm = { 0 };
+
+	stage.until = until;
+	stage.limit = counter_now() + LIMIT_SECONDS * arch_counter_hz();
+	timerq_add(&alarm, counter_now(), tick);
+	sched_give(enough, nullptr);
+	timerq_cancel(&alarm);
+	EXPECT(until());
+}
+
+static void play(uint64_t go_ms)
+{
+	stage.go_at = counter_now() + go_ms * arch_counter_hz() / 1000;
+	play_until(all_dead);
+}
+
+/* The UDF that it ended at says what it found: 1 is good. */
+static bool ended_well(const struct thread *t)
+{
+	const uint32_t *at = (const uint32_t *)(const void *)(stage.code + (t->regs.pc - CODE_VA));
+
+	return ESR_EC(t->exit_reason) == 0 && *at == 1;
+}
+
+static void stage_close(void)
+{
+	const uint64_t limit = counter_now() + LIMIT_SECONDS * arch_counter_hz();
+
+	for (unsigned i = 0; i < stage.crew_count; i++) {
+		kobj_put(&stage.crew[i]->obj);
+	}
+	kobj_put(&stage.task->obj);
+	/* This CPU holds no pointer to an object from here on, whatever happens meanwhile. */
+	while (reclaim_pending() && counter_now() < limit) {
+		irq_mask();
+		reclaim_quiet();
+		irq_unmask();
+		reclaim_poll(64);
+	}
+	EXPECT(!reclaim_pending());
+	for (unsigned level = 0; level < PT_LEVELS; level++) {
+		heap_free(stage.table[level], 1);
+	}
+	heap_free(stage.code, 1);
+	heap_free(stage.data, 1);
+	__asm__ volatile("dsb ishst\n\ttlbi vmalle1is\n\tdsb ish\n\tisb" ::: "memory");
+}
+
+#define ME (UINT64_C(1) << cpu_number())
+#define ALL (ME | work_cpus())
+
+static void a_null_call_returns(void)
+{
+	if (!stage_open()) {
+		return;
+	}
+	struct thread *t = cast(el0_null, 1000, 0, ME);
+
+	start_all();
+	play(0);
+	EXPECT(ended_well(t));
+	EXPECT_EQ(t->regs.x[1], 0); /* TPIDRRO_EL0 shows nothing of the kernel */
+	EXPECT_EQ(t->regs.x[2], 0);
+	EXPECT_EQ(t->regs.x[18], 0x1818);
+	EXPECT_EQ(t->regs.x[19], 0x1919);
+	EXPECT_EQ(t->regs.x[28], 0x2828);
+	EXPECT_EQ(t->regs.x[30], 0x3030);
+	EXPECT_EQ(t->regs.x[16], 0); /* scrubbed */
+	EXPECT_EQ(t->regs.x[17], 0);
+	stage_close();
+}
+
+/* Neither gives its CPU away: only the end of a time slice lets the other one run. */
+static void equals_take_turns(void)
+{
+	if (!stage_open()) {
+		return;
+	}
+	struct thread *a = cast(el0_spin_until, WORD(1), 2, ME);
+	struct thread *b = cast(el0_spin_until, WORD(2), 1, ME);
+
+	start_all();
+	play(0);
+	EXPECT(ended_well(a));
+	EXPECT(ended_well(b));
+	stage_close();
+}
+
+static bool word_1_is_set(void)
+{
+	return load_acquire(&stage.data[2]) != 0;
+}
+
+/* The one that spins is never done with its slice: only preemption lets the urgent one free it. */
+static void an_urgent_thread_preempts(void)
+{
+	if (!stage_open()) {
+		return;
+	}
+	const uint64_t there = ALL & ~ME & -(ALL & ~ME);
+	struct thread *low = cast(el0_spin_until, WORD(1), 2, there);
+	struct thread *high = cast(el0_spin_until, WORD(2), 1, there);
+
+	sched_set_priority(high, PRIORITY + 1);
+	EXPECT_EQ(thread_start(low), KERR_OK);
+	play_until(word_1_is_set);
+	EXPECT_EQ(thread_start(high), KERR_OK);
+	play(0);
+	EXPECT(ended_well(low));
+	EXPECT(ended_well(high));
+	stage_close();
+}
+
+static void registers_survive_preemption(void)
+{
+	if (!stage_open()) {
+		return;
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		cast(el0_keep, UINT64_C(0x0123456789ab0000) * (i + 1), GO, ME);
+	}
+	start_all();
+	play(100);
+	for (unsigned i = 0; i < 4; i++) {
+		EXPECT(ended_well(stage.crew[i]));
+	}
+	stage_close();
+}
+
+static void vector_registers_are_each_threads_own(void)
+{
+	if (!stage_open()) {
+		return;
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		cast(el0_fp, UINT64_C(0xfeed000000) + i * 16, 0, ME);
+	}
+	struct thread *without = cast(el0_wfi, 0, 0, ME);
+
+	start_all();
+	play(0);
+	for (unsigned i = 0; i < 4; i++) {
+		EXPECT(ended_well(stage.crew[i]));
+	}
+	EXPECT(stage.crew[0]->fpu != nullptr);
+	EXPECT(without->fpu == nullptr);
+	stage_close();
+}
+
+static void vector_registers_move_along(void)
+{
+	if (!stage_open()) {
+		return;
+	}
+	for (unsigned i = 0; i < CREW; i++) {
+		cast(el0_fp, UINT64_C(0xfeed000000) + i * 16, 0, ALL);
+	}
+	start_all();
+	play(0);
+	for (unsigned i = 0; i < CREW; i++) {
+		EXPECT(ended_well(stage.crew[i]));
+	}
+	stage_close();
+}
+
+static void idle_cpus_pull(void)
+{
+	unsigned moved = 0;
+
+	if (!stage_open()) {
+		return;
+	}
+	for (unsigned i = 0; i < CREW; i++) {
+		cast(el0_keep, i << 8, GO, ALL);
+	}
+	start_all();
+	play(50);
+	for (unsigned i = 0; i < CREW; i++) {
+		EXPECT(ended_well(stage.crew[i]));
+		moved += stage.crew[i]->cpu != cpu_number() ? 1 : 0;
+	}
+	EXPECT(moved > 0);
+	stage_close();
+}
+
+static void affinity_moves_a_thread_that_runs(void)
+{
+	if (!stage_open()) {
+		return;
+	}
+	const uint64_t there = ALL & ~ME & -(ALL & ~ME);
+	struct thread *t = cast(el0_spin_until, WORD(1), GO, there);
+
+	stage.go_at = UINT64_MAX;
+	start_all();
+	play_until(word_1_is_set);
+	EXPECT_EQ(t->cpu, __builtin_ctzll(there));
+	sched_set_affinity(t, ME);
+	play(20);
+	EXPECT(ended_well(t));
+	EXPECT_EQ(t->cpu, cpu_number());
+	stage_close();
+}
+
+static void exclusives_fail_across_a_switch(void)
+{
+	if (!stage_open()) {
+		return;
+	}
+	for (unsigned i = 0; i < CREW; i++) {
+		cast(el0_count, WORD(3), 0, i < CREW / 2 ? ME : ALL);
+	}
+	start_all();
+	play(0);
+	EXPECT_EQ(stage.data[6], CREW * 1000);
+	stage_close();
+}
+
+static void a_kill_reaches_a_thread_that_runs(void)
+{
+	if (!stage_open()) {
+		return;
+	}
+	const uint64_t there = ALL & ~ME & -(ALL & ~ME);
+	struct thread *t = cast(el0_spin_until, WORD(1), GO, there);
+	struct thread *ready = cast(el0_spin, 0, 0, there);
+	struct thread *fresh = cast(el0_spin, 0, 0, there);
+
+	stage.go_at = UINT64_MAX;
+	EXPECT_EQ(thread_start(t), KERR_OK);
+	EXPECT_EQ(thread_start(ready), KERR_OK);
+	play_until(word_1_is_set);
+	thread_ask(t, REQUEST_KILL);
+	thread_ask(ready, REQUEST_KILL);
+	thread_ask(fresh, REQUEST_KILL);
+	play_until(all_dead);
+	EXPECT_EQ(thread_start(t), KERR_DEAD);
+	EXPECT_EQ(t->exit_reason, 0);
+	stage_close();
+}
+
+static bool first_is_stopped(void)
+{
+	return __atomic_load_n(&stage.crew[0]->state, __ATOMIC_ACQUIRE) == THREAD_STOPPED;
+}
+
+static void a_stopped_thread_goes_on_where_it_was(void)
+{
+	if (!stage_open()) {
+		return;
+	}
+	const uint64_t there = ALL & ~ME & -(ALL & ~ME);
+	struct thread *t = cast(el0_spin_until, WORD(1), GO, there);
+
+	stage.go_at = UINT64_MAX;
+	start_all();
+	play_until(word_1_is_set);
+	thread_ask(t, REQUEST_STOP);
+	play_until(first_is_stopped);
+	EXPECT(t->regs.pc > STUB(el0_spin_until) && t->regs.pc < STUB(el0_keep));
+	EXPECT_EQ(t->regs.sp, WORD(GO));
+	start_all();
+	play(5);
+	EXPECT(ended_well(t));
+	stage_close();
+}
+
+static void a_dying_task_takes_its_threads_along(void)
+{
+	struct thread *late;
+
+	if (!stage_open()) {
+		return;
+	}
+	for (unsigned i = 0; i < CREW; i++) {
+		cast(el0_spin, 0, 0, ALL);
+	}
+	start_all();
+	kobj_revoke(&stage.task->obj);
+	play_until(all_dead);
+	const struct thread_start how = { .affinity = ME };
+
+	EXPECT_EQ(thread_create(stage.task, &how, &late), KERR_DEAD);
+	stage_close();
+}
+
+static void threads_cost_their_task(void)
+{
+	const struct thread_start how = { .affinity = ME };
+	struct task *poor;
+	struct thread *t;
+
+	if (task_create(PAGE_BYTES, nullptr, &poor) != KERR_OK) {
+		ktest_fail(__FILE__, __LINE__, "a task");
+		return;
+	}
+	unsigned made = 0;
+
+	while (thread_create(poor, &how, &t) == KERR_OK) {
+		made++;
+	}
+	EXPECT(made > 0 && made <= PAGE_BYTES / sizeof(struct thread));
+	EXPECT_EQ(thread_create(poor, &how, &t), KERR_NO_MEMORY);
+	task_kill(poor);
+	kobj_put(&poor->obj);
+	if (stage_open()) {
+		play_until(all_dead); /* of none: requests are served on the way */
+		stage_close();
+	}
+}
+
+const struct ktest ktest_thread[] = {
+	{ "a_null_call_returns", a_null_call_returns, 1 },
+	{ "equals_take_turns", equals_take_turns, 1 },
+	{ "an_urgent_thread_preempts", an_urgent_thread_preempts, 2 },
+	{ "registers_survive_preemption", registers_survive_preemption, 1 },
+	{ "vector_registers_are_each_threads_own", vector_registers_are_each_threads_own, 1 },
+	{ "vector_registers_move_along", vector_registers_move_along, 2 },
+	{ "idle_cpus_pull", idle_cpus_pull, 2 },
+	{ "affinity_moves_a_thread_that_runs", affinity_moves_a_thread_that_runs, 2 },
+	{ "exclusives_fail_across_a_switch", exclusives_fail_across_a_switch, 1 },
+	{ "a_kill_reaches_a_thread_that_runs", a_kill_reaches_a_thread_that_runs, 2 },
+	{ "a_stopped_thread_goes_on_where_it_was", a_stopped_thread_goes_on_where_it_was, 2 },
+	{ "a_dying_task_takes_its_threads_along", a_dying_task_takes_its_threads_along, 1 },
+	{ "threads_cost_their_task", threads_cost_their_task, 1 },
+	{ nullptr, nullptr, 0 },
+};
