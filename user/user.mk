@@ -16,8 +16,8 @@ $(OUT)/gen/.made: include/calls.toml scripts/abi .clang-format
 
 # ---- the library ----------------------------------------------------------------------------
 USER_OUT := $(OUT)/user
-USER_LIB := user/lib/crt0.S user/lib/cpio.c user/lib/elf.c user/lib/ramdisk.c user/lib/spawn.c user/lib/start.c user/lib/stdio.c \
-	user/lib/sync.c user/lib/sys.c user/lib/thread.c
+USER_LIB := user/lib/crt0.S user/lib/cpio.c user/lib/elf.c user/lib/ramdisk.c user/lib/spawn.c \
+	user/lib/start.c user/lib/stdio.c user/lib/sync.c user/lib/sys.c user/lib/thread.c
 USER_PROGRAMS := $(foreach d,$(patsubst user/%/,%,$(wildcard user/*/)), \
 	$(if $(wildcard user/$(d)/$(d).c),$(d)))
 USER_SOURCES := $(wildcard $(USER_PROGRAMS:%=user/%/*.c)) user/init/ramdisk.S
@@ -25,8 +25,8 @@ USER_SOURCES := $(wildcard $(USER_PROGRAMS:%=user/%/*.c)) user/init/ramdisk.S
 # picolibc's own headers come first; ours of the same name are the kernel's.
 PICOLIBC := /usr/lib/picolibc/aarch64-linux-gnu
 USER_CFLAGS := --target=aarch64-none-elf -march=armv8-a -mno-outline-atomics -ffixed-x18 \
-	-ftls-model=local-exec -fno-pic -fno-stack-protector -fno-omit-frame-pointer -std=gnu23 -O2 \
-	-g -ffunction-sections -fdata-sections \
+	-ftls-model=local-exec -fno-pic -fno-stack-protector -fno-omit-frame-pointer -std=gnu23 \
+	-O2 -g -ffunction-sections -fdata-sections \
 	$(filter-out -Wframe-larger-than=%,$(WARNINGS)) \
 	-isystem $(PICOLIBC)/include -I$(OUT) -Iuser/include -I. -idirafter include
 USER_ASFLAGS := --target=aarch64-none-elf -march=armv8-a -g

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * user/test/roles.c - the other tasks of a test: starting them, and what they do.
+ */
+#include "user/test/roles.h"
+#include "user/test/test.h"
+
+#include <perch/spawn.h>
+
+#include <stdlib.h>
+
+#define ROLE_NUMBER 7u
+
+/* Answer calls by adding one to each word, until word 0 is 0. */
+static int role_adder(void)
+{
+	struct ipc_message m;
+
+	enum kerr e = sys_ipc_recv(start.extra, 0, HANDLE_NONE, in_time(), &m);
+	while (e == KERR_OK && m.word[0] != 0) {
+		for (unsigned i = 0; i < IPC_WORDS; i++) {
+			m.word[i]++;
+		}
+		e = sys_ipc_reply_recv(start.extra, IPC_INFO(IPC_WORDS, 0), HANDLE_NONE, in_time(),
+				       &m);
+	}
+	if (e == KERR_OK) {
+		e = sys_ipc_reply(IPC_INFO(0, 0), HANDLE_NONE, &m);
+	}
+	return e == KERR_OK ? 0 : ROLE_STATUS_FAILED;
+}
+
+/* Take a call and die with the caller waiting. */
+static int role_die_serving(void)
+{
+	struct ipc_message m;
+
+	(void)sys_ipc_recv(start.extra, 0, HANDLE_NONE, in_time(), &m);
+	return 5;
+}
+
+/* Write to the memory object in `extra`, for others to read. */
+static int role_writer(void)
+{
+	uint64_t at;
+
+	if (sys_mem_map(HANDLE_NONE, start.extra, 0, 0, PAGE_BYTES, VM_READ | VM_WRITE, &at) !=
+	    KERR_OK) {
+		return ROLE_STATUS_FAILED;
+	}
+	strcpy((char *)(uintptr_t)at, "written by another task");
+	return 0;
+}
+
+/* Touch memory until the limit is met: an exception ends it. */
+static int role_glutton(void)
+{
+	const uint64_t bytes = 256 * MIB;
+	handle_t memory;
+	uint64_t at;
+
+	if (sys_mem_create(MEM_ANON, bytes, HANDLE_NONE, 0, &memory) != KERR_OK ||
+	    sys_mem_map(HANDLE_NONE, memory, 0, 0, bytes, VM_READ | VM_WRITE, &at) != KERR_OK) {
+		return 3;
+	}
+	for (uint64_t offset = 0; offset < bytes; offset += PAGE_BYTES) {
+		*(volatile char *)(uintptr_t)(at + offset) = 1;
+	}
+	return 4;
+}
+
+/* Make handles until there is no more. */
+static int role_hoarder(void)
+{
+	handle_t event;
+
+	for (unsigned i = 0; i < 1000000; i++) {
+		const enum kerr e = sys_event_create(&event);
+		if (e != KERR_OK) {
+			return e == KERR_NO_MEMORY ? 0 : ROLE_STATUS_FAILED;
+		}
+	}
+	return 4;
+}
+
+/* Read what belongs to the kernel: an exception ends it. */
+static int role_read_kernel(void)
+{
+	return *(volatile int *)(uintptr_t)PINNED_BASE == 0 ? 1 : 2;
+}
+
+static int role_write_text(void)
+{
+	*(volatile uint32_t *)(uintptr_t)role_write_text = 0;
+	return 1;
+}
+
+/* An instruction on the stack: RET. */
+static int role_run_stack(void)
+{
+	uint32_t code[4] = { 0xd65f03c0, 0xd65f03c0, 0xd65f03c0, 0xd65f03c0 };
+
+	__asm__ volatile("blr %0" : : "r"(code) : "x30", "memory");
+	return 1;
+}
+
+static int role_status_7(void)
+{
+	return 7;
+}
+
+int role_play(const char *role)
+{
+	static const struct {
+		const char *name;
+		int (*play)(void);
+	} roles[] = {
+		{ "adder", role_adder },           { "die_serving", role_die_serving },
+		{ "writer", role_writer },         { "glutton", role_glutton },
+		{ "hoarder", role_hoarder },       { "read_kernel", role_read_kernel },
+		{ "write_text", role_write_text }, { "run_stack", role_run_stack },
+		{ "status_7", role_status_7 },
+	};
+
+	for (unsigned i = 0; i < sizeof roles / sizeof roles[0]; i++) {
+		if (strcmp(roles[i].name, role) == 0) {
+			return roles[i].play();
+		}
+	}
+	return ROLE_STATUS_UNKNOWN;
+}
+
+static void wait_for(handle_t endpoint, struct role_result *out)
+{
+	struct ipc_message m;
+
+	const enum kerr e = sys_ipc_recv(endpoint, 0, HANDLE_NONE, in_time(), &m);
+	if (e != KERR_OK) {
+		return;
+	}
+	EXPECT_EQ(m.badge, ROLE_NUMBER);
+	if ((m.info & IPC_FLAG_EXCEPTION) != 0) {
+		out->exception_kind = m.word[EXC_WORD_KIND];
+		out->exception_address = m.word[EXC_WORD_ADDRESS];
+		m.word[0] = EXC_KILL;
+		EXPECT_OK(sys_ipc_reply(IPC_INFO(1, 0), HANDLE_NONE, &m));
+	} else if (m.word[0] == PARENT_EXIT) {
+		out->ended = true;
+		out->status = (int)m.word[1];
+	}
+}
+
+bool run_role(const char *role, handle_t extra, uint64_t limit_bytes, struct role_result *out)
+{
+	static const void *archive;
+	static size_t archive_bytes;
+	char word[32];
+	const char *const argv[] = { "test", word };
+	struct elf_program program;
+	struct child child;
+	handle_t endpoint;
+
+	snprintf(word, sizeof word, "role=%s", role);
+	*out = (struct role_result){ 0 };
+	if ((archive == nullptr && ramdisk_map(&archive, &archive_bytes) != KERR_OK) ||
+	    !ramdisk_program(archive, archive_bytes, "test", &program) ||
+	    sys_endpoint_create(&endpoint) != KERR_OK) {
+		EXPECT(false);
+		return false;
+	}
+	const struct spawn_options options = {
+		.limit_bytes = limit_bytes,
+		.number = ROLE_NUMBER,
+		.parent = endpoint,
+		.extra = extra,
+		.console = start.console,
+		.argc = 2,
+		.argv = argv,
+	};
+	const enum kerr e = spawn(&program, &options, &child);
+	EXPECT_OK(e);
+	if (e == KERR_OK) {
+		wait_for(endpoint, out);
+		child_end(&child);
+	}
+	EXPECT_OK(sys_handle_close(endpoint));
+	return e == KERR_OK;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * user/test/test.h - tests of what the kernel promises, seen from EL0.
+ *
+ * THEORY   A test is a function named after the behaviour that it pins. What it expects and does
+ *          not find is one line with file and line; it goes on, so that one run tells all. Handles
+ *          and memory that a test leaves behind are found by the counts before and after.
+ */
+#pragma once
+
+#include <perch/calls.h>
+#include <perch/start.h>
+#include <perch/thread.h>
+#include <perch/time.h>
+
+#include <memmap.h>
+#include <stdio.h>
+#include <string.h>
+
+struct test {
+	const char *name;
+	void (*run)(void);
+};
+
+#define TEST(function)             \
+	{                          \
+		.name = #function, \
+		.run = function,   \
+	}
+#define TEST_END { .name = nullptr, .run = nullptr }
+
+extern const struct test tests_event[], tests_fault[], tests_handle[], tests_ipc[], tests_memory[],
+	tests_task[], tests_thread[];
+
+/* Report unless `fact`. */
+void expect(bool fact, const char *file, int line, const char *text);
+/* Report unless both are equal, with their values. */
+void expect_equal(uint64_t found, uint64_t wanted, const char *file, int line, const char *text);
+
+#define EXPECT(e) expect((e), __FILE__, __LINE__, #e)
+#define EXPECT_EQ(found, wanted) \
+	expect_equal((uint64_t)(found), (uint64_t)(wanted), __FILE__, __LINE__, #found)
+#define EXPECT_OK(call) EXPECT_EQ(call, KERR_OK)
+
+#define MS UINT64_C(1000000)
+#define LONG_NS (20000 * MS) /* a wait that does not end in time is a failure, not a hang */
+
+static inline uint64_t in_time(void)
+{
+	return time_now_ns() + LONG_NS;
+}
+
+/* A thread that must exist for the test to go on. */
+struct thread *start_thread(void (*function)(void *), void *argument, uint32_t priority);
+
+/* Memory of our own: a fresh object, mapped. 0 when it cannot be had (reported). */
+uint64_t map_memory(enum memory_kind kind, uint64_t bytes, uint64_t flags);
+
+/* Exceptions of this task come to a thread of it, while a catcher is there. */
+struct catcher {
+	handle_t endpoint;
+	struct thread *thread;
+	enum exception_verdict verdict;
+	/* May be nullptr. Called before the verdict is given. */
+	void (*fix)(const struct ipc_message *exception);
+	unsigned count;             /* caught so far */
+	struct ipc_message last;
+};
+
+void catcher_begin(struct catcher *c, enum exception_verdict verdict,
+		   void (*fix)(const struct ipc_message *exception));
+void catcher_end(struct catcher *c);
+
+/* Run this program once more in a task of its own, in the role named; see test.c. */
+struct role_result {
+	bool ended;      /* by exit(); else by an exception or not in time */
+	int status;
+	uint64_t exception_kind, exception_address;
+};
+bool run_role(const char *role, handle_t extra, uint64_t limit_bytes, struct role_result *out);

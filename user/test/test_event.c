@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * user/test/test_event.c - events and timers.
+ */
+#include "user/test/test.h"
+
+static void event_signal_before_wait_is_kept(void)
+{
+	handle_t event;
+	uint64_t bits;
+
+	EXPECT_OK(sys_event_create(&event));
+	EXPECT_OK(sys_event_signal(event, 5));
+	EXPECT_OK(sys_event_wait(event, 0xff, DEADLINE_NONE, &bits));
+	EXPECT_EQ(bits, 5);
+	EXPECT_EQ(sys_event_wait(event, 0xff, DEADLINE_POLL, &bits), KERR_TIMEOUT);
+	EXPECT_OK(sys_handle_close(event));
+}
+
+static void event_wait_takes_only_its_bits(void)
+{
+	handle_t event;
+	uint64_t bits;
+
+	EXPECT_OK(sys_event_create(&event));
+	EXPECT_OK(sys_event_signal(event, UINT64_C(1) << 63 | 6));
+	EXPECT_OK(sys_event_wait(event, 2, DEADLINE_NONE, &bits));
+	EXPECT_EQ(bits, 2);
+	EXPECT_OK(sys_event_wait(event, UINT64_MAX, DEADLINE_NONE, &bits));
+	EXPECT_EQ(bits, UINT64_C(1) << 63 | 4);
+	EXPECT_OK(sys_handle_close(event));
+}
+
+static void event_wait_for_no_bit_is_refused(void)
+{
+	handle_t event;
+	uint64_t bits;
+
+	EXPECT_OK(sys_event_create(&event));
+	EXPECT_EQ(sys_event_wait(event, 0, DEADLINE_POLL, &bits), KERR_INVALID);
+	EXPECT_OK(sys_handle_close(event));
+}
+
+struct waiter {
+	handle_t event;
+	enum kerr error;
+	uint64_t bits;
+};
+
+static void wait_for_bits(void *argument)
+{
+	struct waiter *const w = argument;
+
+	w->error = sys_event_wait(w->event, 0xf0, in_time(), &w->bits);
+}
+
+static void event_signal_wakes_the_one_who_waits(void)
+{
+	struct waiter w = { 0 };
+
+	EXPECT_OK(sys_event_create(&w.event));
+	struct thread *const t = start_thread(wait_for_bits, &w, PRIORITY_DEFAULT);
+	EXPECT_OK(time_sleep_ns(5 * MS));
+	EXPECT_OK(sys_event_signal(w.event, 0x1)); /* not for it */
+	EXPECT_OK(time_sleep_ns(5 * MS));
+	EXPECT_OK(sys_event_signal(w.event, 0x31));
+	thread_join(t);
+	EXPECT_OK(w.error);
+	EXPECT_EQ(w.bits, 0x30);
+	EXPECT_OK(sys_handle_close(w.event));
+}
+
+static void event_revoked_wakes_the_one_who_waits(void)
+{
+	struct waiter w = { 0 };
+
+	EXPECT_OK(sys_event_create(&w.event));
+	struct thread *const t = start_thread(wait_for_bits, &w, PRIORITY_DEFAULT);
+	EXPECT_OK(time_sleep_ns(5 * MS));
+	EXPECT_OK(sys_handle_revoke(w.event));
+	thread_join(t);
+	EXPECT_EQ(w.error, KERR_DEAD);
+	EXPECT_OK(sys_handle_close(w.event));
+}
+
+static void event_wait_ends_at_its_deadline(void)
+{
+	handle_t event;
+	uint64_t bits;
+
+	EXPECT_OK(sys_event_create(&event));
+	const uint64_t until = time_now_ns() + 10 * MS;
+	EXPECT_EQ(sys_event_wait(event, 1, until, &bits), KERR_TIMEOUT);
+	EXPECT(time_now_ns() >= until);
+	EXPECT_EQ(sys_event_wait(event, 1, time_now_ns() - 1, &bits), KERR_TIMEOUT);
+	EXPECT_OK(sys_handle_close(event));
+}
+
+static void timer_signals_at_its_time(void)
+{
+	handle_t event, timer;
+	uint64_t bits;
+
+	EXPECT_OK(sys_event_create(&event));
+	EXPECT_OK(sys_timer_create(event, 8, &timer));
+	const uint64_t at = time_now_ns() + 10 * MS;
+	EXPECT_OK(sys_timer_set(timer, at));
+	EXPECT_OK(sys_event_wait(event, 8, in_time(), &bits));
+	EXPECT(time_now_ns() >= at);
+	EXPECT_EQ(sys_event_wait(event, 8, DEADLINE_POLL, &bits), KERR_TIMEOUT);
+	EXPECT_OK(sys_handle_close(timer));
+	EXPECT_OK(sys_handle_close(event));
+}
+
+static void timer_of_the_past_signals_at_once(void)
+{
+	handle_t event, timer;
+	uint64_t bits;
+
+	EXPECT_OK(sys_event_create(&event));
+	EXPECT_OK(sys_timer_create(event, 8, &timer));
+	EXPECT_OK(sys_timer_set(timer, 1));
+	EXPECT_OK(sys_event_wait(event, 8, in_time(), &bits));
+	EXPECT_OK(sys_handle_close(timer));
+	EXPECT_OK(sys_handle_close(event));
+}
+
+static void timer_set_to_0_does_not_signal(void)
+{
+	handle_t event, timer;
+	uint64_t bits;
+
+	EXPECT_OK(sys_event_create(&event));
+	EXPECT_OK(sys_timer_create(event, 8, &timer));
+	EXPECT_OK(sys_timer_set(timer, time_now_ns() + 20 * MS));
+	EXPECT_OK(sys_timer_set(timer, 0));
+	EXPECT_EQ(sys_event_wait(event, 8, time_now_ns() + 40 * MS, &bits), KERR_TIMEOUT);
+	EXPECT_OK(sys_timer_set(timer, time_now_ns() + 20 * MS));
+	EXPECT_OK(sys_handle_close(timer)); /* set, and gone */
+	EXPECT_EQ(sys_event_wait(event, 8, time_now_ns() + 40 * MS, &bits), KERR_TIMEOUT);
+	EXPECT_OK(sys_handle_close(event));
+}
+
+static void timer_keeps_order_among_many(void)
+{
+	handle_t event, timer[16];
+	uint64_t seen = 0, bits;
+
+	EXPECT_OK(sys_event_create(&event));
+	const uint64_t base = time_now_ns() + 30 * MS;
+	for (unsigned i = 0; i < 16; i++) {
+		const unsigned order = i * 5 % 16;
+		EXPECT_OK(sys_timer_create(event, UINT64_C(1) << order, &timer[i]));
+		EXPECT_OK(sys_timer_set(timer[i], base + order * MS));
+	}
+	while (seen != 0xffff) {
+		if (sys_event_wait(event, 0xffff, in_time(), &bits) != KERR_OK) {
+			EXPECT(false);
+			break;
+		}
+		seen |= bits;
+		EXPECT_EQ(seen & (seen + 1), 0); /* never a later one before an earlier one */
+	}
+	for (unsigned i = 0; i < 16; i++) {
+		EXPECT_OK(sys_handle_close(timer[i]));
+	}
+	EXPECT_OK(sys_handle_close(event));
+}
+
+const struct test tests_event[] = {
+	TEST(event_signal_before_wait_is_kept),
+	TEST(event_wait_takes_only_its_bits),
+	TEST(event_wait_for_no_bit_is_refused),
+	TEST(event_signal_wakes_the_one_who_waits),
+	TEST(event_revoked_wakes_the_one_who_waits),
+	TEST(event_wait_ends_at_its_deadline),
+	TEST(timer_signals_at_its_time),
+	TEST(timer_of_the_past_signals_at_once),
+	TEST(timer_set_to_0_does_not_signal),
+	TEST(timer_keeps_order_among_many),
+	TEST_END,
+};

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * user/test/test_fault.c - faults and exceptions as messages, and calls that meet missing pages.
+ */
+#include "user/test/test.h"
+
+#define RW (VM_READ | VM_WRITE)
+
+static uint64_t fault_page; /* where the tests below fault */
+
+static void fix_map(const struct ipc_message *m)
+{
+	handle_t memory;
+	uint64_t at;
+
+	EXPECT_EQ(m->word[EXC_WORD_ADDRESS] & ~(PAGE_BYTES - 1), fault_page);
+	EXPECT_OK(sys_mem_create(MEM_ANON, PAGE_BYTES, HANDLE_NONE, 0, &memory));
+	EXPECT_OK(sys_mem_map(HANDLE_NONE, memory, 0, fault_page, PAGE_BYTES, RW | VM_FIXED, &at));
+	EXPECT_OK(sys_handle_close(memory));
+}
+
+static void fix_unprotect(const struct ipc_message *m)
+{
+	(void)m;
+	EXPECT_OK(sys_mem_protect(HANDLE_NONE, fault_page, PAGE_BYTES, RW));
+}
+
+static volatile uint64_t *word(void)
+{
+	return (volatile uint64_t *)(uintptr_t)fault_page;
+}
+
+static void read_fault_is_fixed_and_resumed(void)
+{
+	struct catcher c;
+
+	fault_page = map_memory(MEM_ANON, PAGE_BYTES, RW);
+	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, fault_page, PAGE_BYTES));
+	catcher_begin(&c, EXC_RESUME, fix_map);
+	EXPECT_EQ(*word(), 0);
+	catcher_end(&c);
+	EXPECT_EQ(c.count, 1);
+	EXPECT_EQ(c.last.word[EXC_WORD_KIND], EXC_PAGE_FAULT);
+	EXPECT_EQ(c.last.word[EXC_WORD_ACCESS], VM_READ);
+	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, fault_page, PAGE_BYTES));
+}
+
+static void write_fault_is_fixed_and_resumed(void)
+{
+	struct catcher c;
+
+	fault_page = map_memory(MEM_ANON, PAGE_BYTES, RW);
+	*word() = 1;
+	EXPECT_OK(sys_mem_protect(HANDLE_NONE, fault_page, PAGE_BYTES, VM_READ));
+	catcher_begin(&c, EXC_RESUME, fix_unprotect);
+	*word() = 2;
+	catcher_end(&c);
+	EXPECT_EQ(*word(), 2);
+	EXPECT_EQ(c.count, 1);
+	EXPECT_EQ(c.last.word[EXC_WORD_ACCESS], VM_WRITE);
+	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, fault_page, PAGE_BYTES));
+}
+
+static void execute_never_is_an_exception(void)
+{
+	struct catcher c;
+
+	fault_page = map_memory(MEM_ANON, PAGE_BYTES, RW);
+	*(volatile uint32_t *)(uintptr_t)fault_page = 0xd65f03c0; /* ret */
+	catcher_begin(&c, EXC_KILL, nullptr);
+	handle_t thread;
+	EXPECT_OK(sys_thread_create(HANDLE_NONE, PRIORITY_DEFAULT, &thread));
+	EXPECT_OK(sys_thread_start(thread, fault_page, 0, 0, 0));
+	uint64_t state = 0, priority, cpu, number;
+	for (unsigned i = 0; i < 1000 && state != THREAD_IS_DEAD; i++) {
+		EXPECT_OK(time_sleep_ns(MS));
+		if (sys_thread_info(thread, &state, &priority, &cpu, &number) == KERR_DEAD) {
+			state = THREAD_IS_DEAD;
+		}
+	}
+	EXPECT_EQ(state, THREAD_IS_DEAD);
+	EXPECT_OK(sys_handle_close(thread));
+	catcher_end(&c);
+	EXPECT_EQ(c.count, 1);
+	EXPECT_EQ(c.last.word[EXC_WORD_KIND], EXC_PAGE_FAULT);
+	EXPECT_EQ(c.last.word[EXC_WORD_ACCESS], VM_EXEC);
+	EXPECT_EQ(c.last.word[EXC_WORD_PC], fault_page);
+	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, fault_page, PAGE_BYTES));
+}
+
+static void guard_page_is_an_exception(void)
+{
+	struct catcher c;
+	uint64_t at;
+
+	EXPECT_OK(sys_mem_map(HANDLE_NONE, HANDLE_NONE, 0, 0, PAGE_BYTES, VM_GUARD, &at));
+	catcher_begin(&c, EXC_SKIP, nullptr);
+	*(volatile uint64_t *)(uintptr_t)at = 1;
+	catcher_end(&c);
+	EXPECT_EQ(c.count, 1);
+	EXPECT_EQ(c.last.word[EXC_WORD_ADDRESS], at);
+	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, at, PAGE_BYTES));
+}
+
+static void undefined_instruction_can_be_skipped(void)
+{
+	struct catcher c;
+	uint64_t x = 1;
+
+	catcher_begin(&c, EXC_SKIP, nullptr);
+	__asm__ volatile("udf #7\n\tadd %0, %0, #1" : "+r"(x));
+	catcher_end(&c);
+	EXPECT_EQ(x, 2);
+	EXPECT_EQ(c.last.word[EXC_WORD_KIND], EXC_UNDEFINED);
+}
+
+static void kernel_registers_are_undefined_in_el0(void)
+{
+	struct catcher c;
+
+	catcher_begin(&c, EXC_SKIP, nullptr);
+	__asm__ volatile("mrs x0, ttbr1_el1\n\tmrs x0, vbar_el1\n\tmsr daifset, #2" : : : "x0");
+	catcher_end(&c);
+	EXPECT_EQ(c.count, 3);
+	EXPECT_EQ(c.last.word[EXC_WORD_KIND], EXC_UNDEFINED);
+}
+
+static void breakpoint_is_an_exception(void)
+{
+	struct catcher c;
+
+	catcher_begin(&c, EXC_SKIP, nullptr);
+	__asm__ volatile("brk #42");
+	catcher_end(&c);
+	EXPECT_EQ(c.count, 1);
+	EXPECT_EQ(c.last.word[EXC_WORD_KIND], EXC_BREAKPOINT);
+	EXPECT_EQ(c.last.word[EXC_WORD_ESR] & 0xffff, 42);
+}
+
+static void unknown_call_is_an_exception(void)
+{
+	struct catcher c;
+
+	catcher_begin(&c, EXC_SKIP, nullptr);
+	__asm__ volatile("mov x8, #4000\n\tsvc #0"
+			 :
+			 :
+			 : "x0", "x1", "x2", "x3", "x8", SVC_SCRUBBED);
+	catcher_end(&c);
+	EXPECT_EQ(c.count, 1);
+	EXPECT_EQ(c.last.word[EXC_WORD_KIND], EXC_UNKNOWN_CALL);
+	EXPECT_EQ(c.last.word[EXC_WORD_ADDRESS], 4000);
+}
+
+static void unaligned_stack_is_an_exception(void)
+{
+	struct catcher c;
+
+	catcher_begin(&c, EXC_SKIP, nullptr);
+	__asm__ volatile(
+		"mov x9, sp\n\tadd x10, x9, #8\n\tmov sp, x10\n\tldr x11, [sp]\n\tmov sp, x9"
+		:
+		:
+		: "x9", "x10", "x11", "memory");
+	catcher_end(&c);
+	EXPECT_EQ(c.count, 1);
+	EXPECT_EQ(c.last.word[EXC_WORD_KIND], EXC_ALIGNMENT);
+}
+
+/* The buffer was never touched: the call restarts when the page is there. */
+static void call_restarts_after_a_missing_page(void)
+{
+	const uint64_t at = map_memory(MEM_ANON, 4 * PAGE_BYTES, RW);
+	struct user_regs *const regs = (struct user_regs *)(uintptr_t)(at + PAGE_BYTES - 64);
+	handle_t thread;
+
+	EXPECT_OK(sys_thread_create(HANDLE_NONE, 1, &thread));
+	EXPECT_OK(sys_thread_regs_read(thread, (uint64_t)(uintptr_t)regs)); /* across two pages */
+	EXPECT_EQ(regs->pc, 0);
+	EXPECT_OK(sys_thread_regs_write(thread, at + 2 * PAGE_BYTES));
+	EXPECT_OK(sys_handle_close(thread));
+	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, at, 4 * PAGE_BYTES));
+}
+
+static void call_with_a_bad_buffer_is_a_fault(void)
+{
+	handle_t thread;
+
+	EXPECT_OK(sys_thread_create(HANDLE_NONE, 1, &thread));
+	EXPECT_EQ(sys_thread_regs_read(thread, UINT64_C(0x7f0000000000)), KERR_FAULT);
+	EXPECT_EQ(sys_thread_regs_read(thread, PINNED_BASE), KERR_RANGE);
+	EXPECT_EQ(sys_thread_regs_read(thread, USER_END - 8), KERR_RANGE);
+	EXPECT_EQ(sys_thread_regs_read(thread, 4), KERR_INVALID);
+	EXPECT_EQ(sys_thread_regs_read(thread, (uint64_t)(uintptr_t)tests_fault), KERR_FAULT);
+	EXPECT_OK(sys_handle_close(thread));
+}
+
+const struct test tests_fault[] = {
+	TEST(read_fault_is_fixed_and_resumed),      TEST(write_fault_is_fixed_and_resumed),
+	TEST(execute_never_is_an_exception),        TEST(guard_page_is_an_exception),
+	TEST(undefined_instruction_can_be_skipped), TEST(kernel_registers_are_undefined_in_el0),
+	TEST(breakpoint_is_an_exception),           TEST(unknown_call_is_an_exception),
+	TEST(unaligned_stack_is_an_exception),      TEST(call_restarts_after_a_missing_page),
+	TEST(call_with_a_bad_buffer_is_a_fault),    TEST_END,
+};

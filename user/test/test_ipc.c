@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * user/test/test_ipc.c - messages: call, reply, receive, send, in the states both sides can be in.
+ */
+#include "user/test/test.h"
+
+struct server {
+	handle_t endpoint;
+	handle_t reply; /* HANDLE_NONE: the thread's own */
+	unsigned count; /* messages to answer */
+	uint64_t before_ns; /* wait so long before the first receive */
+	enum kerr error;
+	struct ipc_message last;
+};
+
+/* Answer `count` messages by their words in reverse. */
+static void serve(void *argument)
+{
+	struct server *const s = argument;
+	struct ipc_message m;
+
+	if (s->before_ns != 0) {
+		EXPECT_OK(time_sleep_ns(s->before_ns));
+	}
+	s->error = sys_ipc_recv(s->endpoint, 0, s->reply, in_time(), &m);
+	for (unsigned i = 1; s->error == KERR_OK; i++) {
+		struct ipc_message answer = { 0 };
+
+		s->last = m;
+		for (unsigned w = 0; w < IPC_WORDS; w++) {
+			answer.word[w] = m.word[IPC_WORDS - 1 - w];
+		}
+		if (i == s->count) {
+			s->error = sys_ipc_reply(IPC_INFO(IPC_WORDS, 0), s->reply, &answer);
+			break;
+		}
+		m = answer;
+		s->error = sys_ipc_reply_recv(s->endpoint, IPC_INFO(IPC_WORDS, 0), s->reply,
+					      in_time(), &m);
+	}
+}
+
+static void begin(struct server *s, struct thread **thread)
+{
+	EXPECT_OK(sys_endpoint_create(&s->endpoint));
+	*thread = start_thread(serve, s, PRIORITY_DEFAULT);
+}
+
+static void end(struct server *s, struct thread *thread)
+{
+	thread_join(thread);
+	EXPECT_OK(s->error);
+	EXPECT_OK(sys_handle_close(s->endpoint));
+}
+
+static void call_reversed(handle_t endpoint)
+{
+	struct ipc_message m = { .word = { 1, 2, 3, 4, 5, 6, 7, 8 } };
+
+	EXPECT_OK(sys_ipc_call(endpoint, IPC_INFO(IPC_WORDS, 0), HANDLE_NONE, in_time(), &m));
+	for (unsigned w = 0; w < IPC_WORDS; w++) {
+		EXPECT_EQ(m.word[w], IPC_WORDS - w);
+	}
+	EXPECT_EQ(IPC_INFO_WORDS(m.info), IPC_WORDS);
+}
+
+static void ipc_call_to_one_who_waits(void)
+{
+	struct server s = { .count = 1 };
+	struct thread *t;
+
+	begin(&s, &t);
+	EXPECT_OK(time_sleep_ns(5 * MS));
+	call_reversed(s.endpoint);
+	end(&s, t);
+}
+
+static void ipc_call_before_the_receiver(void)
+{
+	struct server s = { .count = 1, .before_ns = 10 * MS };
+	struct thread *t;
+
+	begin(&s, &t);
+	call_reversed(s.endpoint);
+	end(&s, t);
+}
+
+static void ipc_many_calls_in_a_row(void)
+{
+	struct server s = { .count = 1000 };
+	struct thread *t;
+
+	begin(&s, &t);
+	for (unsigned i = 0; i < 1000; i++) {
+		call_reversed(s.endpoint);
+	}
+	end(&s, t);
+}
+
+static void caller(void *argument)
+{
+	const handle_t *const endpoint = argument;
+
+	for (unsigned i = 0; i < 100; i++) {
+		call_reversed(*endpoint);
+	}
+}
+
+static void ipc_many_callers_are_all_answered(void)
+{
+	struct server s = { .count = 400 };
+	struct thread *t, *callers[4];
+
+	begin(&s, &t);
+	for (unsigned i = 0; i < 4; i++) {
+		callers[i] = start_thread(caller, &s.endpoint, PRIORITY_DEFAULT + i);
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		thread_join(callers[i]);
+	}
+	end(&s, t);
+}
+
+static void ipc_badge_tells_the_sender(void)
+{
+	struct server s = { .count = 1 };
+	struct thread *t;
+	handle_t badged;
+
+	begin(&s, &t);
+	EXPECT_OK(sys_endpoint_badge(s.endpoint, 0xb00c, &badged));
+	call_reversed(badged);
+	end(&s, t);
+	EXPECT_EQ(s.last.badge, 0xb00c);
+	EXPECT(s.last.info & IPC_FLAG_CALL);
+	EXPECT_OK(sys_handle_close(badged));
+}
+
+static void ipc_rights_are_checked(void)
+{
+	handle_t endpoint, sender;
+	struct ipc_message m = { 0 };
+
+	EXPECT_OK(sys_endpoint_create(&endpoint));
+	EXPECT_OK(sys_endpoint_badge(endpoint, 1, &sender));
+	EXPECT_EQ(sys_ipc_recv(sender, 0, HANDLE_NONE, DEADLINE_POLL, &m), KERR_DENIED);
+	EXPECT_EQ(sys_endpoint_badge(sender, 2, &sender), KERR_DENIED);
+	EXPECT_OK(sys_handle_close(sender));
+	EXPECT_OK(sys_handle_dup(endpoint, RIGHT_RECEIVE, HANDLE_NONE, &sender));
+	EXPECT_EQ(sys_ipc_call(sender, 0, HANDLE_NONE, DEADLINE_POLL, &m), KERR_DENIED);
+	EXPECT_OK(sys_handle_close(sender));
+	EXPECT_OK(sys_handle_close(endpoint));
+}
+
+static void ipc_poll_and_deadline_time_out(void)
+{
+	handle_t endpoint;
+	struct ipc_message m = { 0 };
+
+	EXPECT_OK(sys_endpoint_create(&endpoint));
+	EXPECT_EQ(sys_ipc_call(endpoint, 0, HANDLE_NONE, DEADLINE_POLL, &m), KERR_TIMEOUT);
+	EXPECT_EQ(sys_ipc_send(endpoint, 0, DEADLINE_POLL, &m), KERR_TIMEOUT);
+	EXPECT_EQ(sys_ipc_recv(endpoint, 0, HANDLE_NONE, DEADLINE_POLL, &m), KERR_TIMEOUT);
+	const uint64_t until = time_now_ns() + 10 * MS;
+	EXPECT_EQ(sys_ipc_call(endpoint, 0, HANDLE_NONE, until, &m), KERR_TIMEOUT);
+	EXPECT(time_now_ns() >= until);
+	EXPECT_EQ(sys_ipc_recv(endpoint, 0, HANDLE_NONE, until + 10 * MS, &m), KERR_TIMEOUT);
+	EXPECT_OK(sys_handle_close(endpoint));
+}
+
+static void send_five(void *argument)
+{
+	const handle_t *const endpoint = argument;
+
+	for (uint64_t i = 0; i < 5; i++) {
+		struct ipc_message m = { .word = { i, i + 1 } };
+		EXPECT_OK(sys_ipc_send(*endpoint, IPC_INFO(2, 0), in_time(), &m));
+	}
+}
+
+static void ipc_send_needs_no_answer(void)
+{
+	struct ipc_message m;
+	handle_t endpoint;
+
+	EXPECT_OK(sys_endpoint_create(&endpoint));
+	struct thread *const t = start_thread(send_five, &endpoint, PRIORITY_DEFAULT);
+	for (uint64_t i = 0; i < 5; i++) {
+		EXPECT_OK(sys_ipc_recv(endpoint, 0, HANDLE_NONE, in_time(), &m));
+		EXPECT_EQ(m.word[0], i);
+		EXPECT_EQ(m.word[1], i + 1);
+		EXPECT_EQ(m.info & IPC_FLAG_CALL, 0);
+		EXPECT_EQ(sys_ipc_reply(IPC_INFO(0, 0), HANDLE_NONE, &m), KERR_ABSENT);
+	}
+	thread_join(t);
+	EXPECT_OK(sys_handle_close(endpoint));
+}
+
+static void ipc_words_beyond_the_count_are_zero(void)
+{
+	struct ipc_message m;
+	handle_t endpoint;
+
+	EXPECT_OK(sys_endpoint_create(&endpoint));
+	struct thread *const t = start_thread(send_five, &endpoint, PRIORITY_DEFAULT);
+	for (unsigned i = 0; i < 5; i++) {
+		memset(&m, 0xff, sizeof m);
+		EXPECT_OK(sys_ipc_recv(endpoint, 0, HANDLE_NONE, in_time(), &m));
+		EXPECT_EQ(IPC_INFO_WORDS(m.info), 2);
+		for (unsigned w = 2; w < IPC_WORDS; w++) {
+			EXPECT_EQ(m.word[w], 0);
+		}
+	}
+	thread_join(t);
+	EXPECT_OK(sys_handle_close(endpoint));
+}
+
+static void ipc_malformed_info_is_refused(void)
+{
+	static const uint64_t wrong[] = { 9, 15, 0x300, 0x100, 0x201, 0x10000, UINT64_C(1) << 63 };
+	handle_t endpoint;
+	struct ipc_message m = { 0 };
+
+	EXPECT_OK(sys_endpoint_create(&endpoint));
+	for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		EXPECT_EQ(sys_ipc_call(endpoint, wrong[i], HANDLE_NONE, DEADLINE_POLL, &m),
+			  KERR_INVALID);
+	}
+	EXPECT_OK(sys_handle_close(endpoint));
+}
+
+struct doomed {
+	handle_t endpoint;
+	bool receives;
+	enum kerr error;
+};
+
+static void wait_in_endpoint(void *argument)
+{
+	struct doomed *const d = argument;
+	struct ipc_message m = { 0 };
+
+	d->error = d->receives ? sys_ipc_recv(d->endpoint, 0, HANDLE_NONE, in_time(), &m)
+			       : sys_ipc_call(d->endpoint, 0, HANDLE_NONE, in_time(), &m);
+}
+
+static void ipc_endpoint_revoked_wakes_both_sides(void)
+{
+	for (unsigned receives = 0; receives < 2; receives++) {
+		struct doomed d = { .receives = receives != 0 };
+
+		EXPECT_OK(sys_endpoint_create(&d.endpoint));
+		struct thread *const t = start_thread(wait_in_endpoint, &d, PRIORITY_DEFAULT);
+		EXPECT_OK(time_sleep_ns(5 * MS));
+		EXPECT_OK(sys_handle_revoke(d.endpoint));
+		thread_join(t);
+		EXPECT_EQ(d.error, KERR_DEAD);
+		EXPECT_OK(sys_handle_close(d.endpoint));
+	}
+}
+
+static void ipc_stop_cancels_a_wait(void)
+{
+	for (unsigned receives = 0; receives < 2; receives++) {
+		struct doomed d = { .receives = receives != 0 };
+
+		EXPECT_OK(sys_endpoint_create(&d.endpoint));
+		struct thread *const t = start_thread(wait_in_endpoint, &d, PRIORITY_DEFAULT);
+		EXPECT_OK(time_sleep_ns(5 * MS));
+		EXPECT_OK(sys_thread_stop(thread_handle(t)));
+		EXPECT_OK(sys_thread_resume(thread_handle(t)));
+		thread_join(t);
+		EXPECT_EQ(d.error, KERR_CANCELLED);
+		EXPECT_OK(sys_handle_close(d.endpoint));
+	}
+}
+
+static void ipc_reply_object_answers_later(void)
+{
+	struct doomed d = { 0 };
+	struct ipc_message m;
+	handle_t reply;
+
+	EXPECT_OK(sys_endpoint_create(&d.endpoint));
+	EXPECT_OK(sys_reply_create(&reply));
+	struct thread *const t = start_thread(wait_in_endpoint, &d, PRIORITY_DEFAULT);
+	EXPECT_OK(sys_ipc_recv(d.endpoint, 0, reply, in_time(), &m));
+	EXPECT_EQ(sys_ipc_recv(d.endpoint, 0, HANDLE_NONE, DEADLINE_POLL, &m), KERR_TIMEOUT);
+	EXPECT_OK(sys_ipc_reply(IPC_INFO(0, 0), reply, &m));
+	EXPECT_EQ(sys_ipc_reply(IPC_INFO(0, 0), reply, &m), KERR_ABSENT);
+	thread_join(t);
+	EXPECT_OK(d.error);
+	EXPECT_OK(sys_handle_close(reply));
+	EXPECT_OK(sys_handle_close(d.endpoint));
+}
+
+static void ipc_reply_object_dropped_wakes_the_caller(void)
+{
+	struct doomed d = { 0 };
+	struct ipc_message m;
+	handle_t reply;
+
+	EXPECT_OK(sys_endpoint_create(&d.endpoint));
+	EXPECT_OK(sys_reply_create(&reply));
+	struct thread *const t = start_thread(wait_in_endpoint, &d, PRIORITY_DEFAULT);
+	EXPECT_OK(sys_ipc_recv(d.endpoint, 0, reply, in_time(), &m));
+	EXPECT_OK(sys_handle_close(reply));
+	thread_join(t);
+	EXPECT_EQ(d.error, KERR_DEAD);
+	EXPECT_OK(sys_handle_close(d.endpoint));
+}
+
+static void receive_and_leave(void *argument)
+{
+	const handle_t *const endpoint = argument;
+	struct ipc_message m;
+
+	EXPECT_OK(sys_ipc_recv(*endpoint, 0, HANDLE_NONE, in_time(), &m));
+}
+
+static void ipc_receiver_dies_caller_wakes(void)
+{
+	struct ipc_message m = { 0 };
+	handle_t endpoint;
+
+	EXPECT_OK(sys_endpoint_create(&endpoint));
+	struct thread *const t = start_thread(receive_and_leave, &endpoint, PRIORITY_DEFAULT);
+	EXPECT_EQ(sys_ipc_call(endpoint, 0, HANDLE_NONE, in_time(), &m), KERR_DEAD);
+	thread_join(t);
+	EXPECT_OK(sys_handle_close(endpoint));
+}
+
+struct listener {
+	handle_t endpoint;
+	enum kerr error[2];
+	struct ipc_message got[2];
+};
+
+static void listen_twice(void *argument)
+{
+	struct listener *const l = argument;
+
+	for (unsigned i = 0; i < 2; i++) {
+		l->error[i] = sys_ipc_recv(l->endpoint, 0, HANDLE_NONE, in_time(), &l->got[i]);
+	}
+}
+
+static void ipc_bound_event_wakes_the_receiver(void)
+{
+	struct listener l = { 0 };
+	struct ipc_message m = { .word = { 42 } };
+	handle_t event;
+
+	EXPECT_OK(sys_endpoint_create(&l.endpoint));
+	EXPECT_OK(sys_event_create(&event));
+	struct thread *const t = start_thread(listen_twice, &l, PRIORITY_DEFAULT);
+	EXPECT_OK(sys_event_bind(event, thread_handle(t)));
+	EXPECT_EQ(sys_event_bind(event, thread_handle(t)), KERR_EXISTS);
+	EXPECT_OK(time_sleep_ns(5 * MS));
+	EXPECT_OK(sys_event_signal(event, 0x21));
+	EXPECT_OK(sys_ipc_send(l.endpoint, IPC_INFO(1, 0), in_time(), &m));
+	thread_join(t);
+	EXPECT_OK(l.error[0]);
+	EXPECT(l.got[0].info & IPC_FLAG_EVENT);
+	EXPECT_EQ(l.got[0].word[0], 0x21);
+	EXPECT_OK(l.error[1]);
+	EXPECT_EQ(l.got[1].info & IPC_FLAG_EVENT, 0);
+	EXPECT_EQ(l.got[1].word[0], 42);
+	EXPECT_OK(sys_handle_close(event));
+	EXPECT_OK(sys_handle_close(l.endpoint));
+}
+
+static void ipc_transfers_handles(void)
+{
+	handle_t endpoint, event, arrived;
+	struct ipc_message m = { 0 };
+	uint64_t bits;
+
+	EXPECT_OK(sys_endpoint_create(&endpoint));
+	EXPECT_OK(sys_event_create(&event));
+	struct server s = { .endpoint = endpoint, .count = 1 };
+	struct thread *const t = start_thread(serve, &s, PRIORITY_DEFAULT);
+	m.word[0] = 77;
+	m.word[1] = event;
+	EXPECT_OK(sys_ipc_call(endpoint, IPC_INFO(2, 1), HANDLE_NONE, in_time(), &m));
+	thread_join(t);
+	EXPECT_EQ(IPC_INFO_HANDLES(s.last.info), 1);
+	EXPECT_EQ(s.last.word[0], 77);
+	arrived = (handle_t)s.last.word[1];
+	EXPECT(arrived != HANDLE_NONE);
+	EXPECT_OK(sys_event_signal(arrived, 4));
+	if (arrived != event) {
+		EXPECT_OK(sys_event_wait(event, 4, DEADLINE_POLL, &bits));
+		EXPECT_OK(sys_handle_close(arrived));
+	}
+	EXPECT_OK(sys_handle_close(event));
+	EXPECT_OK(sys_handle_close(endpoint));
+}
+
+static void ipc_transfer_needs_its_right(void)
+{
+	handle_t endpoint, event, kept;
+	struct ipc_message m = { 0 };
+
+	EXPECT_OK(sys_endpoint_create(&endpoint));
+	EXPECT_OK(sys_event_create(&event));
+	EXPECT_OK(sys_handle_dup(event, RIGHT_READ, HANDLE_NONE, &kept));
+	struct doomed d = { .endpoint = endpoint, .receives = true };
+	struct thread *const t = start_thread(wait_in_endpoint, &d, PRIORITY_DEFAULT);
+	m.word[0] = kept;
+	EXPECT_EQ(sys_ipc_send(endpoint, IPC_INFO(1, 1), in_time(), &m), KERR_DENIED);
+	m.word[0] = 0x7fff7fff;
+	EXPECT_EQ(sys_ipc_send(endpoint, IPC_INFO(1, 1), in_time(), &m), KERR_HANDLE);
+	EXPECT_OK(sys_ipc_send(endpoint, 0, in_time(), &m));
+	thread_join(t);
+	EXPECT_OK(d.error);
+	EXPECT_OK(sys_handle_close(kept));
+	EXPECT_OK(sys_handle_close(event));
+	EXPECT_OK(sys_handle_close(endpoint));
+}
+
+const struct test tests_ipc[] = {
+	TEST(ipc_call_to_one_who_waits),
+	TEST(ipc_call_before_the_receiver),
+	TEST(ipc_many_calls_in_a_row),
+	TEST(ipc_many_callers_are_all_answered),
+	TEST(ipc_badge_tells_the_sender),
+	TEST(ipc_rights_are_checked),
+	TEST(ipc_poll_and_deadline_time_out),
+	TEST(ipc_send_needs_no_answer),
+	TEST(ipc_words_beyond_the_count_are_zero),
+	TEST(ipc_malformed_info_is_refused),
+	TEST(ipc_endpoint_revoked_wakes_both_sides),
+	TEST(ipc_stop_cancels_a_wait),
+	TEST(ipc_reply_object_answers_later),
+	TEST(ipc_reply_object_dropped_wakes_the_caller),
+	TEST(ipc_receiver_dies_caller_wakes),
+	TEST(ipc_bound_event_wakes_the_receiver),
+	TEST(ipc_transfers_handles),
+	TEST(ipc_transfer_needs_its_right),
+	TEST_END,
+};

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * user/test/test_task.c - tasks: what separates them, what they may use, how they end.
+ */
+#include "user/test/test.h"
+
+#define CHILD_LIMIT (4 * MIB)
+
+static void task_ends_with_its_status(void)
+{
+	struct role_result r;
+
+	if (run_role("status_7", HANDLE_NONE, CHILD_LIMIT, &r)) {
+		EXPECT(r.ended);
+		EXPECT_EQ(r.status, 7);
+	}
+}
+
+static void task_memory_comes_back(void)
+{
+	uint64_t limit, used[3], threads, handles;
+	struct role_result r;
+
+	for (unsigned i = 0; i < 3; i++) {
+		(void)run_role("status_7", HANDLE_NONE, CHILD_LIMIT, &r);
+		EXPECT_OK(time_sleep_ns(20 * MS)); /* a killed task goes in steps */
+		EXPECT_OK(sys_task_info(HANDLE_NONE, &limit, &used[i], &threads, &handles));
+	}
+	EXPECT_EQ(used[1], used[2]);
+}
+
+static void expect_exception(const char *role, enum exception_kind kind, uint64_t address)
+{
+	struct role_result r;
+
+	if (run_role(role, HANDLE_NONE, CHILD_LIMIT, &r)) {
+		EXPECT(!r.ended);
+		EXPECT_EQ(r.exception_kind, kind);
+		if (address != 0) {
+			EXPECT_EQ(r.exception_address, address);
+		}
+	}
+}
+
+static void task_cannot_read_the_kernel(void)
+{
+	expect_exception("read_kernel", EXC_PAGE_FAULT, PINNED_BASE);
+}
+
+static void task_cannot_write_its_text(void)
+{
+	expect_exception("write_text", EXC_PAGE_FAULT, 0);
+}
+
+static void task_cannot_run_its_stack(void)
+{
+	expect_exception("run_stack", EXC_PAGE_FAULT, 0);
+}
+
+static void task_cannot_pass_its_memory_limit(void)
+{
+	expect_exception("glutton", EXC_NO_MEMORY, 0);
+}
+
+static void task_cannot_pass_its_limit_by_handles(void)
+{
+	struct role_result r;
+
+	if (run_role("hoarder", HANDLE_NONE, CHILD_LIMIT, &r)) {
+		EXPECT(r.ended);
+		EXPECT_EQ(r.status, 0);
+	}
+}
+
+static void task_shares_memory_that_it_was_given(void)
+{
+	struct role_result r;
+	handle_t memory;
+	uint64_t at;
+
+	EXPECT_OK(sys_mem_create(MEM_ANON, PAGE_BYTES, HANDLE_NONE, 0, &memory));
+	EXPECT_OK(sys_mem_map(HANDLE_NONE, memory, 0, 0, PAGE_BYTES, VM_READ, &at));
+	(void)run_role("writer", memory, CHILD_LIMIT, &r);
+	EXPECT_EQ(r.status, 0);
+	EXPECT_EQ(strcmp((const char *)(uintptr_t)at, "written by another task"), 0);
+	EXPECT_OK(sys_handle_revoke(memory));
+	EXPECT_OK(sys_handle_close(memory));
+	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, at, PAGE_BYTES));
+}
+
+struct client {
+	handle_t endpoint;
+	enum kerr error;
+	unsigned wrong;
+};
+
+static void call_adder(void *argument)
+{
+	struct client *const c = argument;
+
+	for (uint64_t i = 1; i <= 200 && c->error == KERR_OK; i++) {
+		struct ipc_message m = { .word = { i, i * 2, 3, 4, 5, 6, 7, 8 } };
+
+		c->error = sys_ipc_call(c->endpoint, IPC_INFO(IPC_WORDS, 0), HANDLE_NONE, in_time(),
+					&m);
+		c->wrong += m.word[0] != i + 1 || m.word[1] != i * 2 + 1 || m.word[7] != 9;
+	}
+	struct ipc_message end = { 0 };
+	(void)sys_ipc_call(c->endpoint, IPC_INFO(1, 0), HANDLE_NONE, in_time(), &end);
+}
+
+static void task_serves_calls_of_another(void)
+{
+	struct client c = { 0 };
+	struct role_result r;
+
+	EXPECT_OK(sys_endpoint_create(&c.endpoint));
+	struct thread *const t = start_thread(call_adder, &c, PRIORITY_DEFAULT);
+	(void)run_role("adder", c.endpoint, CHILD_LIMIT, &r);
+	EXPECT_EQ(r.status, 0);
+	thread_join(t);
+	EXPECT_OK(c.error);
+	EXPECT_EQ(c.wrong, 0);
+	EXPECT_OK(sys_handle_close(c.endpoint));
+}
+
+static void call_once(void *argument)
+{
+	struct client *const c = argument;
+	struct ipc_message m = { 0 };
+
+	c->error = sys_ipc_call(c->endpoint, 0, HANDLE_NONE, in_time(), &m);
+}
+
+static void task_death_wakes_its_callers(void)
+{
+	struct client c = { 0 };
+	struct role_result r;
+
+	EXPECT_OK(sys_endpoint_create(&c.endpoint));
+	struct thread *const t = start_thread(call_once, &c, PRIORITY_DEFAULT);
+	(void)run_role("die_serving", c.endpoint, CHILD_LIMIT, &r);
+	EXPECT_EQ(r.status, 5);
+	thread_join(t);
+	EXPECT_EQ(c.error, KERR_DEAD);
+	EXPECT_OK(sys_handle_close(c.endpoint));
+}
+
+static void task_limit_beyond_the_parents_is_refused(void)
+{
+	uint64_t limit, used, threads, handles;
+	handle_t task;
+
+	EXPECT_OK(sys_task_info(HANDLE_NONE, &limit, &used, &threads, &handles));
+	EXPECT_EQ(sys_task_create(align_up(limit + PAGE_BYTES, PAGE_BYTES), &task), KERR_NO_MEMORY);
+	EXPECT_EQ(sys_task_create(12345, &task), KERR_INVALID);
+	EXPECT_EQ(used <= limit, 1);
+	EXPECT(threads >= 1 && handles >= 1);
+}
+
+const struct test tests_task[] = {
+	TEST(task_ends_with_its_status),
+	TEST(task_memory_comes_back),
+	TEST(task_cannot_read_the_kernel),
+	TEST(task_cannot_write_its_text),
+	TEST(task_cannot_run_its_stack),
+	TEST(task_cannot_pass_its_memory_limit),
+	TEST(task_cannot_pass_its_limit_by_handles),
+	TEST(task_shares_memory_that_it_was_given),
+	TEST(task_serves_calls_of_another),
+	TEST(task_death_wakes_its_callers),
+	TEST(task_limit_beyond_the_parents_is_refused),
+	TEST_END,
+};
