@@ -39,6 +39,11 @@
 #define KMAP_BYTES MM_U64(0x0000001000000000) /* 64 GiB */
 #define DEVICE_BASE MM_U64(0xffffb00000000000)
 #define LIFEBOAT_BASE MM_U64(0xffffc00000000000)
+/*
+ * The live root and the lifeboat's are the two pages of an aligned pair, so a CPU gets from one to
+ * the other by a bit of TTBR1_EL1: no memory is read for it.
+ */
+#define LIFEBOAT_ROOT_BIT 0x1000
 #define BOOTWIN_BASE MM_U64(0xffffd00000000000)
 #define IMAGE_BASE MM_U64(0xffffffff80000000)
 

@@ -1,30 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * kern/fatal.c - exceptions without a way back: recursion, SError, a bad stack or x18.
+ * kern/fatal.c - exceptions without a way back: recursion, SError, a bad stack or x18, a fault.
  *
- * THEORY   We run on the lifeboat stack, in pinned memory, and trust neither SP nor x18. The first
- *          line can be found by a script. A second failure in here gets a shorter report, a third
- *          none: the stack is cut in halves, so that no depth of failure overwrites the first.
+ * THEORY   We run on the lifeboat: its root, its stack, the pinned slice. Nothing that the live
+ *          tables say is trusted, and neither SP nor x18 as they were. Who is not here already
+ *          (the exception came from SP0 and was examined in C) goes there first, trap_die().
+ *          The first line can be found by a script. How deep a failure may go: kern/stop.h.
+ * LOCKING  None: one CPU reports (stop_take_over()), the others have been stopped.
  */
-#include <arch/barrier.h>
-
-#include "arch/arm64/boot.h"
 #include "arch/arm64/cpu.h"
-#include "kern/machine.h"
 #include "arch/arm64/sysreg.h"
-#include "kern/trap.h"
-#include "ipi/park.h"
 #include "kern/log.h"
+#include "kern/machine.h"
 #include "kern/report.h"
 #include "kern/stop.h"
-#include "pcpu/recorder.h"
-#include "vm/pmap.h"
-
-#define HALF_LIFEBOAT ((SLICE_LIFEBOAT_TOP - SLICE_LIFEBOAT) / 2)
-
-uint64_t lifeboat_sp[MAX_CPUS];
-uint64_t lifeboat_slice[MAX_CPUS];
-static unsigned depth[MAX_CPUS];
+#include "kern/trap.h"
+#include "pcpu/pcpu.h"
 
 const char *trap_ec_name(unsigned ec)
 {
@@ -59,6 +50,7 @@ const char *trap_ec_name(unsigned ec)
 static const char *reason_name(uint64_t reason)
 {
 	static const char *const name[] = {
+		[TRAP_SP0_SYNC] = "fault",
 		[TRAP_SP0_FIQ] = "fiq",
 		[TRAP_SP0_SERROR] = "serror",
 		[TRAP_SPX_SYNC] = "sync",
@@ -87,33 +79,9 @@ void trap_print(const struct trap_frame *frame)
 		(unsigned long long)frame->far);
 }
 
-static uint64_t mailbox_word(unsigned cpu, size_t offset)
+bool trap_is_recursion(uint64_t reason)
 {
-	uint64_t word;
-
-	return report_read((uint64_t)(uintptr_t)pcpu_slice[cpu] + SLICE_MAILBOX + offset, &word)
-		       ? word
-		       : UINT64_MAX;
-}
-
-/* The other CPUs: who stopped, and where each stood; -1: its mailbox cannot be read. */
-static void report_cpus(uint64_t stopped_not)
-{
-	static const char *const door[] = { "off", "idle", "el0", "kernel" };
-
-	for (unsigned cpu = 0; cpu < pcpu_count(); cpu++) {
-		if (pcpu_slice[cpu] == nullptr) {
-			continue;
-		}
-		const uint64_t state = mailbox_word(cpu, offsetof(struct mailbox, door));
-
-		kprintf("  cpu%u %s request=%lld ack=%lld release=%lld door=%s\n", cpu,
-			(stopped_not >> cpu & 1) != 0 ? "DID NOT STOP" : "stopped",
-			(long long)mailbox_word(cpu, offsetof(struct mailbox, request)),
-			(long long)mailbox_word(cpu, offsetof(struct mailbox, ack)),
-			(long long)mailbox_word(cpu, offsetof(struct mailbox, release)),
-			state < array_len(door) ? door[state] : "unreadable");
-	}
+	return reason >= TRAP_SPX_SYNC && reason <= TRAP_SPX_SERROR;
 }
 
 /* The first line, for scripts: what, where, and the entry that the walk of FAR ends in. */
@@ -122,36 +90,44 @@ static void print_head(const struct trap_frame *frame, uint64_t reason, unsigned
 {
 	const unsigned cpu = cpu_number_safe();
 
-	if (reason >= TRAP_SPX_SYNC && reason <= TRAP_SPX_SERROR) {
-		kprintf("RECURSION cpu%u depth=%u cause=%s/%s", cpu, level + 1, reason_name(reason),
-			trap_ec_name(ESR_EC(frame->esr)));
+	if (trap_is_recursion(reason)) {
+		kprintf("RECURSION cpu%u depth=%u cause=%s", cpu, level + 1, reason_name(reason));
 	} else {
-		kprintf("FATAL cpu%u reason=%s/%s", cpu, reason_name(reason),
-			trap_ec_name(ESR_EC(frame->esr)));
+		kprintf("FATAL cpu%u reason=%s", cpu, reason_name(reason));
 	}
-	kprintf(" va=%#llx elr=%#llx esr=%#llx entry=L%u[%u]\n", (unsigned long long)frame->far,
-		(unsigned long long)frame->elr, (unsigned long long)frame->esr, first->level,
-		level_index(va(frame->far), first->level));
+	if (trap_is_sync(reason)) {
+		kprintf("/%s", trap_ec_name(ESR_EC(frame->esr)));
+	}
+	if (report_has_far(frame, reason)) {
+		kprintf(" va=%#llx", (unsigned long long)frame->far);
+	}
+	kprintf(" elr=%#llx", (unsigned long long)frame->elr);
+	if (trap_is_sync(reason)) {
+		kprintf(" esr=%#llx", (unsigned long long)frame->esr);
+	}
+	if (report_has_far(frame, reason)) {
+		kprintf(" entry=L%u[%u]", first->level, level_index(va(frame->far), first->level));
+	}
+	kprintf("\n");
 }
 
-_Noreturn void trap_fatal(struct trap_frame *frame, uint64_t reason, uint64_t x18)
+_Noreturn void trap_fatal(const struct trap_frame *frame, uint64_t reason, uint64_t x18)
 {
 	const unsigned cpu = cpu_number_safe();
-	const unsigned level = ++depth[cpu];
+	const uint64_t kept_elr = read_sysreg(cntp_cval_el0);
 	struct report_walk first;
 
-	if (level == 1) {
-		lifeboat_sp[cpu] -= HALF_LIFEBOAT;
-	}
-	if (level > 2 || !stop_take_over_safe(cpu)) {
-		stop_forever(cpu);
-	}
+	stop_take_over(cpu);
+	const unsigned level = stop_deeper(cpu);
+
 	/* x18 is the pinned slice now. */
-	if (reason >= TRAP_SPX_SYNC && reason <= TRAP_SPX_SERROR) {
+	if (trap_is_recursion(reason)) {
 		count(CTR_recursions);
 	}
-	log_panic(cpu);
 	report_walk(va(frame->far), &first);
+	const uint64_t stopped_not = stop_others_safe(cpu);
+
+	log_panic(cpu);
 	print_head(frame, reason, level, &first);
 	if (level == 1) {
 		kprintf("x18=%#llx slice=%#llx tpidr=%#llx recursions=%llu\n",
@@ -159,9 +135,31 @@ _Noreturn void trap_fatal(struct trap_frame *frame, uint64_t reason, uint64_t x1
 			(unsigned long long)read_sysreg(tpidr_el1),
 			(unsigned long long)pcpu_this()->counter[CTR_recursions]);
 		trap_print(frame);
-		report_cpus(stop_others_safe(cpu));
-		report_print(frame, reason, &first);
+		report_cpus(stopped_not);
+		report_print(&(struct report_fatal){ frame, reason, kept_elr, &first });
 	}
 	kprintf("REPORT END\n");
 	arch_machine_end(1);
+}
+
+/* In the image: the stack that the frame lies on may be what broke. One CPU reports. */
+static struct {
+	struct trap_frame frame;
+	uint64_t reason;
+	uint64_t x18;
+} dying;
+
+static void die(uint64_t unused)
+{
+	(void)unused;
+	trap_fatal(&dying.frame, dying.reason, dying.x18);
+}
+
+_Noreturn void trap_die(const struct trap_frame *frame, uint64_t reason, uint64_t x18)
+{
+	stop_take_over(cpu_number_safe());
+	dying.frame = *frame;
+	dying.reason = reason;
+	dying.x18 = x18;
+	arch_lifeboat(die, 0);
 }

@@ -20,6 +20,7 @@
 #include "kern/log.h"
 #include "pcpu/pcpu.h"
 #include "pcpu/pin.h"
+#include "vm/lifeboat.h"
 #include "vm/pmap.h"
 
 /* Where QEMU's virt, and many a board after it, has its PL011: for a message when no tree says. */
@@ -40,6 +41,10 @@ va_t device_map(pa_t base, uint64_t size, const char *what)
 	if (e != KERR_OK) {
 		boot_fail("%s at %#llx cannot be mapped: %s", what, (unsigned long long)base.v,
 			  kerr_name(e));
+	}
+	if (!lifeboat_pin(at, bytes)) {
+		boot_fail("%s at %#llx: no memory for the lifeboat's tables", what,
+			  (unsigned long long)base.v);
 	}
 	device_next = at.v + bytes;
 	pin_add(at, pa(first), bytes, what);
@@ -128,8 +133,9 @@ unsigned arch_cpu_number_safe(void)
 _Noreturn void arch_halt(void)
 {
 	__asm__ volatile("msr daifset, #0xf" ::: "memory");
+	/* Not WFI: the interrupt that stopped us may be pending, and an emulator would spin. */
 	for (;;) {
-		cpu_wfi();
+		cpu_wfe();
 	}
 }
 

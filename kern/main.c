@@ -26,6 +26,7 @@
 #include "kern/lock.h"
 #include "kern/log.h"
 #include "kern/reclaim.h"
+#include "kern/report.h"
 #include "kern/run.h"
 #include "kern/sched.h"
 #include "kern/stop.h"
@@ -34,11 +35,13 @@
 #include "pcpu/recorder.h"
 #include "vm/asid.h"
 #include "vm/frame.h"
+#include "vm/lifeboat.h"
 #include "vm/memory.h"
 #include "vm/pmap.h"
 #include "vm/pmap_audit.h"
 
 #define BOOT_HEAP_PAGES 64
+#define STOP_SECONDS 2 /* that a report waits for a CPU to stop */
 #define FDT_WINDOW (4 * MIB)
 #define WINDOW_DELAY_DEFAULT 20
 #define FDT_MAGIC_HERE 0xedfe0dd0u /* d00dfeed, big-endian in memory */
@@ -71,11 +74,14 @@ static void first_tables(void)
 	heap_set_image(_image_start, pa(boot_regs.image_pa), image_bytes);
 	pin_add(va(IMAGE_BASE), pa(boot_regs.image_pa), image_bytes, "kernel image");
 	heap_add_block(boot_heap, image_pa(boot_heap), BOOT_HEAP_PAGES, MAX_NODES);
-	boot_regs.ttbr1 = pmap_init(boot_root).v;
+	boot_regs.ttbr1 = pmap_init(boot_root[0]).v;
 	write_sysreg(ttbr1_el1, boot_regs.ttbr1);
 	arch_user_init_cpu();
 	dsb_ishst();
 	tlbi_vmalle1_local();
+	if (!lifeboat_pin(va(IMAGE_BASE), image_bytes)) {
+		panic("no memory for the lifeboat's image");
+	}
 }
 
 /*
@@ -199,6 +205,7 @@ static void lifeboats(void)
 		lifeboat_slice[cpu] = memory_lifeboat_slice(cpu);
 		lifeboat_sp[cpu] = lifeboat_slice[cpu] + SLICE_LIFEBOAT_TOP;
 	}
+	report_note_slices();
 }
 
 static void start_cpus(void)
@@ -236,6 +243,9 @@ static void audit(void)
 		(unsigned long long)memory.frame_blocks,
 		(unsigned long long)(memory.slice_bytes / KIB), heap.pages_free, heap.pages,
 		(unsigned long long)((heap.pages - heap.pages_free) * 100ull / heap.pages));
+	log_printf("boot", "lifeboat: tables=%lluK ram=%lluM",
+		   (unsigned long long)(lifeboat_stats().table_bytes / KIB),
+		   (unsigned long long)(lifeboat_stats().ram_bytes / MIB));
 	log_printf("boot",
 		   "audit: %s (writable and executable: %u, wrong counts: %u, broken runs: %u)",
 		   ok ? "ok" : "FAILED", a.wx, a.bad_notes, a.bad_runs);
@@ -282,6 +292,7 @@ _Noreturn void kmain(void)
 	lifeboat_slice[0] = (uint64_t)(uintptr_t)boot_slice;
 	arch_features_init();
 	park_init(arch_counter_hz());
+	stop_set_patience(STOP_SECONDS * arch_counter_hz());
 	first_tables();
 	recorder_init(arch_counter_hz(), pa(boot_regs.ttbr1));
 	read_tree();

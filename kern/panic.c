@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * kern/panic.c - panic, and stopping the others. See kern/stop.h, kern/assert.h.
+ *
+ * THEORY   A panic formats its text where it is, because its arguments are there, into the image.
+ *          Then it goes to the lifeboat and reports from there: whatever broke the fact that was
+ *          asserted may have broken the tables too.
  */
 #include <arch/atomic.h>
 #include <arch/barrier.h>
@@ -11,17 +15,29 @@
 #include <stdarg.h>
 
 #include "kern/assert.h"
+#include "kern/format.h"
 #include "kern/log.h"
 #include "kern/stop.h"
-#include "kern/symbols.h"
 
-#define STOP_ROUNDS 100000 /* of WFE: 10 s at most with a 100 us event stream */
+#define STOP_ROUNDS 100000 /* of WFE, as long as nobody has set a time */
+#define HALF_LIFEBOAT ((SLICE_LIFEBOAT_TOP - SLICE_LIFEBOAT) / 2)
+#define LEVELS_REPORTED 2
 
 /* In the image, pinned. */
 static uint64_t reporter; /* CPU number + 1; 0: nobody */
 static uint64_t stopped;  /* CPUs that stopped */
 static uint64_t running;  /* CPUs that were ever started */
+static uint64_t patience_ticks;
+static unsigned depth[MAX_CPUS];
+static char panic_text[LOG_LINE_BYTES];
 uint64_t stop_frame[MAX_CPUS];
+uint64_t lifeboat_sp[MAX_CPUS];
+uint64_t lifeboat_slice[MAX_CPUS];
+
+void stop_set_patience(uint64_t ticks)
+{
+	patience_ticks = ticks;
+}
 
 void stop_note_running(unsigned cpu)
 {
@@ -31,6 +47,11 @@ void stop_note_running(unsigned cpu)
 void stop_note_off(unsigned cpu)
 {
 	__atomic_fetch_and(&running, ~(UINT64_C(1) << cpu), __ATOMIC_RELAXED);
+}
+
+uint64_t stop_running(void)
+{
+	return load_relaxed(&running);
 }
 
 _Noreturn void stop_forever(unsigned cpu)
@@ -70,72 +91,66 @@ void stop_poll(void)
 	}
 }
 
-bool stop_take_over_safe(unsigned cpu)
+void stop_take_over(unsigned cpu)
 {
-	return cas_acquire(&reporter, 0, (uint64_t)cpu + 1) ||
-	       load_relaxed(&reporter) == (uint64_t)cpu + 1;
-}
-
-void stop_take_over(void)
-{
-	const unsigned cpu = arch_cpu_number_safe();
-
-	if (!stop_take_over_safe(cpu)) {
+	if (!cas_acquire(&reporter, 0, (uint64_t)cpu + 1) &&
+	    load_relaxed(&reporter) != (uint64_t)cpu + 1) {
 		stop_forever(cpu);
 	}
-	log_panic(cpu);
+}
+
+unsigned stop_deeper(unsigned cpu)
+{
+	const unsigned level = ++depth[cpu];
+
+	if (level == 1) {
+		lifeboat_sp[cpu] -= HALF_LIFEBOAT;
+	} else if (level == LEVELS_REPORTED + 1) {
+		arch_machine_end(1);
+	} else if (level > LEVELS_REPORTED + 1) {
+		arch_halt(); /* even the end does not work */
+	}
+	return level;
 }
 
 uint64_t stop_others_safe(unsigned cpu)
 {
 	const uint64_t others = load_relaxed(&running) & ~(UINT64_C(1) << cpu);
+	const uint64_t start = counter_now();
 
 	dsb_ishst();
 	if (others != 0) {
 		arch_ipi_send(SGI_STOP, others);
 		cpu_sev(); /* whoever waits with interrupts masked wakes by this, and polls */
 	}
-	for (unsigned round = 0; round < STOP_ROUNDS; round++) {
-		if ((load_acquire(&stopped) & others) == others) {
-			return 0;
+	for (unsigned round = 0; (load_acquire(&stopped) & others) != others; round++) {
+		if (patience_ticks != 0 ? counter_now() - start > patience_ticks
+					: round > STOP_ROUNDS) {
+			break;
 		}
 		cpu_wfe();
 	}
 	return others & ~load_acquire(&stopped);
 }
 
-/* The host build has panic() and no table of symbols; the kernel's is in kern/symbols.c. */
-[[gnu::weak]] void symbol_print(uint64_t pc)
+/* The host build has panic() and no report; the kernel's is in kern/fatal.c. */
+[[gnu::weak]] void report_panic(uint64_t fp, uint64_t stopped_not)
 {
-	(void)pc;
+	(void)fp;
+	(void)stopped_not;
 }
 
-static void backtrace(void)
+/* On the lifeboat. A panic inside a report says so, and ends it. */
+static void tell(uint64_t fp)
 {
-	const uint64_t *frame = __builtin_frame_address(0);
-	const uint64_t slice = this_cpu()->slice;
+	const unsigned cpu = arch_cpu_number_safe();
+	const unsigned level = stop_deeper(cpu);
+	const uint64_t left = stop_others_safe(cpu);
 
-	/* Frames of this slice only: a broken chain ends the walk, not the machine. */
-	for (unsigned depth = 0; depth < 24; depth++) {
-		const uint64_t at = (uint64_t)(uintptr_t)frame;
-
-		if (at - slice >= SLICE_BYTES || at % 16 != 0) {
-			return;
-		}
-		kprintf("  #%u %#llx", depth, (unsigned long long)frame[1]);
-		symbol_print(frame[1] - 4); /* the call, not what follows it */
-		kprintf("\n");
-		frame = (const uint64_t *)(uintptr_t)frame[0];
-	}
-}
-
-static _Noreturn void end(void)
-{
-	const uint64_t left = stop_others_safe(arch_cpu_number_safe());
-
-	backtrace();
-	if (left != 0) {
-		kprintf("CPUs that did not stop: %#llx\n", (unsigned long long)left);
+	log_panic(cpu);
+	kprintf("PANIC cpu%u: %s%s\n", cpu, panic_text, level > 1 ? " (inside a report)" : "");
+	if (level == 1) {
+		report_panic(fp, left);
 	}
 	kprintf("PANIC END\n");
 	arch_machine_end(1);
@@ -146,13 +161,11 @@ _Noreturn void panic(const char *fmt, ...)
 	va_list ap;
 
 	(void)arch_irq_mask();
-	stop_take_over();
-	kprintf("PANIC cpu%u: ", arch_cpu_number_safe());
+	stop_take_over(arch_cpu_number_safe());
 	va_start(ap, fmt);
-	kvprintf(fmt, ap);
+	kvsnprintf(panic_text, sizeof(panic_text), fmt, ap);
 	va_end(ap);
-	kprintf("\n");
-	end();
+	arch_lifeboat(tell, (uint64_t)(uintptr_t)__builtin_frame_address(0));
 }
 
 _Noreturn void boot_fail(const char *fmt, ...)
@@ -170,8 +183,7 @@ _Noreturn void boot_fail(const char *fmt, ...)
 _Noreturn void panic_assert(const char *file, int line, const char *fact)
 {
 	(void)arch_irq_mask();
-	stop_take_over();
-	kprintf("PANIC cpu%u: %s:%d: assertion failed: %s\n", arch_cpu_number_safe(), file, line,
-		fact);
-	end();
+	stop_take_over(arch_cpu_number_safe());
+	ksnprintf(panic_text, sizeof(panic_text), "%s:%d: assertion failed: %s", file, line, fact);
+	arch_lifeboat(tell, (uint64_t)(uintptr_t)__builtin_frame_address(0));
 }

@@ -12,6 +12,7 @@
 #include "arch/arm64/sysreg.h"
 #include "kern/log.h"
 #include "kern/machine.h"
+#include "kern/stop.h"
 #include "kern/symbols.h"
 #include "pcpu/pcpu.h"
 
@@ -62,10 +63,12 @@ static void print_esr(uint64_t esr)
 	kprintf("\n");
 }
 
-/*
- * Recursion in the entry path itself: the first exception's ELR was in a register that the second
- * has overwritten, and no frame holds it yet.
- */
+bool report_has_far(const struct trap_frame *frame, uint64_t reason)
+{
+	return trap_is_sync(reason) && is_abort(frame->esr) && (frame->esr & ESR_FNV) == 0;
+}
+
+/* The second exception overwrote ELR_EL1 before any frame held the first one's? */
 static bool in_entry_path(uint64_t pc)
 {
 	uint64_t offset;
@@ -75,15 +78,22 @@ static bool in_entry_path(uint64_t pc)
 				   strcmp(name, "vectors") == 0 || strcmp(name, "enter_sp0") == 0);
 }
 
-static void print_first_cause(const struct trap_frame *frame, uint64_t reason)
+static void print_first_cause(const struct report_fatal *f)
 {
-	if (reason < TRAP_SPX_SYNC || reason > TRAP_SPX_SERROR) {
+	if (!trap_is_recursion(f->reason)) {
 		kprintf("first cause: this exception\n");
-	} else if (in_entry_path(frame->elr)) {
-		kprintf("first cause lost: the entry path faulted before it stored ELR\n");
-	} else {
-		kprintf("first cause: see the backtrace, below the exception if it shows one\n");
+		return;
 	}
+	if (in_entry_path(f->frame->elr)) {
+		kprintf("first cause: elr=%#llx", (unsigned long long)f->kept_elr);
+		symbol_print(f->kept_elr);
+		kprintf(" (kept in CNTP_CVAL_EL0; the entry path faulted before its frame was whole)\n");
+		return;
+	}
+	kprintf("first cause: see the backtrace, below the exception if it shows one\n");
+	kprintf("last exception from SP0: elr=%#llx", (unsigned long long)f->kept_elr);
+	symbol_print(f->kept_elr);
+	kprintf("\n");
 }
 
 static void print_stacks(unsigned cpu)
@@ -96,39 +106,69 @@ static void print_stacks(unsigned cpu)
 	}
 }
 
-void report_print(const struct trap_frame *frame, uint64_t reason, const struct report_walk *first)
+static void print_others(unsigned cpu)
 {
-	const unsigned cpu = cpu_number_safe();
-	struct report_walk now;
-
-	print_esr(frame->esr);
-	kprintf("elr:");
-	symbol_print(frame->elr);
-	kprintf("\nx30:");
-	symbol_print(frame->x[30]);
-	kprintf("\n");
-	print_first_cause(frame, reason);
-	print_stacks(cpu);
-	if (is_abort(frame->esr) && (frame->esr & ESR_FNV) == 0) {
-		kprintf("walk of %#llx when it happened:\n", (unsigned long long)frame->far);
-		report_print_walk(va(frame->far), first);
-		report_walk(va(frame->far), &now);
-		if (now.level != first->level || now.cut != first->cut ||
-		    memcmp(now.entry, first->entry, sizeof(now.entry)) != 0) {
-			kprintf("walk now that the others have stopped:\n");
-			report_print_walk(va(frame->far), &now);
-		}
-		report_print_owner(va(frame->far));
-		if (report_provoked) {
-			(void)*(volatile const uint64_t *)UNMAPPED;
-		}
-		report_print_culprit(va(frame->far), first);
-	}
-	report_print_backtrace(frame->elr, frame->x[29], cpu);
 	for (unsigned other = 0; other < pcpu_count(); other++) {
 		if (other != cpu) {
 			report_print_stopped(other);
 		}
 	}
 	report_print_tail();
+}
+
+static void print_place(const char *what, uint64_t pc)
+{
+	kprintf("%s:", what);
+	symbol_print(pc);
+	kprintf("\n");
+}
+
+static void print_address(va_t far, const struct report_walk *first)
+{
+	struct report_walk now;
+
+	kprintf("walk of %#llx when it happened:\n", (unsigned long long)far.v);
+	report_print_walk(far, first);
+	report_walk(far, &now);
+	if (!report_walk_same(&now, first)) {
+		kprintf("walk now that the others have stopped:\n");
+		report_print_walk(far, &now);
+	}
+	report_print_owner(far);
+	if (report_provoked) {
+		(void)*(volatile const uint64_t *)UNMAPPED;
+	}
+	report_print_culprit(far, first);
+}
+
+void report_print(const struct report_fatal *f)
+{
+	const unsigned cpu = cpu_number_safe();
+
+	if (trap_is_sync(f->reason)) {
+		print_esr(f->frame->esr);
+	}
+	print_place("elr", f->frame->elr);
+	print_place("x30", f->frame->x[30]);
+	print_first_cause(f);
+	print_stacks(cpu);
+	if (report_has_far(f->frame, f->reason)) {
+		print_address(va(f->frame->far), f->first);
+	}
+	report_print_backtrace(f->frame->elr, f->frame->x[29], cpu);
+	print_others(cpu);
+}
+
+void report_panic(uint64_t fp, uint64_t stopped_not)
+{
+	const unsigned cpu = cpu_number_safe();
+	uint64_t up = 0;
+	uint64_t pc = 0;
+
+	if (report_read(fp, &up) && report_read(fp + 8, &pc)) {
+		report_print_backtrace(pc, up, cpu);
+	}
+	print_stacks(cpu);
+	report_cpus(stopped_not);
+	print_others(cpu);
 }

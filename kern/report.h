@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * kern/report.h - the parts of a report, for a CPU that trusts nothing but the image.
+ * kern/report.h - the parts of a report, for a CPU on the lifeboat.
  *
  * THEORY   A report reads memory that may be what broke. report_read() is its only way to: an
- *          address is translated by walking the live tables, and a frame is read where it is
- *          pinned, or through the linear map after a walk of *that* address led to the same frame.
- *          The broken mapping itself is never used.
+ *          address is translated by walking the live tables as the hardware would, each entry by
+ *          its physical address, and the frame it leads to is read in the lifeboat's map of all
+ *          RAM (kern/physread.h). No live mapping is used. Garbage is decoded as far as it leads
+ *          to RAM; a walk has four steps, so a cycle ends too, and is said.
  */
 #pragma once
 
@@ -17,12 +18,22 @@
 /* A walk of the live tables, each entry as it was read. */
 struct report_walk {
 	unsigned level; /* of the last entry */
-	bool cut;       /* a table address that is not pinned memory: not followed */
+	bool cut;       /* the table of that level is not in RAM: its entry was not read */
 	pte_t entry[PT_LEVELS];
+	uint64_t table[PT_LEVELS]; /* physical addresses */
+};
+
+/* What trap_fatal() knows. */
+struct report_fatal {
+	const struct trap_frame *frame;
+	uint64_t reason;
+	uint64_t kept_elr; /* ELR of the last exception from SP0 (vectors.S) */
+	const struct report_walk *first; /* the walk of FAR, made at once */
 };
 
 /* kern/report_walk.c */
 void report_walk(va_t at, struct report_walk *w);
+bool report_walk_same(const struct report_walk *a, const struct report_walk *b);
 void report_print_walk(va_t at, const struct report_walk *w);
 bool report_read(uint64_t at, uint64_t *out);
 /* Say why an address could not be read. */
@@ -38,16 +49,17 @@ extern uint64_t report_reads_by_note;
 void report_print_owner(va_t at);
 
 /* kern/report_past.c */
+/* The CPUs: who stopped, and where each stood; -1: its mailbox cannot be read. */
+void report_cpus(uint64_t stopped_not);
 void report_print_culprit(va_t at, const struct report_walk *first);
 void report_print_tail(void);
 void report_print_backtrace(uint64_t pc, uint64_t fp, unsigned cpu);
 void report_print_stopped(unsigned cpu);
 
-/* kern/report.c: everything after the first lines. `first` is the walk made at once. */
-void report_print(const struct trap_frame *frame, uint64_t reason, const struct report_walk *first);
+/* kern/report.c: everything after the first lines. */
+void report_print(const struct report_fatal *f);
+/* Has the exception an address that is worth a walk? */
+bool report_has_far(const struct trap_frame *frame, uint64_t reason);
 
 /* Test: fault in the middle of the report. */
 extern bool report_provoked;
-
-/* kern/panic.c: the frame in which a CPU stopped; 0: it did not. */
-extern uint64_t stop_frame[MAX_CPUS];

@@ -19,6 +19,34 @@
 #define TAIL 16
 #define BACKTRACE_MAX 24
 
+static uint64_t mailbox_word(unsigned cpu, size_t offset)
+{
+	uint64_t word;
+
+	return report_read((uint64_t)(uintptr_t)pcpu_slice[cpu] + SLICE_MAILBOX + offset, &word)
+		       ? word
+		       : UINT64_MAX;
+}
+
+void report_cpus(uint64_t stopped_not)
+{
+	static const char *const door[] = { "off", "idle", "el0", "kernel" };
+
+	for (unsigned cpu = 0; cpu < pcpu_count(); cpu++) {
+		if (pcpu_slice[cpu] == nullptr) {
+			continue;
+		}
+		const uint64_t state = mailbox_word(cpu, offsetof(struct mailbox, door));
+
+		kprintf("  cpu%u %s request=%lld ack=%lld release=%lld door=%s\n", cpu,
+			(stopped_not >> cpu & 1) != 0 ? "DID NOT STOP" : "stopped",
+			(long long)mailbox_word(cpu, offsetof(struct mailbox, request)),
+			(long long)mailbox_word(cpu, offsetof(struct mailbox, ack)),
+			(long long)mailbox_word(cpu, offsetof(struct mailbox, release)),
+			state < array_len(door) ? door[state] : "unreadable");
+	}
+}
+
 /* Record n of a CPU; false: overwritten, half-written, or out of reach. */
 static bool read_record(unsigned cpu, uint64_t n, struct record *out)
 {
@@ -86,7 +114,7 @@ void report_print_culprit(va_t at, const struct report_walk *first)
 		search_ring(cpu, base, bytes, &c);
 	}
 	if (report_reads_by_note != 0) {
-		kprintf("  slices are unmapped: read by their frames, through the linear map\n");
+		kprintf("  slices are unmapped: read by the frames that held them at boot\n");
 	}
 	if (!c.found) {
 		kprintf("  nobody: no recorder holds a break of it\n");

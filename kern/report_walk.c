@@ -2,56 +2,55 @@
 /*
  * kern/report_walk.c - the live tables and the memory behind them, read without their help.
  *
- * THEORY   Tables are pinned heap: their physical address leads to the pin that holds it, and the
- *          pin says where it is mapped for ever. A table address that no pin holds is garbage, is
- *          said, and is not followed. The other CPUs have stopped when data are read.
+ * THEORY   See kern/report.h. The other CPUs have stopped when data are read; the first walk, of
+ *          FAR, is made before, and is what the entry was when it happened.
  */
 #include <compiler.h>
 #include <memmap.h>
+#include <string.h>
 
 #include "arch/arm64/sysreg.h"
 #include "kern/log.h"
+#include "kern/physread.h"
 #include "kern/report.h"
 #include "pcpu/pcpu.h"
 #include "pcpu/pin.h"
+#include "vm/pmap.h"
 
 #define TTBR_ADDRESS PTE_ADDR_MASK
 
-/* Where a pinned frame is mapped; nullptr: it is not pinned memory, or a device. */
-static const void *pinned_at(uint64_t frame, uint64_t bytes)
+/* The root that hardware starts from: of this CPU before it went to the lifeboat. */
+static uint64_t live_root(va_t at)
 {
-	const struct pin *p = pin_overlaps_pa(pa(frame), bytes);
+	const uint64_t ttbr1 = read_sysreg(ttbr1_el1) & ~(uint64_t)LIFEBOAT_ROOT_BIT;
 
-	if (p == nullptr || frame < p->pa.v || frame + bytes > p->pa.v + p->size ||
-	    (p->va.v >= DEVICE_BASE && p->va.v < LIFEBOAT_BASE)) {
-		return nullptr;
-	}
-	return (const void *)(uintptr_t)(p->va.v + (frame - p->pa.v));
+	return (at.v >> 48 == 0 ? read_sysreg(ttbr0_el1) : ttbr1) & TTBR_ADDRESS;
 }
 
 void report_walk(va_t at, struct report_walk *w)
 {
-	uint64_t table = read_sysreg(ttbr1_el1) & TTBR_ADDRESS;
+	uint64_t table = live_root(at);
 
 	*w = (struct report_walk){ 0 };
-	if (at.v >> 48 == 0) {
-		table = read_sysreg(ttbr0_el1) & TTBR_ADDRESS;
-	}
 	for (unsigned level = 0; level < PT_LEVELS; level++) {
-		const uint64_t *page = pinned_at(table, PAGE_BYTES);
-
 		w->level = level;
-		if (page == nullptr) {
+		w->table[level] = table;
+		if (!phys_read_word(pa(table + level_index(at, level) * sizeof(pte_t)),
+				    &w->entry[level].v)) {
 			w->cut = true;
 			return;
 		}
-		w->entry[level].v =
-			__atomic_load_n(&page[level_index(at, level)], __ATOMIC_RELAXED);
 		if (!pte_is_table(w->entry[level], level)) {
 			return;
 		}
 		table = pte_pa(w->entry[level]).v;
 	}
+}
+
+bool report_walk_same(const struct report_walk *a, const struct report_walk *b)
+{
+	return a->level == b->level && a->cut == b->cut &&
+	       memcmp(a->entry, b->entry, sizeof(a->entry)) == 0;
 }
 
 /* The frame address that a finished walk leads to. */
@@ -77,12 +76,10 @@ void report_note_slices(void)
 	for (unsigned cpu = 0; cpu < pcpu_count(); cpu++) {
 		for (unsigned i = 0; i < SLICE_BYTES / PAGE_BYTES; i++) {
 			const va_t at = va((uint64_t)(uintptr_t)pcpu_slice[cpu] + i * PAGE_BYTES);
-			struct report_walk w;
-			uint64_t frame;
+			pa_t frame;
 
-			report_walk(at, &w);
-			if (walk_leads_to(at, &w, &frame)) {
-				slice_frame[cpu][i] = frame;
+			if (pcpu_slice[cpu] != nullptr && pmap_extract(at, &frame)) {
+				slice_frame[cpu][i] = frame.v;
 			}
 		}
 	}
@@ -104,24 +101,6 @@ static bool noted_frame(uint64_t at, uint64_t *out)
 	return false;
 }
 
-/* Where a frame can be read: pinned, or in the linear map if its walk leads there. */
-static const uint64_t *frame_at(uint64_t frame)
-{
-	const uint64_t *where = pinned_at(frame, sizeof(*where));
-	const va_t linear = va(LINEAR_BASE + frame);
-	struct report_walk w;
-	uint64_t alias;
-
-	if (where != nullptr || frame >= LINEAR_BYTES) {
-		return where;
-	}
-	report_walk(linear, &w);
-	if (!walk_leads_to(linear, &w, &alias) || alias != frame) {
-		return nullptr;
-	}
-	return (const uint64_t *)(uintptr_t)linear.v;
-}
-
 bool report_read(uint64_t at, uint64_t *out)
 {
 	struct report_walk w;
@@ -134,13 +113,7 @@ bool report_read(uint64_t at, uint64_t *out)
 	if (!walk_leads_to(va(at), &w, &frame) && !noted_frame(at, &frame)) {
 		return false;
 	}
-	const uint64_t *where = frame_at(frame);
-
-	if (where == nullptr) {
-		return false;
-	}
-	*out = __atomic_load_n(where, __ATOMIC_RELAXED);
-	return true;
+	return phys_read_word(pa(frame), out);
 }
 
 void report_why(uint64_t at)
@@ -154,9 +127,7 @@ void report_why(uint64_t at)
 		report_print_walk(va(at), &w);
 		return;
 	}
-	kprintf("  its frame %#llx cannot be read in the linear map:\n", (unsigned long long)frame);
-	report_walk(va(LINEAR_BASE + frame), &w);
-	report_print_walk(va(LINEAR_BASE + frame), &w);
+	kprintf("  its frame %#llx is no RAM of ours\n", (unsigned long long)frame);
 }
 
 static void print_leaf(pte_t e, unsigned level)
@@ -171,6 +142,23 @@ static void print_leaf(pte_t e, unsigned level)
 		(e.v & PTE_AP_EL0) != 0 ? " el0" : "");
 }
 
+/* What is odd about the table that an entry points to. */
+static void print_table(const struct report_walk *w, unsigned level)
+{
+	const uint64_t table = pte_pa(w->entry[level]).v;
+
+	kprintf("table pa=%#llx", (unsigned long long)table);
+	for (unsigned above = 0; above <= level; above++) {
+		if (w->table[above] == table) {
+			kprintf(" CYCLE: the table of L%u", above);
+		}
+	}
+	if (pin_overlaps_pa(pa(table), PAGE_BYTES) == nullptr) {
+		kprintf(" not in pinned memory");
+	}
+	kprintf("\n");
+}
+
 void report_print_walk(va_t at, const struct report_walk *w)
 {
 	for (unsigned level = 0; level <= w->level; level++) {
@@ -178,14 +166,15 @@ void report_print_walk(va_t at, const struct report_walk *w)
 
 		kprintf("  L%u[%u] ", level, level_index(at, level));
 		if (w->cut && level == w->level) {
-			kprintf("not read: its table is not in pinned memory\n");
+			kprintf("not read: its table %#llx is not in RAM\n",
+				(unsigned long long)w->table[level]);
 			return;
 		}
 		kprintf("%016llx ", (unsigned long long)e.v);
 		if (!pte_is_valid(e)) {
 			kprintf("INVALID\n");
 		} else if (pte_is_table(e, level)) {
-			kprintf("table pa=%#llx\n", (unsigned long long)pte_pa(e).v);
+			print_table(w, level);
 		} else {
 			print_leaf(e, level);
 		}

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "kern/log.h"
-#include "kern/report.h"
 #include "kern/work.h"
 #include "pcpu/pcpu.h"
 #include "test/kernel/programs.h"
@@ -31,7 +30,6 @@ void run_secondary(void)
 
 unsigned run_main(void)
 {
-	report_note_slices();
 	if (bootargs.provoke[0] != '\0') {
 		if (PERCH_DEBUG) {
 			return provoke_main();

@@ -168,11 +168,5 @@ void trap_sync(struct trap_frame *frame)
 		rec_end(r);
 		return;
 	}
-	stop_take_over();
-	log_printf("trap", "unexpected exception: %s at %#llx", trap_ec_name(ESR_EC(frame->esr)),
-		   (unsigned long long)frame->elr);
-	trap_print(frame);
-	panic("exception in the kernel: esr=%#llx far=%#llx elr=%#llx",
-	      (unsigned long long)frame->esr, (unsigned long long)frame->far,
-	      (unsigned long long)frame->elr);
+	trap_die(frame, TRAP_SP0_SYNC, frame->x[18]);
 }

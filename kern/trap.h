@@ -18,11 +18,13 @@ static_assert(sizeof(struct trap_frame) == 288, "FRAME_BYTES in vectors.S");
 
 /* Why there is no way back: numbers in vectors.S. */
 enum trap_reason {
+	TRAP_SP0_SYNC = 0, /* a fault of the kernel that nobody resolves */
 	TRAP_SP0_FIQ = 1,
 	TRAP_SP0_SERROR = 2,
 	TRAP_SPX_SYNC = 4, /* 4-7: recursion */
 	TRAP_SPX_SERROR = 7,
 	TRAP_EL0 = 8, /* 8-15 */
+	TRAP_EL0_32 = 12,
 	TRAP_BAD_STACK = 16,
 	TRAP_BAD_X18 = 17,
 	TRAP_BAD_SP0 = 18, /* the kernel stack has run over, or SP_EL0 is not a stack of this CPU */
@@ -36,11 +38,20 @@ void trap_irq(struct trap_frame *frame);
  * On SPx, masked.
  */
 void trap_top_half(uint64_t pc);
-_Noreturn void trap_fatal(struct trap_frame *frame, uint64_t reason, uint64_t x18);
+/* The same on the lifeboat, with a frame on its stack. */
+_Noreturn void trap_fatal(const struct trap_frame *frame, uint64_t reason, uint64_t x18);
+/* Leave for the lifeboat and report there. `frame` is readable. Also called by trap_sync(). */
+_Noreturn void trap_die(const struct trap_frame *frame, uint64_t reason, uint64_t x18);
 
-/* By CPU number: top of the lifeboat stack, and slice, both pinned whatever pcpu= says. */
-extern uint64_t lifeboat_sp[MAX_CPUS];
-extern uint64_t lifeboat_slice[MAX_CPUS];
+/* Taken from SPx? Then it is recursion, whatever it is. */
+bool trap_is_recursion(uint64_t reason);
+
+/* Are ESR and, for an abort, FAR of this exception? Not of an interrupt or an SError. */
+static inline bool trap_is_sync(uint64_t reason)
+{
+	return reason == TRAP_SP0_SYNC || reason == TRAP_SPX_SYNC || reason == TRAP_EL0 ||
+	       reason == TRAP_EL0_32 || reason >= TRAP_BAD_STACK;
+}
 
 /* Log the registers of a frame. */
 void trap_print(const struct trap_frame *frame);

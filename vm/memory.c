@@ -13,6 +13,7 @@
 #include "pcpu/pin.h"
 #include "vm/frame.h"
 #include "vm/kmap.h"
+#include "vm/lifeboat.h"
 #include "vm/pmap.h"
 
 #define FREE_RANGES 160
@@ -87,6 +88,14 @@ static bool carve(uint32_t node, uint64_t bytes, pa_t *out)
 	return found;
 }
 
+/* RAM that is ours can be read from the lifeboat, whatever becomes of its live mapping. */
+static void lifeboat_take(pa_t base, uint64_t bytes)
+{
+	if (!lifeboat_ram(base, bytes)) {
+		panic("memory at %#llx: no table for the lifeboat", (unsigned long long)base.v);
+	}
+}
+
 static void *pin_ram(pa_t base, uint64_t bytes, const char *what)
 {
 	const va_t at = va(PINNED_BASE + base.v);
@@ -94,6 +103,11 @@ static void *pin_ram(pa_t base, uint64_t bytes, const char *what)
 
 	if (e != KERR_OK) {
 		panic("pinned memory at %#llx: %s", (unsigned long long)base.v, kerr_name(e));
+	}
+	lifeboat_take(base, bytes);
+	if (!lifeboat_pin(at, bytes)) {
+		panic("pinned memory at %#llx: no table for the lifeboat",
+		      (unsigned long long)base.v);
 	}
 	pin_add(at, base, bytes, what);
 	return (void *)(uintptr_t)at.v;
@@ -162,6 +176,7 @@ static void make_linear(pa_t base, uint64_t size)
 	if (e != KERR_OK) {
 		panic("linear map of %#llx: %s", (unsigned long long)base.v, kerr_name(e));
 	}
+	lifeboat_take(base, size);
 }
 
 /* pcpu=scattered: slices in memory like any other, so that the disease can be shown. */
@@ -240,6 +255,7 @@ void memory_init(const struct bootinfo *info, pa_t image, uint64_t image_bytes, 
 		 struct memory_summary *out)
 {
 	*out = (struct memory_summary){ 0 };
+	lifeboat_take(image, align_up(image_bytes, PAGE_BYTES));
 	list_free(info, image, image_bytes, out);
 	for (uint32_t node = 0; node < MAX_NODES; node++) {
 		make_node(info, node, out);
@@ -281,9 +297,11 @@ enum kerr memory_grow_pinned(void)
 	const va_t at = va(PINNED_BASE + block.v);
 
 	e = pmap_map(&kernel_pmap, at, block, BLOCK_BYTES, PMAP_WRITE | PMAP_NO_PROMOTE);
+	const bool afloat = e == KERR_OK && lifeboat_pin(at, BLOCK_BYTES);
+
 	irq_mask();
 	token_acquire(); /* pin_admit() of a window in flight must not miss it */
-	const bool pinned = e == KERR_OK && pin_grow(at, block, BLOCK_BYTES, "pinned heap");
+	const bool pinned = afloat && pin_grow(at, block, BLOCK_BYTES, "pinned heap");
 
 	token_release();
 	irq_unmask();

@@ -46,10 +46,12 @@ struct pmap {
 };
 
 extern struct pmap kernel_pmap;
+extern struct pmap lifeboat_pmap; /* vm/lifeboat.h */
 
 /*
- * Make the kernel's root from the one that start.S built, and tell its address for TTBR1. The
- * first block of the pinned heap must be there. Boot CPU, once.
+ * Make the kernel's root from the one that start.S built, beside it the lifeboat's, empty, and
+ * tell the first one's address for TTBR1. The first block of the pinned heap must be there.
+ * Boot CPU, once.
  */
 pa_t pmap_init(const pte_t *boot_root);
 

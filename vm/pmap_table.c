@@ -8,12 +8,24 @@
 #include "vm/pmap_impl.h"
 
 struct pmap kernel_pmap = { .lock = SPINLOCK("pmap", LOCK_PMAP) };
+struct pmap lifeboat_pmap = { .lock = SPINLOCK("lifeboat", LOCK_PMAP) };
+
+static struct table_notes *notes_init(pte_t *table, unsigned level)
+{
+	struct table_notes *notes = notes_of(table);
+
+	*notes = (struct table_notes){ .level = (uint8_t)level, .breaks = PT_ENTRIES - 1 };
+	memset(notes->group_breaks, CONT_ENTRIES - 1, sizeof(notes->group_breaks));
+	return notes;
+}
 
 pa_t pmap_init(const pte_t *boot_root)
 {
-	pte_t *root = table_alloc(0);
+	pte_t *root = heap_alloc(2, 2, HEAP_ANY_NODE); /* LIFEBOAT_ROOT_BIT */
 
 	KASSERT(root != nullptr);
+	notes_init(root, 0);
+	notes_init(root + PT_ENTRIES, 0);
 	for (unsigned i = 0; i < PT_ENTRIES; i++) {
 		if (pte_is_valid(boot_root[i])) {
 			pmap_write_entry(&root[i], boot_root[i]);
@@ -21,6 +33,7 @@ pa_t pmap_init(const pte_t *boot_root)
 	}
 	dsb_ishst();
 	kernel_pmap.root = root;
+	lifeboat_pmap.root = root + PT_ENTRIES;
 	return heap_pa(root);
 }
 
@@ -43,15 +56,6 @@ uint64_t pmap_attr(unsigned flags)
 		attr |= UINT64_C(1) << 55;
 	}
 	return attr;
-}
-
-static struct table_notes *notes_init(pte_t *table, unsigned level)
-{
-	struct table_notes *notes = notes_of(table);
-
-	*notes = (struct table_notes){ .level = (uint8_t)level, .breaks = PT_ENTRIES - 1 };
-	memset(notes->group_breaks, CONT_ENTRIES - 1, sizeof(notes->group_breaks));
-	return notes;
 }
 
 pte_t *table_alloc(unsigned level)

@@ -21,7 +21,7 @@ struct boot_regs {
 };
 
 extern struct boot_regs boot_regs;
-extern pte_t boot_root[PT_ENTRIES];       /* TTBR1 */
+extern pte_t boot_root[2][PT_ENTRIES];    /* TTBR1: live, lifeboat */
 extern pte_t boot_empty_root[PT_ENTRIES]; /* TTBR0 of a CPU without an address space */
 extern uint8_t boot_slice[SLICE_BYTES];   /* of the boot CPU until pcpu_init() */
 extern uint64_t boot_slices[MAX_CPUS];    /* slice addresses for secondaries */

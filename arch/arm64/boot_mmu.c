@@ -16,7 +16,8 @@
 #define IMAGE_L3_TABLES 4 /* 8 MiB of image */
 
 struct boot_regs boot_regs;
-page_aligned pte_t boot_root[PT_ENTRIES];
+/* The second one is the lifeboat's (memmap.h), so that an early fault has somewhere to go. */
+__attribute__((aligned(2 * PAGE_BYTES))) pte_t boot_root[2][PT_ENTRIES];
 page_aligned pte_t boot_empty_root[PT_ENTRIES];
 uint64_t boot_slices[MAX_CPUS];
 uint64_t boot_mpidrs[MAX_CPUS];
@@ -51,7 +52,8 @@ static void map_image(uint64_t image)
 	const uint64_t rodata = (uint64_t)(uintptr_t)_rodata_end - image;
 	const uint64_t end = (uint64_t)(uintptr_t)_image_end - image;
 
-	boot_root[level_index(va(IMAGE_BASE), 0)] = pte_table(here(image_l1));
+	boot_root[0][level_index(va(IMAGE_BASE), 0)] = pte_table(here(image_l1));
+	boot_root[1][level_index(va(IMAGE_BASE), 0)] = pte_table(here(image_l1));
 	image_l1[level_index(va(IMAGE_BASE), 1)] = pte_table(here(image_l2));
 	for (unsigned t = 0; t < IMAGE_L3_TABLES; t++) {
 		image_l2[t] = pte_table(here(image_l3[t]));
@@ -108,7 +110,7 @@ void boot_mmu_prepare(uint64_t fdt_pa, uint64_t entry_el)
 	boot_regs.mair = MAIR_VALUE;
 	boot_regs.tcr = tcr_value();
 	boot_regs.ttbr0 = here(idmap_l0).v;
-	boot_regs.ttbr1 = here(boot_root).v;
+	boot_regs.ttbr1 = here(boot_root[0]).v;
 	boot_regs.sctlr = sctlr_value();
 	boot_regs.entry_el = entry_el;
 	boot_regs.fdt_pa = fdt_pa;

@@ -69,6 +69,8 @@ bool timer_init_cpu(void)
 			   (uint64_t)event_bit() << CNTKCTL_EVNTI_SHIFT;
 
 	timer_stop();
+	/* Its comparator keeps the ELR of an exception (vectors.S), so it must never fire. */
+	__asm__ volatile("msr cntp_ctl_el0, %0" : : "r"(CNTV_CTL_IMASK) : "memory");
 	__asm__ volatile("msr cntkctl_el1, %0\n\tisb" : : "r"(cntkctl) : "memory");
 	return arch_counter_hz() != 0;
 }

@@ -32,7 +32,7 @@ uint64_t timer_ticks_to_ns(uint64_t ticks);
 uint64_t timer_ns_to_ticks(uint64_t ns);
 
 /*
- * This CPU: virtual timer off, event stream on (EL1 and EL0 WFE wake up at least every 100 us),
+ * This CPU: both timers off, event stream on (EL1 and EL0 WFE wake up at least every 100 us),
  * EL0 may read the virtual counter, but no timer. False if CNTFRQ_EL0 is 0: firmware forgot it.
  */
 bool timer_init_cpu(void);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * arch/arm64/vectors.S - exceptions.
+ * arch/arm64/vectors.S - exceptions, and the way of no return to the lifeboat.
  *
  * THEORY   The vector group tells how deep we are. From SP0: an interrupt, or a fault of the
  *          kernel, handled on the exception stack (SPx). From SPx: recursion, always a bug;
- *          straight
- *          to the lifeboat stack. Before the first store SP_EL1 is compared with what it must be
+ *          straight to the lifeboat: its root first (by a bit of TTBR1_EL1, so without memory),
+ *          then its stack. Until the root is switched nothing but this page is needed, and of it
+ *          only its instructions. Before the first store SP_EL1 is compared with what it must be
  *          (the top of this CPU's exception stack) in registers only. TPIDRRO_EL0 is the scratch.
+ *          CNTP_CVAL_EL0 keeps ELR across the prefix: when a push faults, hardware overwrites
+ *          ELR_EL1, and this is where it began (docs/decisions/013).
  * IN       TPIDR_EL1: this CPU's slice. CONTEXTIDR_EL1: its number, for when TPIDR_EL1 is wrong.
  * NOT HERE What to do about an exception: trap.c.
  */
@@ -32,6 +35,8 @@
 	.macro	vector_sp0 name, handler
 	vector_begin \name
 	msr	tpidrro_el0, x0
+	mrs	x0, elr_el1
+	msr	cntp_cval_el0, x0
 	mrs	x0, tpidr_el1
 	sub	sp, sp, x0
 	mov	x0, sp
@@ -109,8 +114,19 @@
 	vector_end \name
 	.endm
 
+	/* To the lifeboat's root; \scratch is burnt. Never: memory. */
+	.macro	switch_to_lifeboat scratch
+	mrs	\scratch, ttbr1_el1
+	orr	\scratch, \scratch, #LIFEBOAT_ROOT_BIT
+	msr	ttbr1_el1, \scratch
+	isb
+	tlbi	vmalle1
+	dsb	nsh
+	isb
+	.endm
+
 	.section .text.vectors, "ax"
-	.balign	2048
+	.balign	4096			/* the page that a CPU needs to reach the lifeboat */
 	.global vectors
 vectors:
 	vector_sp0 sp0_sync, trap_sync
@@ -138,7 +154,81 @@ bad_stack:				/* sp = what it was - slice; x0 = the same */
 	mov	x1, #16
 	b	enter_fatal
 
-	/* In: frame with x0, x1 stored; x1 = C handler. */
+	/*
+	 * In: TPIDRRO_EL0 = x0, TPIDR_EL0 = x1, x1 = reason. Neither SP nor any mapping but this
+	 * page's is trusted.
+	 */
+	.global enter_fatal
+enter_fatal:
+	switch_to_lifeboat x0
+	mrs	x0, contextidr_el1
+	and	x0, x0, #63
+	lsl	x0, x0, #3
+	add	x0, x0, x1, lsl #32	/* the reason rides in the upper half */
+	adrp	x1, lifeboat_sp
+	add	x1, x1, :lo12:lifeboat_sp
+	add	x1, x1, w0, uxtw
+	ldr	x1, [x1]
+	sub	x1, x1, #FRAME_BYTES
+	stp	x2, x3, [x1, #16]
+	mov	x2, sp
+	mov	sp, x1
+	lsr	x3, x0, #32		/* reason */
+	mrs	x0, tpidrro_el0
+	mrs	x1, tpidr_el0
+	stp	x0, x1, [sp]
+	save_x4_x29
+	mrs	x4, elr_el1
+	mrs	x5, spsr_el1
+	mrs	x6, esr_el1
+	mrs	x7, far_el1
+	stp	x30, x2, [sp, #240]
+	stp	x4, x5, [sp, #256]
+	stp	x6, x7, [sp, #272]
+	mov	x1, x3
+	/* the slice by number: neither x18 nor TPIDR_EL1 is trusted */
+	mrs	x0, contextidr_el1
+	and	x0, x0, #63
+	adrp	x2, lifeboat_slice
+	add	x2, x2, :lo12:lifeboat_slice
+	ldr	x3, [x2, x0, lsl #3]
+	mov	x2, x18
+	mov	x18, x3
+	mov	x29, xzr
+	mov	x0, sp
+	b	trap_fatal
+
+/*
+ * _Noreturn void arch_lifeboat(void (*fn)(uint64_t), uint64_t arg)
+ * fn(arg) on the lifeboat: root, stack, and slice by number. In: any state of this CPU.
+ */
+	.global arch_lifeboat
+arch_lifeboat:
+	msr	daifset, #0xf
+	switch_to_lifeboat x2
+	msr	spsel, #1
+	mrs	x2, contextidr_el1
+	and	x2, x2, #63
+	adrp	x3, lifeboat_sp
+	add	x3, x3, :lo12:lifeboat_sp
+	ldr	x3, [x3, x2, lsl #3]
+	mov	sp, x3
+	adrp	x3, lifeboat_slice
+	add	x3, x3, :lo12:lifeboat_slice
+	ldr	x18, [x3, x2, lsl #3]
+	mov	x29, xzr
+	mov	x30, xzr
+	mov	x2, x0
+	mov	x0, x1
+	blr	x2			/* not BR: a function that comes back is caught */
+0:	wfe
+	b	0b
+
+	/*
+	 * Up to here in the vectors' page: asserted by perch.ld.
+	 * In: frame with x0, x1 stored; x1 = C handler.
+	 */
+	.global enter_sp0
 enter_sp0:
 	stp	x2, x3, [sp, #16]
 	save_x4_x29
@@ -189,53 +279,10 @@ bad_sp0:				/* what ran below it is overwritten: no way back */
 bad_x18:
 	mov	x1, #17
 1:	mov	x2, x18
-	mov	x18, x7			/* the report needs a slice */
+	mov	x18, x7			/* trap_die() needs a slice */
 	mov	x29, xzr
 	mov	x0, sp
-	b	trap_fatal
-
-	/*
-	 * In: TPIDRRO_EL0 = x0, TPIDR_EL0 = x1, x1 = reason. SP is not trusted: the lifeboat
-	 * stack.
-	 */
-	.global enter_fatal
-enter_fatal:
-	mrs	x0, contextidr_el1
-	and	x0, x0, #63
-	lsl	x0, x0, #3
-	add	x0, x0, x1, lsl #32	/* the reason rides in the upper half */
-	adrp	x1, lifeboat_sp
-	add	x1, x1, :lo12:lifeboat_sp
-	add	x1, x1, w0, uxtw
-	ldr	x1, [x1]
-	sub	x1, x1, #FRAME_BYTES
-	stp	x2, x3, [x1, #16]
-	mov	x2, sp
-	mov	sp, x1
-	lsr	x3, x0, #32		/* reason */
-	mrs	x0, tpidrro_el0
-	mrs	x1, tpidr_el0
-	stp	x0, x1, [sp]
-	save_x4_x29
-	mrs	x4, elr_el1
-	mrs	x5, spsr_el1
-	mrs	x6, esr_el1
-	mrs	x7, far_el1
-	stp	x30, x2, [sp, #240]
-	stp	x4, x5, [sp, #256]
-	stp	x6, x7, [sp, #272]
-	mov	x1, x3
-	/* the slice by number: neither x18 nor TPIDR_EL1 is trusted */
-	mrs	x0, contextidr_el1
-	and	x0, x0, #63
-	adrp	x2, lifeboat_slice
-	add	x2, x2, :lo12:lifeboat_slice
-	ldr	x3, [x2, x0, lsl #3]
-	mov	x2, x18
-	mov	x18, x3
-	mov	x29, xzr
-	mov	x0, sp
-	b	trap_fatal
+	b	trap_die
 
 /*
  * uint64_t arch_call_on_spx(uint64_t (*fn)(void *), void *arg)

@@ -24,7 +24,8 @@
 
 static const struct ktest *const suites[] = {
 	ktest_map,    ktest_size, ktest_saved,  ktest_access, ktest_pin,
-	ktest_memory, ktest_cpu,  ktest_record, ktest_user,   ktest_thread,
+	ktest_memory, ktest_cpu,  ktest_record, ktest_user,   ktest_lifeboat,
+	ktest_thread,
 };
 
 static const char *current;

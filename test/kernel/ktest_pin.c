@@ -11,6 +11,7 @@
 #include "pcpu/pcpu.h"
 #include "pcpu/pin.h"
 #include "test/kernel/ktest.h"
+#include "vm/lifeboat.h"
 #include "vm/memory.h"
 
 /* The 2 MiB block that holds this CPU's slice; with pcpu=scattered, the one that should. */
@@ -225,6 +226,7 @@ static void the_pinned_heap_grows_by_a_block(void)
 	EXPECT_EQ(p->va.v, PINNED_BASE + p->pa.v);
 	EXPECT_EQ(bytes_at(p->va), BLOCK_BYTES);
 	EXPECT(can_write(va(p->va.v + BLOCK_BYTES - PAGE_BYTES)));
+	EXPECT(lifeboat_compare(&(struct lifeboat_difference){ 0 }));
 	EXPECT(!can_read(va(LINEAR_BASE + p->pa.v)));
 	EXPECT(!can_read(va(LINEAR_BASE + p->pa.v + BLOCK_BYTES - PAGE_BYTES)));
 	EXPECT(!pmap_extract(va(LINEAR_BASE + p->pa.v + BLOCK_BYTES / 2), &out));

@@ -44,7 +44,10 @@ static unsigned descend(volatile char *above)
 {
 	volatile char here[DEEP_BYTES];
 
-	here[0] = above[0];
+	/* All of it: a frame that is not written can step over a red zone. */
+	for (unsigned i = 0; i < DEEP_BYTES; i++) {
+		here[i] = above[i % 16];
+	}
 	if (!pcpu_stacks_intact(pcpu_this())) {
 		panic("stack overflow: a red zone of cpu%u is overwritten", cpu_number());
 	}
@@ -53,14 +56,14 @@ static unsigned descend(volatile char *above)
 
 unsigned provoke_main(void)
 {
-	volatile char top = 0;
+	volatile char top[16] = { 0 };
 
 	if (strcmp(bootargs.provoke, "x18") == 0) {
 		provoke_x18();
 	} else if (strcmp(bootargs.provoke, "report") == 0) {
 		provoke_report();
 	} else if (strcmp(bootargs.provoke, "overflow") == 0) {
-		(void)deeper(&top);
+		(void)deeper(top);
 	} else {
 		log_printf("provoke", "provoke=%s is unknown; there are: overflow report x18",
 			   bootargs.provoke);

@@ -12,6 +12,12 @@
  */
 _Noreturn void arch_machine_end(unsigned status);
 
+/*
+ * fn(arg) on this CPU's lifeboat: the root and the stack that no change of the live tables can
+ * reach, with the pinned slice. fn does not return. Any context, any state of the tables.
+ */
+_Noreturn void arch_lifeboat(void (*fn)(uint64_t), uint64_t arg);
+
 /* Nothing more on this CPU, with everything masked. */
 _Noreturn void arch_halt(void);
 
