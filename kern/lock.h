@@ -21,8 +21,8 @@
 
 enum lock_rank {
 	LOCK_STRESS = 1, /* test programs' own */
-	LOCK_TASK,       /* a task's handles and threads */
-	LOCK_OBJECT,     /* an endpoint, event, reply, timer, interrupt object */
+	LOCK_OBJECT,     /* an endpoint, event, timer or interrupt object */
+	LOCK_TASK,       /* a task's handles */
 	LOCK_SPACE,      /* the regions of an address space */
 	LOCK_MEMOBJ,     /* a memory object: its pages, the regions that map it */
 	LOCK_RESERV,     /* reservations */

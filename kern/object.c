@@ -15,6 +15,7 @@ void kobj_init(struct kobj *obj, const struct kobj_ops *ops, struct memcharge *p
 {
 	obj->ops = ops;
 	obj->payer = payer;
+	obj->payer_task = nullptr;
 	obj->dead = 0;
 	store_release(&obj->refs, 1);
 }
@@ -32,11 +33,32 @@ bool kobj_get(struct kobj *obj)
 	return true;
 }
 
+void kobj_paid_by(struct kobj *obj, struct kobj *task)
+{
+	const bool alive = kobj_get(task);
+
+	KASSERT(alive);
+	obj->payer_task = task;
+}
+
 static bool end_step(struct reclaim_node *node)
 {
 	struct kobj *obj = OBJECT_OF(node);
+	struct kobj *payer_task = obj->payer_task;
 
-	return obj->ops->end(obj);
+	switch (obj->ops->end(obj)) {
+	case END_MORE:
+		return false;
+	case END_LATER:
+		reclaim_defer(node, end_step);
+		return true;
+	case END_GONE:
+		break;
+	}
+	if (payer_task != nullptr) {
+		kobj_put(payer_task);
+	}
+	return true;
 }
 
 void kobj_put(struct kobj *obj)

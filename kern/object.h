@@ -23,29 +23,40 @@
 
 struct kobj;
 
+enum kobj_end {
+	END_MORE,  /* call again */
+	END_LATER, /* call again after another grace period: it is out of reach only now */
+	END_GONE,  /* it is freed */
+};
+
 struct kobj_ops {
 	enum kobj_type type;
 	/* Wake whoever waits in it; it is dead already. nullptr: nobody waits in this type. */
 	void (*revoke)(struct kobj *obj);
-	/* One bounded step of freeing it, no reference left. True: it is gone. */
-	bool (*end)(struct kobj *obj);
+	/* One bounded step of freeing it, no reference left, a grace period later. */
+	enum kobj_end (*end)(struct kobj *obj);
 };
 
 /* First in every object. */
 struct kobj {
 	const struct kobj_ops *ops; /* [c] */
-	struct memcharge
-		*payer;    /* [c] who paid for it; outlives it: the payer's task is referenced */
-	uint64_t refs;              /* [a] */
-	uint64_t dead;              /* [a] revoked */
+	struct memcharge *payer;    /* [c] who paid for it */
+	struct kobj *payer_task; /* [c] the task that has that charge, referenced; or nullptr */
+	uint64_t refs; /* [a] */
+	uint64_t dead; /* [a] revoked */
 	struct reclaim_node reclaim;
 };
 
 /* A fresh object, with one reference: the caller's. */
 void kobj_init(struct kobj *obj, const struct kobj_ops *ops, struct memcharge *payer);
 
-/* One more reference. Pre: the caller has one, or looked obj up in this stay and it is not at its
- * end: false then. */
+/* It was paid for from the charge of `task`, which lives at least as long from now on. */
+void kobj_paid_by(struct kobj *obj, struct kobj *task);
+
+/*
+ * One more reference. Pre: the caller has one, or looked obj up in this stay. False: it is at its
+ * end.
+ */
 bool kobj_get(struct kobj *obj);
 
 /* One reference less; the last one defers the end. Any context where LOCK_RECLAIM may be taken. */

@@ -22,17 +22,17 @@ static void task_revoke(struct kobj *obj)
 	task_kill(TASK_OF(obj));
 }
 
-static bool task_end(struct kobj *obj)
+static enum kobj_end task_end(struct kobj *obj)
 {
 	struct task *task = TASK_OF(obj);
 
 	KASSERT(task->threads == nullptr);
 	if (!handle_table_end(&task->handles, HANDLES_A_STEP)) {
-		return false;
+		return END_MORE;
 	}
 	KASSERT(memcharge_used(&task->charge) == 0); /* R10 */
 	slab_free(&tasks, task, obj->payer);
-	return true;
+	return END_GONE;
 }
 
 static const struct kobj_ops task_ops = {

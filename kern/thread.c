@@ -23,7 +23,7 @@ static uint64_t last_number; /* [a] */
 
 #define THREAD_OF(kobj) ((struct thread *)(void *)(kobj)) /* obj is first */
 
-static bool thread_end(struct kobj *obj)
+static enum kobj_end thread_end(struct kobj *obj)
 {
 	struct thread *t = THREAD_OF(obj);
 	struct task *task = t->task;
@@ -32,7 +32,7 @@ static bool thread_end(struct kobj *obj)
 	fpu_free(t);
 	slab_free(&threads, t, obj->payer);
 	kobj_put(&task->obj);
-	return true;
+	return END_GONE;
 }
 
 /* The handle that destroys a thread kills it. */

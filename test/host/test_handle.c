@@ -30,16 +30,16 @@ static struct slab_class class = SLAB_CLASS("things", struct thing);
 static unsigned ended;
 static unsigned revoked;
 
-static bool end_thing(struct kobj *obj)
+static enum kobj_end end_thing(struct kobj *obj)
 {
 	struct thing *t = (struct thing *)obj;
 
 	if (t->steps-- > 1) {
-		return false;
+		return END_MORE;
 	}
 	ended++;
 	slab_free(&class, t, obj->payer);
-	return true;
+	return END_GONE;
 }
 
 static void revoke_thing(struct kobj *obj)

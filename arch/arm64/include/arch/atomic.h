@@ -64,3 +64,13 @@ static inline uint64_t fetch_add_seq_cst(uint64_t *p, uint64_t v)
 {
 	return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST);
 }
+
+static inline uint64_t fetch_or_acq_rel(uint64_t *p, uint64_t bits)
+{
+	return __atomic_fetch_or(p, bits, __ATOMIC_ACQ_REL);
+}
+
+static inline uint64_t fetch_and_acq_rel(uint64_t *p, uint64_t bits)
+{
+	return __atomic_fetch_and(p, bits, __ATOMIC_ACQ_REL);
+}
