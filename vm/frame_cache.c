@@ -27,7 +27,7 @@
 /* [p] its CPU  [a] anybody, by exchange */
 struct frame_cache {
 	cacheline_aligned uint64_t slot[SLOTS]; /* [a] address | POISONED; 0: empty */
-	uint64_t top;			   /* [p] */
+	uint64_t top;      /* [p] */
 };
 
 static struct frame_cache caches[MAX_CPUS];
