@@ -25,6 +25,8 @@ static struct {
 	uint64_t online;                   /* [token] CPUs that take part */
 	uint64_t attempt_ticks;
 	uint64_t attempts;
+	uint64_t persist_ticks; /* [c] */
+	uint64_t deaf_since; /* [token] counter at the first of the failures in a row, 0: none */
 } park_state;
 
 struct broken {
@@ -46,6 +48,7 @@ static void note_slow_wait(const struct spinlock *lock, uint64_t ticks)
 void park_init(uint64_t counter_hz)
 {
 	park_set_limits(counter_hz / 20, 60); /* 50 ms, 3 s in all */
+	park_state.persist_ticks = 2 * counter_hz;
 	lock_set_wait_hook(ipi_poll);
 	lock_set_slow_hook(counter_hz / SLOW_WAITS_PER_SECOND, note_slow_wait);
 }
@@ -268,6 +271,24 @@ static void note_parked(uint64_t targets, const struct wait *wait)
 	note_latency(wait_end(wait));
 }
 
+/*
+ * No CPU has parked for any window since the first of these failures: that is not load, that is a
+ * CPU that will never come. The caller could only try again for ever.
+ */
+static void check_persistence(const struct park *p)
+{
+	const uint64_t now = counter_now();
+
+	if (park_state.deaf_since == 0) {
+		park_state.deaf_since = now;
+	} else if (now - park_state.deaf_since > park_state.persist_ticks) {
+		panic("park: CPUs %#llx have not parked for %llu ms",
+		      (unsigned long long)p->culprits,
+		      (unsigned long long)((now - park_state.deaf_since) /
+					   (park_state.persist_ticks / 2000)));
+	}
+}
+
 /* Somebody is past the door. */
 static noinline enum kerr park_others(struct park *p, uint64_t others)
 {
@@ -280,12 +301,14 @@ static noinline enum kerr park_others(struct park *p, uint64_t others)
 		}
 		if (park_ask(p)) {
 			note_parked(p->targets, &wait);
+			park_state.deaf_since = 0;
 			return KERR_OK;
 		}
 		park_abandon(p);
 	}
 	wait_end(&wait);
 	count(CTR_busy_errors);
+	check_persistence(p);
 	return KERR_BUSY;
 }
 

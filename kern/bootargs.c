@@ -20,7 +20,7 @@
 #define REPORT_BYTES 160
 #define WORD_SHOWN 48 /* characters of a bad word that a report repeats */
 
-enum kind { NUMBER, CHOICE, TEXT };
+enum kind { NUMBER, CHOICE, TEXT, CPU_NAME };
 
 struct argument {
 	char name[NAME_BYTES];
@@ -44,7 +44,7 @@ static const struct argument arguments[] = {
 	{ "cpus", NUMBER, FIELD(cpus), 1, MAX_CPUS, "" },
 	{ "batch", NUMBER, FIELD(batch), 1, 16, "" },
 	{ "window_delay", NUMBER, FIELD(window_delay), 0, UINT32_MAX, "" },
-	{ "warden", NUMBER, FIELD(warden), 0, 1, "" },
+	{ "warden", CPU_NAME, FIELD(warden), 0, 0, "" },
 	{ "bbm", CHOICE, FIELD(bbm), 0, 0, "park|retry|bbml2|naive" },
 	{ "bbml2", CHOICE, FIELD(bbml2), 0, 0, "auto|force" },
 	{ "pcpu", CHOICE, FIELD(pcpu), 0, 0, "block|scattered" },
@@ -196,6 +196,21 @@ static bool parse_choice(const char *choices, struct span s, uint64_t *value)
 	return false;
 }
 
+/* cpuN: N + 1, so that 0 can be none. */
+static bool parse_cpu(struct span s, uint64_t *value)
+{
+	uint64_t cpu;
+
+	if (s.len < 4 || memcmp(s.text, "cpu", 3) != 0) {
+		return false;
+	}
+	if (!parse_number((struct span){ s.text + 3, s.len - 3 }, &cpu) || cpu >= MAX_CPUS) {
+		return false;
+	}
+	*value = cpu + 1;
+	return true;
+}
+
 /* Apply one value. On failure *args is unchanged and `why` says what was expected. */
 static bool apply(const struct argument *a, struct span value, struct bootargs *args, char *why,
 		  size_t why_bytes)
@@ -212,6 +227,12 @@ static bool apply(const struct argument *a, struct span value, struct bootargs *
 		if (v < a->least || v > a->most) {
 			ksnprintf(why, why_bytes, "not in %lu-%lu", (unsigned long)a->least,
 				  (unsigned long)a->most);
+			return false;
+		}
+		break;
+	case CPU_NAME:
+		if (!parse_cpu(value, &v)) {
+			ksnprintf(why, why_bytes, "not one of cpu0 to cpu%d", MAX_CPUS - 1);
 			return false;
 		}
 		break;

@@ -62,6 +62,7 @@ static const char *reason_name(uint64_t reason)
 		[TRAP_BAD_SP0] = "sp0",
 	};
 
+	reason &= ~(uint64_t)TRAP_BY_INTERRUPT;
 	return reason < array_len(name) && name[reason] != nullptr ? name[reason] : "vector";
 }
 

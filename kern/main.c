@@ -30,6 +30,8 @@
 #include "kern/run.h"
 #include "kern/sched.h"
 #include "kern/stop.h"
+#include "kern/warden.h"
+#include "test/kernel/programs.h"
 #include "pcpu/heap.h"
 #include "pcpu/pin.h"
 #include "pcpu/recorder.h"
@@ -167,6 +169,9 @@ static void say_hello(void)
 	}
 	bootargs_default(&bootargs);
 	bootargs_parse(bootinfo.args, &bootargs, report_bad_argument);
+	if (PERCH_DEBUG) {
+		provoke_arguments(&bootargs);
+	}
 }
 
 static void choose_mode(void)
@@ -282,6 +287,7 @@ static void boot_on_slice(void)
 		   bootargs.pcpu == PCPU_SCATTERED ? "scattered" : "block",
 		   arch_masks_by_priority() ? "nmi" : "irq");
 	audit();
+	warden_announce();
 	arch_machine_end(run_main());
 }
 

@@ -33,6 +33,11 @@ static const char *fault_name(uint64_t esr)
 	switch (dfsc) {
 	case 0x10:
 		return "external abort";
+	case 0x14:
+	case 0x15:
+	case 0x16:
+	case 0x17:
+		return "external abort on a table walk";
 	case 0x21:
 		return "alignment fault";
 	case ESR_DFSC_TLB_CONFLICT:
@@ -52,7 +57,7 @@ static void print_esr(uint64_t esr)
 	kprintf("esr: %s", trap_ec_name(ESR_EC(esr)));
 	if (is_abort(esr)) {
 		kprintf(", %s", fault_name(esr));
-		if (ESR_DFSC(esr) < 0x10) {
+		if (ESR_DFSC(esr) < 0x10 || ESR_DFSC(esr) >> 2 == 5) {
 			kprintf(", level %u", ESR_DFSC(esr) & 3);
 		}
 		if (ESR_EC(esr) == ESR_EC_DABT_SAME) {
@@ -106,7 +111,7 @@ static void print_stacks(unsigned cpu)
 	}
 }
 
-static void print_others(unsigned cpu)
+void report_print_others(unsigned cpu)
 {
 	for (unsigned other = 0; other < pcpu_count(); other++) {
 		if (other != cpu) {
@@ -156,7 +161,7 @@ void report_print(const struct report_fatal *f)
 		print_address(va(f->frame->far), f->first);
 	}
 	report_print_backtrace(f->frame->elr, f->frame->x[29], cpu);
-	print_others(cpu);
+	report_print_others(cpu);
 }
 
 void report_panic(uint64_t fp, uint64_t stopped_not)
@@ -166,9 +171,9 @@ void report_panic(uint64_t fp, uint64_t stopped_not)
 	uint64_t pc = 0;
 
 	if (report_read(fp, &up) && report_read(fp + 8, &pc)) {
-		report_print_backtrace(pc, up, cpu);
+		report_print_backtrace(pc - 4, up, cpu); /* the call, not what follows it */
 	}
 	print_stacks(cpu);
 	report_cpus(stopped_not);
-	print_others(cpu);
+	report_print_others(cpu);
 }

@@ -60,6 +60,8 @@ void report_print_stopped(unsigned cpu);
 void report_print(const struct report_fatal *f);
 /* Has the exception an address that is worth a walk? */
 bool report_has_far(const struct trap_frame *frame, uint64_t reason);
+/* How the other CPUs came to stand where they stopped, and the recorders. */
+void report_print_others(unsigned cpu);
 
 /* Test: fault in the middle of the report. */
 extern bool report_provoked;

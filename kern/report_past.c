@@ -28,6 +28,24 @@ static uint64_t mailbox_word(unsigned cpu, size_t offset)
 		       : UINT64_MAX;
 }
 
+static uint64_t base_word(unsigned cpu, size_t offset)
+{
+	uint64_t word;
+
+	return report_read((uint64_t)(uintptr_t)pcpu_slice[cpu] + offset, &word) ? word : 0;
+}
+
+/* Why a CPU may not have stopped: who masked its interrupts last, and what it waits for. */
+static void print_deaf(unsigned cpu)
+{
+	const uint64_t pc = base_word(cpu, offsetof(struct cpubase, mask_pc));
+
+	kprintf("  cpu%u masked interrupts last at %#llx", cpu, (unsigned long long)pc);
+	symbol_print(pc - 4);
+	kprintf(", waits for lock %#llx\n",
+		(unsigned long long)base_word(cpu, offsetof(struct cpubase, lock_wanted)));
+}
+
 void report_cpus(uint64_t stopped_not)
 {
 	static const char *const door[] = { "off", "idle", "el0", "kernel" };
@@ -44,6 +62,9 @@ void report_cpus(uint64_t stopped_not)
 			(long long)mailbox_word(cpu, offsetof(struct mailbox, ack)),
 			(long long)mailbox_word(cpu, offsetof(struct mailbox, release)),
 			state < array_len(door) ? door[state] : "unreadable");
+		if ((stopped_not >> cpu & 1) != 0) {
+			print_deaf(cpu);
+		}
 	}
 }
 
@@ -126,7 +147,9 @@ void report_print_culprit(va_t at, const struct report_walk *first)
 	kprintf("  for");
 	symbol_print(c.change.d);
 	kprintf(", to become %016llx\n", (unsigned long long)c.change.c);
-	if (c.change.took != 0) {
+	if (c.change.took != 0 && !pte_is_valid((pte_t){ c.change.c })) {
+		kprintf("  left broken: the window took %u ticks\n", c.change.took - 1);
+	} else if (c.change.took != 0) {
 		kprintf("  made again: the window took %u ticks\n", c.change.took - 1);
 	} else {
 		kprintf("  never made again: no make is on record\n");

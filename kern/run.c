@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kern/log.h"
+#include "kern/warden.h"
 #include "kern/work.h"
 #include "pcpu/pcpu.h"
 #include "test/kernel/programs.h"
@@ -25,6 +26,9 @@ static const struct program programs[] = {
 
 void run_secondary(void)
 {
+	if (warden_is(cpu_number())) {
+		warden_main();
+	}
 	work_loop();
 }
 

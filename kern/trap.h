@@ -30,6 +30,9 @@ enum trap_reason {
 	TRAP_BAD_SP0 = 18, /* the kernel stack has run over, or SP_EL0 is not a stack of this CPU */
 };
 
+/* With TRAP_BAD_X18 and TRAP_BAD_SP0: an interrupt found it, so ESR and FAR are not of it. */
+#define TRAP_BY_INTERRUPT 0x100u
+
 /* Called by vectors.S on SPx, DAIF masked. */
 void trap_sync(struct trap_frame *frame);
 void trap_irq(struct trap_frame *frame);
@@ -50,7 +53,8 @@ bool trap_is_recursion(uint64_t reason);
 static inline bool trap_is_sync(uint64_t reason)
 {
 	return reason == TRAP_SP0_SYNC || reason == TRAP_SPX_SYNC || reason == TRAP_EL0 ||
-	       reason == TRAP_EL0_32 || reason >= TRAP_BAD_STACK;
+	       reason == TRAP_EL0_32 ||
+	       (reason >= TRAP_BAD_STACK && (reason & TRAP_BY_INTERRUPT) == 0);
 }
 
 /* Log the registers of a frame. */

@@ -105,23 +105,44 @@ static pte_t live_walk(va_t at, unsigned want, unsigned *level)
 	}
 }
 
-/* Hardware moves no bit of a pinned leaf: AF is set from the start, dirty is software's. */
+/*
+ * Compare one address; *bytes: how many the lifeboat's leaf maps. Hardware moves no bit of a pinned
+ * leaf: AF is set from the start, dirty is software's.
+ */
+static bool compare(va_t at, const struct pin *p, uint64_t *bytes, struct lifeboat_difference *out)
+{
+	const struct walk boat = pmap_walk(&lifeboat_pmap, at);
+	unsigned level;
+	const pte_t live = live_walk(at, boat.level, &level);
+
+	*bytes = level_bytes(boat.level);
+	if (level == boat.level && live.v == boat.entry.v) {
+		return true;
+	}
+	*out = (struct lifeboat_difference){ at, p->what, level, live, boat.entry };
+	return false;
+}
+
 static bool compare_pin(const struct pin *p, struct lifeboat_difference *out)
 {
 	for (uint64_t at = p->va.v; at - p->va.v < p->size;) {
-		const struct walk boat = pmap_walk(&lifeboat_pmap, va(at));
-		unsigned level;
-		const pte_t live = live_walk(va(at), boat.level, &level);
+		uint64_t bytes;
 
-		if (level != boat.level || live.v != boat.entry.v) {
-			*out = (struct lifeboat_difference){
-				va(at), p->what, level, live, boat.entry,
-			};
+		if (!compare(va(at), p, &bytes, out)) {
 			return false;
 		}
-		at = align_down(at, level_bytes(boat.level)) + level_bytes(boat.level);
+		at = align_down(at, bytes) + bytes;
 	}
 	return true;
+}
+
+bool lifeboat_compare_at(va_t at, struct lifeboat_difference *out)
+{
+	const struct pin *p = pin_overlaps_va(at, 1);
+	uint64_t bytes;
+
+	KASSERT(p != nullptr);
+	return compare(at, p, &bytes, out);
 }
 
 bool lifeboat_compare(struct lifeboat_difference *out)

@@ -51,6 +51,9 @@ struct lifeboat_difference {
  */
 bool lifeboat_compare(struct lifeboat_difference *out);
 
+/* The same for one pinned address. */
+bool lifeboat_compare_at(va_t at, struct lifeboat_difference *out);
+
 struct lifeboat_stats {
 	uint64_t table_bytes;
 	uint64_t ram_bytes;

@@ -19,6 +19,7 @@
 
 #define FRAME_BYTES 288			/* struct trap_frame: x0-x30, sp, elr, spsr, esr, far */
 #define FRAME_SP 248
+#define TRAP_BY_INTERRUPT 0x100		/* kern/trap.h */
 
 	/* One slot: `body` follows; the assembler fails when it does not fit. */
 	.macro	vector_begin name
@@ -274,11 +275,15 @@ enter_sp0:
 	eret
 
 bad_sp0:				/* what ran below it is overwritten: no way back */
-	mov	x1, #18
+	mov	x3, #18
 	b	1f
 bad_x18:
-	mov	x1, #17
-1:	mov	x2, x18
+	mov	x3, #17
+1:	adr	x2, trap_sync
+	cmp	x1, x2
+	orr	x4, x3, #TRAP_BY_INTERRUPT
+	csel	x1, x3, x4, eq
+	mov	x2, x18
 	mov	x18, x7			/* trap_die() needs a slice */
 	mov	x29, xzr
 	mov	x0, sp

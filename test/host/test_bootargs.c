@@ -62,7 +62,7 @@ static void every_kind_of_value_is_read(void **state)
 	assert_int_equal(
 		parse("run=test seed=0xDEADbeef  seconds=30\tcycles=2m cpus=4 only=fill,irq "
 		      "bbm=naive bbml2=force pcpu=scattered park=nmi log=verbose batch=1 "
-		      "window_delay=1k warden=1 plant=corruption provoke=pcpu"),
+		      "window_delay=1k warden=cpu3 plant=corruption provoke=pcpu"),
 		0);
 	assert_string_equal(reports, "");
 	assert_string_equal(args.run, "test");
@@ -75,7 +75,7 @@ static void every_kind_of_value_is_read(void **state)
 	assert_int_equal(args.cpus, 4);
 	assert_int_equal(args.batch, 1);
 	assert_int_equal(args.window_delay, 1024);
-	assert_int_equal(args.warden, 1);
+	assert_int_equal(args.warden, 4);
 	assert_int_equal(args.bbm, BBM_NAIVE);
 	assert_int_equal(args.bbml2, BBML2_FORCE);
 	assert_int_equal(args.pcpu, PCPU_SCATTERED);
@@ -139,6 +139,9 @@ static void a_choice_that_is_none_is_named_and_ignored(void **state)
 {
 	(void)state;
 	bad("bbm=par", "boot argument 'bbm=par': not one of park|retry|bbml2|naive, ignored\n");
+	bad("warden=1", "boot argument 'warden=1': not one of cpu0 to cpu63, ignored\n");
+	bad("warden=cpu", "boot argument 'warden=cpu': not one of cpu0 to cpu63, ignored\n");
+	bad("warden=cpu64", "boot argument 'warden=cpu64': not one of cpu0 to cpu63, ignored\n");
 	bad("bbm=", "boot argument 'bbm=': not one of park|retry|bbml2|naive, ignored\n");
 	bad("bbm=park|retry",
 	    "boot argument 'bbm=park|retry': not one of park|retry|bbml2|naive, ignored\n");

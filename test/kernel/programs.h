@@ -10,3 +10,7 @@ unsigned bench_main(void);
 
 /* What provoke= names: it does not come back, if all is well. */
 unsigned provoke_main(void);
+
+/* What a provocation needs to be so from the start of boot. */
+struct bootargs;
+void provoke_arguments(struct bootargs *args);
