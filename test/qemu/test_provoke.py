@@ -74,7 +74,7 @@ FACTS = {
         r"^  L2\[\d+\] 0{16} INVALID$",
         rf"^  cpu0 at tick \d+: broke va={NUMBER}, old entry \w+\n  for provoke_trace\+",
         r"^  never made again",
-        r"^backtrace cpu0:\n.* trace_hook\+.*\n.* flush_on_spx\+",
+        r"^backtrace cpu0:\n.* trace_hook\+.*\n.* flush_one_on_spx\+",
     ],
     "tables": [
         r"^elr: provoke_tables\+0x",
@@ -96,7 +96,7 @@ FACTS = {
     "deadlock": [
         r"^  cpu1 DID NOT STOP .* door=kernel$",
         rf"^  cpu1 masked interrupts last at {NUMBER} be_deaf\+0x",
-        r"^  #\d+ \w+ park_begin\+",
+        r"^  #\d+ \w+ park_(others|begin)\+",
         r"^  #\d+ \w+ provoke_deadlock\+",
     ],
     "nmi": [r"^elr: open_the_mask\+0x", r"^backtrace cpu0:\n.* open_the_mask\+"],
