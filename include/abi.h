@@ -11,7 +11,7 @@
  *          IPC calls: x0-x7 words of the message, x9 the handle, x10 the info word (below), x11 a
  *          reply object or 0 for the thread's own, x12 the deadline; back come x0-x7 the words of
  *          the message that arrived, x8 the error, x9 its badge, x10 its info word; x11-x17 zero.
- * HANDLES  32 bits: an index into the task's table and a generation that is never 0; 0 is no handle.
+ * HANDLES  32 bits: an index into the task's table, a generation that is never 0; 0: no handle.
  */
 #pragma once
 

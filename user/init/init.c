@@ -33,9 +33,18 @@ static struct {
 	struct boot_words words;
 	struct ramdisk disk;
 	handle_t endpoint; /* children report here */
-	handle_t console;  /* 0: the kernel's log */
+	handle_t console_endpoint;
+	handle_t console;  /* the program's; 0: the kernel's log */
 	struct child program;
 } init;
+
+/* The console server is no more: who waits for it is woken, the kernel prints again. */
+static void lose_console(void)
+{
+	(void)sys_handle_revoke(init.console_endpoint);
+	(void)sys_machine_console(start.machine, 0);
+	start.console = HANDLE_NONE;
+}
 
 static void print_exception(const struct ipc_message *m)
 {
@@ -67,11 +76,12 @@ static int watch(void)
 			if (m.badge == NUMBER_PROGRAM) {
 				return STATUS_EXCEPTION;
 			}
-			init.console = HANDLE_NONE;
-			start.console = HANDLE_NONE;
-			(void)sys_machine_console(start.machine, 0);
+			lose_console();
 		} else if (e == KERR_OK && m.badge == NUMBER_PROGRAM && m.word[0] == PARENT_EXIT) {
 			return (int)m.word[1];
+		} else if (e == KERR_OK) {
+			lose_console();
+			printf("init: the console server ended with status %d\n", (int)m.word[1]);
 		} else if (e == KERR_TIMEOUT &&
 			   (sys_thread_info(init.program.thread, &state, &priority, &cpu,
 					    &number) != KERR_OK ||
@@ -88,10 +98,9 @@ static void start_console(void)
 	struct elf_program program;
 	struct child child;
 	const char *const words[] = { "console" };
-	handle_t endpoint;
 
 	if (!ramdisk_program(init.disk.archive, init.disk.bytes, "console", &program) ||
-	    sys_endpoint_create(&endpoint) != KERR_OK) {
+	    sys_endpoint_create(&init.console_endpoint) != KERR_OK) {
 		return;
 	}
 	const struct spawn_options options = {
@@ -99,7 +108,7 @@ static void start_console(void)
 		.number = NUMBER_CONSOLE,
 		.parent = init.endpoint,
 		.machine = start.machine,
-		.extra = endpoint,
+		.extra = init.console_endpoint,
 		.priority = PRIORITY_DEFAULT + 8,
 		.argc = 1,
 		.argv = words,
@@ -107,11 +116,10 @@ static void start_console(void)
 	const enum kerr e = spawn(&program, &options, &child);
 	if (e != KERR_OK) {
 		printf("init: console: cannot be started, error %d\n", (int)e);
-		(void)sys_handle_close(endpoint);
 		return;
 	}
-	if (sys_endpoint_badge(endpoint, NUMBER_CONSOLE, &start.console) == KERR_OK) {
-		(void)sys_endpoint_badge(endpoint, NUMBER_PROGRAM, &init.console);
+	if (sys_endpoint_badge(init.console_endpoint, NUMBER_CONSOLE, &start.console) == KERR_OK) {
+		(void)sys_endpoint_badge(init.console_endpoint, NUMBER_PROGRAM, &init.console);
 	}
 }
 

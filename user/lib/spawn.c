@@ -137,8 +137,9 @@ static enum kerr give_parent(handle_t task, const struct spawn_options *o, handl
 	return e;
 }
 
-static enum kerr make_block(handle_t task, const struct spawn_options *o)
+static enum kerr make_block(const struct child *child, const struct spawn_options *o)
 {
+	const handle_t task = child->task;
 	struct start_block block = {
 		.magic = START_BLOCK_MAGIC,
 		.number = o->number,
@@ -149,10 +150,9 @@ static enum kerr make_block(handle_t task, const struct spawn_options *o)
 		handle_t from;
 		handle_t *to;
 	} handles[] = {
-		{ o->console, &block.console },
-		{ o->ramdisk, &block.ramdisk },
-		{ o->machine, &block.machine },
-		{ o->extra, &block.extra },
+		{ o->console, &block.console }, { o->ramdisk, &block.ramdisk },
+		{ o->machine, &block.machine }, { o->extra, &block.extra },
+		{ child->thread, &block.self },
 	};
 	handle_t memory;
 
@@ -186,10 +186,10 @@ enum kerr spawn(const struct elf_program *program, const struct spawn_options *o
 	}
 	e = load(child.task, program);
 	if (e == KERR_OK) {
-		e = make_block(child.task, options);
+		e = sys_thread_create(child.task, priority, &child.thread);
 	}
 	if (e == KERR_OK) {
-		e = sys_thread_create(child.task, priority, &child.thread);
+		e = make_block(&child, options);
 	}
 	if (e == KERR_OK) {
 		e = sys_thread_start(child.thread, program->entry, 0, START_BLOCK_ADDRESS, 0);

@@ -23,28 +23,45 @@ static _Thread_local unsigned line_bytes;
 static char input[CONSOLE_TEXT_BYTES];
 static unsigned input_next, input_bytes;
 
-static void console_send(const char *text, unsigned bytes)
+/* The number of this thread, which nobody else has. */
+static uint64_t stream(void)
 {
+	static _Thread_local uint64_t number;
+	uint64_t state, priority, cpu;
+
+	if (number == 0) {
+		(void)sys_thread_info(HANDLE_NONE, &state, &priority, &cpu, &number);
+	}
+	return number;
+}
+
+/* False: there is no server. */
+static bool console_send(const char *text, unsigned bytes)
+{
+	if (start.console == HANDLE_NONE) {
+		return false;
+	}
 	while (bytes > 0) {
 		const unsigned part = bytes < CONSOLE_TEXT_BYTES ? bytes : CONSOLE_TEXT_BYTES;
-		struct ipc_message message = { .word = { CONSOLE_WORD(CONSOLE_WRITE, part) } };
+		struct ipc_message message = { .word = { CONSOLE_WORD(CONSOLE_WRITE, part) |
+							 CONSOLE_STREAM_WORD(stream()) } };
 
 		memcpy(&message.word[1], text, part);
 		if (sys_ipc_call(start.console, IPC_INFO(IPC_WORDS, 0), HANDLE_NONE, DEADLINE_NONE,
 				 &message) != KERR_OK) {
-			return; /* the server is gone: there is nobody to tell */
+			start.console = HANDLE_NONE; /* it is gone: back to the kernel's log */
+			return false;
 		}
 		text += part;
 		bytes -= part;
 	}
+	return true;
 }
 
 void console_flush(void)
 {
 	if (line_bytes > 0) {
-		if (start.console != HANDLE_NONE) {
-			console_send(line, line_bytes);
-		} else {
+		if (!console_send(line, line_bytes)) {
 			(void)sys_console_write((uint64_t)(uintptr_t)line, line_bytes);
 		}
 		line_bytes = 0;

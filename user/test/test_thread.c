@@ -237,22 +237,33 @@ static void priority_decides_who_runs_first(void)
 	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, UINT64_MAX));
 }
 
+struct urgent {
+	struct order order;
+	unsigned seen; /* by the less urgent one, right after its signal */
+};
+
+static void signal_the_urgent(void *argument)
+{
+	struct urgent *const u = argument;
+
+	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, 1));
+	EXPECT_OK(sys_event_signal(u->order.go, 1));
+	u->seen = *u->order.next;
+}
+
 static void priority_preempts_at_once(void)
 {
 	_Atomic(unsigned) next = 0;
-	struct order o = { .next = &next };
+	struct urgent u = { .order.next = &next };
 
-	EXPECT_OK(sys_thread_set_priority(HANDLE_NONE, PRIORITY_DEFAULT));
-	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, 1));
-	EXPECT_OK(sys_event_create(&o.go));
-	struct thread *const t = start_thread(note_place, &o, PRIORITY_DEFAULT);
-	EXPECT_OK(time_sleep_ns(5 * MS));
-	EXPECT_OK(sys_thread_set_priority(HANDLE_NONE, PRIORITY_DEFAULT - 4));
-	EXPECT_OK(sys_event_signal(o.go, 1));
-	EXPECT_EQ(next, 1);
+	EXPECT_OK(sys_event_create(&u.order.go));
+	struct thread *const waiter = start_thread(note_place, &u.order, PRIORITY_DEFAULT - 2);
+	EXPECT_OK(time_sleep_ns(20 * MS)); /* it waits now */
+	struct thread *const t = start_thread(signal_the_urgent, &u, PRIORITY_DEFAULT - 4);
 	thread_join(t);
-	EXPECT_OK(sys_handle_close(o.go));
-	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, UINT64_MAX));
+	thread_join(waiter);
+	EXPECT_EQ(u.seen, 1);
+	EXPECT_OK(sys_handle_close(u.order.go));
 }
 
 static void priority_above_ones_own_is_refused(void)

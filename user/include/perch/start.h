@@ -23,6 +23,7 @@ struct start_block {
 	handle_t ramdisk;    /* memory, readable; 0: none */
 	handle_t machine;    /* drivers and init only */
 	handle_t extra;      /* what parent and child agree on */
+	handle_t self;       /* the program's first thread */
 	uint32_t args_count; /* strings in args, each with its NUL */
 	uint64_t ramdisk_bytes;
 	uint64_t word; /* what parent and child agree on */
