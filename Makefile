@@ -34,8 +34,9 @@ VM += vm/region.c
 VM += vm/lifeboat.c
 KERN := kern/bootargs.c kern/fatal.c kern/fdt.c kern/fdt_dev.c kern/fdt_mem.c kern/fdt_reg.c \
 	kern/format.c kern/handle.c \
-	kern/el0.c kern/fpu.c kern/runq.c kern/sched.c kern/sched_cpu.c kern/task.c kern/thread.c \
-	kern/timerq.c \
+	kern/el0.c kern/endpoint.c kern/event.c kern/fpu.c kern/ipc_message.c kern/ipc_wait.c \
+	kern/irq_object.c kern/runq.c kern/sched.c kern/sched_cpu.c kern/task.c kern/thread.c \
+	kern/timer_object.c kern/timerq.c \
 	kern/irq.c kern/kerr.c kern/lock.c kern/log.c kern/machine.c kern/main.c \
 	kern/object.c kern/panic.c \
 	kern/reclaim.c kern/report.c kern/report_past.c kern/report_walk.c kern/run.c kern/smp.c \

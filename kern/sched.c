@@ -127,19 +127,63 @@ void thread_block(struct thread *self, enum thread_state why)
 	sched_poke();
 }
 
+/* t, whose queue is locked, has waited. Unlocks. */
+static void wake_unlock(struct runq *q, struct thread *t) __attribute__((no_thread_safety_analysis))
+{
+	const bool dies = t->kill_pending;
+
+	KASSERT(thread_waits(t));
+	if (!t->stop_pending) {
+		ready_unlock(q, t);
+		return;
+	}
+	t->stop_pending = false;
+	t->kill_pending = false;
+	t->state = THREAD_STOPPED;
+	sched_unlock(q);
+	if (dies) {
+		thread_ask(t, REQUEST_KILL); /* carried out by its own CPU */
+	}
+}
+
 void thread_wake(struct thread *t, enum kerr error)
 {
 	struct runq *q = sched_lock_queue_of(t);
 
-	KASSERT(thread_waits(t));
 	t->regs.x[8] = (uint64_t)error;
-	if (t->stop_pending) {
-		t->stop_pending = false;
-		t->state = THREAD_STOPPED;
-		sched_unlock(q);
-		return;
-	}
-	ready_unlock(q, t);
+	wake_unlock(q, t);
+}
+
+void thread_resume(struct thread *t)
+{
+	wake_unlock(sched_lock_queue_of(t), t);
+}
+
+void sched_change_wait(struct thread *t, enum thread_state why)
+{
+	struct runq *q = sched_lock_queue_of(t);
+
+	KASSERT(thread_waits(t));
+	t->state = why;
+	sched_unlock(q);
+}
+
+void sched_condemn(struct thread *t)
+{
+	struct runq *q = sched_lock_queue_of(t);
+
+	t->stop_pending = true;
+	t->kill_pending = true;
+	sched_unlock(q);
+}
+
+bool sched_is_condemned(struct thread *t)
+{
+	struct runq *q = sched_lock_queue_of(t);
+	const bool yes = t->kill_pending;
+
+	sched_unlock(q);
+	return yes;
 }
 
 bool sched_start(struct thread *t)

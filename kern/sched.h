@@ -39,6 +39,16 @@ void thread_block(struct thread *self, enum thread_state why);
  */
 void thread_wake(struct thread *t, enum kerr error);
 
+/* The same, with all its registers as they are. */
+void thread_resume(struct thread *t);
+
+/* t, which waits, waits for something else from now on. Pre: it is out of its queue. */
+void sched_change_wait(struct thread *t, enum thread_state why);
+
+/* t, which waits, dies when its wait ends. Was it told so? */
+void sched_condemn(struct thread *t);
+bool sched_is_condemned(struct thread *t);
+
 /* The rest of the time slice goes to others of the same priority. */
 void sched_yield(void);
 

@@ -107,6 +107,7 @@ void thread_ask(struct thread *t, enum thread_request request)
 static void bury(struct thread *t)
 {
 	timerq_cancel(&t->deadline);
+	ipc_thread_end(t);
 	task_remove(t->task, t);
 	kobj_put(&t->obj);
 }
@@ -134,6 +135,7 @@ static bool obey_locked(struct runq *q, struct thread *t, uint64_t what)
 	}
 	if (thread_waits(t)) {
 		t->stop_pending = true;
+		t->kill_pending = t->kill_pending || kill;
 		return !kill;
 	}
 	if (t->queued) {
@@ -152,14 +154,19 @@ void thread_serve_request(struct thread *t)
 	struct runq *q = sched_lock_queue_of(t);
 	const bool mine = t->cpu == cpu_number();
 	bool dies = false;
+	bool waits = false;
 
 	if (mine) {
 		const bool was_dead = t->state == THREAD_DEAD;
 
-		obey_locked(q, t, what);
+		waits = !obey_locked(q, t, what);
 		dies = t->state == THREAD_DEAD && !was_dead;
 	}
 	sched_unlock(q);
+	if (waits) {
+		/* If somebody else ends the wait, thread_wake() asks again. */
+		(void)ipc_cancel(t, KERR_CANCELLED);
+	}
 	if (!mine && list_request(t, what)) {
 		return;
 	}
@@ -167,4 +174,16 @@ void thread_serve_request(struct thread *t)
 		bury(t);
 	}
 	kobj_put(&t->obj);
+}
+
+void thread_exception_reply(struct thread *t, const uint64_t *words, unsigned count)
+{
+	const uint64_t verdict = count > 0 ? words[0] : EXC_KILL;
+
+	if (verdict == EXC_SKIP) {
+		t->regs.pc += 4;
+	} else if (verdict != EXC_RESUME) {
+		sched_condemn(t);
+	}
+	thread_resume(t);
 }

@@ -18,6 +18,7 @@
 #include <kerr.h>
 #include <types.h>
 
+#include "kern/ipc.h"
 #include "kern/object.h"
 #include "kern/timerq.h"
 
@@ -64,6 +65,7 @@ struct thread {
 	uint8_t base_priority; /* [q] its own */
 	bool queued;           /* [q] in the run queue */
 	bool stop_pending;     /* [q] stop instead of waking */
+	bool kill_pending;     /* [q] and die of it */
 	uint32_t cpu;          /* [q] */
 	uint64_t affinity;     /* [q] CPUs it may run on, a bit each */
 	struct fpu_state *fpu; /* [p] nullptr: has never used it */
@@ -74,9 +76,16 @@ struct thread {
 	uint64_t requests; /* [a] enum thread_request */
 	struct thread *request_next;
 
+	struct ipc_state ipc;
 	struct timerq_node deadline; /* of its wait */
 	uint64_t exit_reason; /* ESR of what killed it; 0: it ended by itself or was killed */
 };
+
+/* The thread whose deadline that is. */
+static inline struct thread *thread_of_deadline(struct timerq_node *node)
+{
+	return (struct thread *)(void *)((char *)node - offsetof(struct thread, deadline));
+}
 
 /* Does it wait for something? [q] */
 static inline bool thread_waits(const struct thread *t)
@@ -110,6 +119,12 @@ void thread_ask(struct thread *t, enum thread_request request);
 
 /* End the thread that this CPU serves; `reason`: an ESR, 0 for a wish of its own. */
 void thread_die(struct thread *self, uint64_t reason);
+
+/*
+ * The exception endpoint has answered, or (count 0) never will: resume t, skip, or kill it.
+ * Pre: t waits, and the caller took it out of its reply slot.
+ */
+void thread_exception_reply(struct thread *t, const uint64_t *words, unsigned count);
 
 /* Do what t was asked, if it is still this CPU's; else pass it on. On SPx, masked: sched_cpu.c. */
 void thread_serve_request(struct thread *t);

@@ -4,10 +4,10 @@
  *
  * THEORY   An AVL tree: its height is at most 1.44 log2(n + 2), so a look-up among 65,536 regions
  *          takes 23 steps at worst, and no choice of addresses makes it worse; a tree that is
- *          balanced by chance, or by luck of the order, would let a task choose. Nodes are intrusive
- *          and pinned: nothing is allocated to insert one. Each node also knows the free bytes
- *          before it, and the largest such gap below it, so "the lowest place for n bytes" is one
- *          descent.
+ *          balanced by chance, or by luck of the order, would let a task choose. Nodes are
+ *          intrusive and pinned: nothing is allocated to insert one. Each node also knows the free
+ *          bytes before it, and the largest such gap below it, so "the lowest place for n bytes" is
+ *          one descent.
  * INVARIANTS
  *   RG1  Regions do not meet; left < node < right.
  *   RG2  Heights of siblings differ by one at most.

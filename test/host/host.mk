@@ -48,12 +48,15 @@ $(HOST)/sim: $(SIM_OBJECTS)
 
 # ---- unit tests of the pure pieces and the allocators ----------------------------------------
 HOST_UNITS := $(HOST)/test_pure $(HOST)/test_alloc $(HOST)/test_slab $(HOST)/test_handle \
-	$(HOST)/test_vm_frame $(HOST)/test_asid $(VM_UNITS)
+	$(HOST)/test_ipc $(HOST)/test_vm_frame $(HOST)/test_asid $(VM_UNITS)
 HOST_MODEL := $(patsubst %.c,$(HOST)/kernel/%.o,$(SIM_KERNEL)) $(patsubst \
 	%.c,$(HOST)/%.o,$(SIM_MACHINE))
 
 HOST_OBJECTS := $(patsubst %.c,$(HOST)/kernel/%.o,kern/handle.c kern/object.c kern/reclaim.c)
-$(HOST)/test_handle: $(HOST_OBJECTS)
+$(HOST)/test_handle $(HOST)/test_ipc: $(HOST_OBJECTS)
+$(HOST)/test_ipc: $(HOST)/test/host/fake_sched.o
+$(HOST)/test_ipc: $(patsubst %.c,$(HOST)/kernel/%.o,kern/endpoint.c kern/event.c \
+	kern/ipc_message.c kern/ipc_wait.c)
 
 $(HOST_UNITS): $(HOST)/%: $(HOST)/test/host/%.o $(HOST_MODEL)
 	$(call say,HOSTLD,$@)

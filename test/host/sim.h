@@ -47,6 +47,7 @@ void sim_tlbi(enum sim_tlbi kind, uint64_t operand);
 void sim_user_root(uint64_t root, uint64_t asid); /* TTBR0; 0: the empty root */
 struct cpubase *sim_this(void);
 uint64_t sim_now(void);
+void sim_set_now(uint64_t ticks); /* unit tests, outside of a run: time stands still there */
 
 /* ---- what a scenario does ---------------------------------------------------------------- */
 enum sim_scheduler { SIM_RANDOM, SIM_PCT, SIM_SCRIPT };

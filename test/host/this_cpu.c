@@ -20,6 +20,11 @@ uint64_t sim_now(void)
 	return sim.now;
 }
 
+void sim_set_now(uint64_t ticks)
+{
+	sim.now = ticks;
+}
+
 uint64_t arch_irq_mask(void)
 {
 	const uint64_t was = sim.current->masked;

@@ -61,3 +61,23 @@ static inline uint64_t fetch_add_seq_cst(uint64_t *p, uint64_t v)
 {
 	return sim_fetch_add(p, v);
 }
+
+static inline uint64_t fetch_or_acq_rel(uint64_t *p, uint64_t bits)
+{
+	uint64_t was;
+
+	do {
+		was = sim_load(p, SIM_ACQUIRE);
+	} while (!sim_cas(p, was, was | bits));
+	return was;
+}
+
+static inline uint64_t fetch_and_acq_rel(uint64_t *p, uint64_t bits)
+{
+	uint64_t was;
+
+	do {
+		was = sim_load(p, SIM_ACQUIRE);
+	} while (!sim_cas(p, was, was & bits));
+	return was;
+}

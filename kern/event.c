@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/event.c - see kern/event.h.
+ */
+#include "kern/event.h"
+
+#include <arch/atomic.h>
+
+#include "kern/assert.h"
+#include "kern/ipc_wait.h"
+#include "pcpu/slab.h"
+
+#define END_STEPS 16
+
+static struct slab_class events = SLAB_CLASS("events", struct event);
+static struct spinlock bind_lock = SPINLOCK("bindings", LOCK_OBJECT);
+
+/* Take those of `bits` that are set. */
+static uint64_t take(struct event *ev, uint64_t bits)
+{
+	return fetch_and_acq_rel(&ev->bits, ~bits) & bits;
+}
+
+/* With the lock held: a thread that waits for one of the bits, out of the queue, its bits taken. */
+static struct thread *next_served(struct event *ev, uint64_t *taken)
+{
+	for (struct thread *t = ev->queue.first; t != nullptr; t = t->ipc.next) {
+		*taken = take(ev, t->ipc.event_bits);
+		if (*taken != 0) {
+			ipc_queue_remove(&ev->queue, t);
+			return t;
+		}
+	}
+	return nullptr;
+}
+
+void event_signal(struct event *ev, uint64_t bits)
+{
+	struct thread *t;
+	uint64_t taken;
+
+	spin_lock(&ev->lock);
+	fetch_or_acq_rel(&ev->bits, bits);
+	while ((t = next_served(ev, &taken)) != nullptr) {
+		t->regs.x[0] = taken;
+		ipc_wake(t, KERR_OK);
+	}
+	struct thread *bound =
+		(struct thread *)load_seq_cst((const uint64_t *)(const void *)&ev->bound);
+
+	spin_unlock(&ev->lock);
+	if (bound != nullptr && load_relaxed(&ev->bits) != 0) {
+		ipc_wake_bound(bound);
+	}
+}
+
+enum kerr event_wait(struct thread *self, struct event *ev, uint64_t bits, uint64_t due,
+		     uint64_t *out)
+{
+	enum kerr e = KERR_OK;
+	uint64_t taken;
+
+	spin_lock(&ev->lock);
+	taken = take(ev, bits);
+	if (taken != 0) {
+		*out = taken;
+	} else if (kobj_is_dead(&ev->obj)) {
+		e = KERR_DEAD;
+	} else if (due == DEADLINE_POLL) {
+		e = KERR_TIMEOUT;
+	} else {
+		self->ipc.event_bits = bits;
+		ipc_queue_add(&ev->queue, self, &ev->obj);
+		ipc_block(self, THREAD_EVENT_WAIT, due);
+	}
+	spin_unlock(&ev->lock);
+	return e;
+}
+
+bool event_cancel(struct event *ev, struct thread *t, enum kerr why, bool only_due)
+{
+	bool mine;
+
+	spin_lock(&ev->lock);
+	mine = t->ipc.wait_obj == &ev->obj && (!only_due || ipc_is_due(t));
+	if (mine) {
+		ipc_queue_remove(&ev->queue, t);
+	}
+	spin_unlock(&ev->lock);
+	if (mine) {
+		ipc_wake(t, why);
+	}
+	return mine;
+}
+
+/* ---- bindings ---- */
+
+bool event_deliver_bound(struct thread *self)
+{
+	struct event *ev =
+		(struct event *)load_seq_cst((const uint64_t *)(const void *)&self->ipc.bound);
+	const uint64_t bits = ev != nullptr ? take(ev, UINT64_MAX) : 0;
+
+	if (bits == 0) {
+		return false;
+	}
+	for (unsigned i = 1; i <= 17; i++) {
+		self->regs.x[i] = 0;
+	}
+	self->regs.x[0] = bits;
+	self->regs.x[10] = IPC_FLAG_EVENT;
+	return true;
+}
+
+enum kerr event_bind(struct event *ev, struct thread *t)
+{
+	enum kerr e = KERR_OK;
+
+	if (!kobj_get(&ev->obj)) {
+		return KERR_DEAD;
+	}
+	if (!kobj_get(&t->obj)) {
+		kobj_put(&ev->obj);
+		return KERR_DEAD;
+	}
+	spin_lock(&bind_lock);
+	if (ev->bound != nullptr || t->ipc.bound != nullptr) {
+		e = KERR_EXISTS;
+	} else if (t->state == THREAD_DEAD) {
+		e = KERR_DEAD;
+	} else {
+		store_seq_cst((uint64_t *)(void *)&ev->bound, (uint64_t)(uintptr_t)t);
+		store_seq_cst((uint64_t *)(void *)&t->ipc.bound, (uint64_t)(uintptr_t)ev);
+	}
+	spin_unlock(&bind_lock);
+	if (e != KERR_OK) {
+		kobj_put(&ev->obj);
+		kobj_put(&t->obj);
+	} else if (load_relaxed(&ev->bits) != 0) {
+		ipc_wake_bound(t);
+	}
+	return e;
+}
+
+/* With the lock held: undo a binding. */
+static void unbind_locked(struct event *ev, struct thread *t)
+{
+	store_seq_cst((uint64_t *)(void *)&ev->bound, 0);
+	store_seq_cst((uint64_t *)(void *)&t->ipc.bound, 0);
+}
+
+void event_unbind(struct thread *t)
+{
+	spin_lock(&bind_lock);
+	struct event *ev = t->ipc.bound;
+
+	if (ev != nullptr) {
+		unbind_locked(ev, t);
+	}
+	spin_unlock(&bind_lock);
+	if (ev != nullptr) {
+		kobj_put(&ev->obj);
+		kobj_put(&t->obj);
+	}
+}
+
+void event_unbind_event(struct event *ev)
+{
+	spin_lock(&bind_lock);
+	struct thread *t = ev->bound;
+
+	if (t != nullptr) {
+		unbind_locked(ev, t);
+	}
+	spin_unlock(&bind_lock);
+	if (t != nullptr) {
+		kobj_put(&ev->obj);
+		kobj_put(&t->obj);
+	}
+}
+
+/* ---- the object ---- */
+
+static bool wake_waiters(struct event *ev, unsigned steps)
+{
+	for (unsigned n = 0; n < steps; n++) {
+		spin_lock(&ev->lock);
+		struct thread *t = ipc_queue_pop(&ev->queue);
+
+		spin_unlock(&ev->lock);
+		if (t == nullptr) {
+			return true;
+		}
+		ipc_wake(t, KERR_DEAD);
+	}
+	return false;
+}
+
+static void event_revoke(struct kobj *obj)
+{
+	struct event *ev = (struct event *)obj;
+
+	while (!wake_waiters(ev, END_STEPS)) {
+	}
+	event_unbind_event(ev);
+}
+
+/* No binding is left: it would hold a reference. */
+static enum kobj_end event_end(struct kobj *obj)
+{
+	if (!wake_waiters((struct event *)obj, END_STEPS)) {
+		return END_MORE;
+	}
+	slab_free(&events, obj, obj->payer);
+	return END_GONE;
+}
+
+static const struct kobj_ops event_ops = { .type = KOBJ_EVENT,
+					   .revoke = event_revoke,
+					   .end = event_end };
+
+enum kerr event_create(struct memcharge *payer, struct event **out)
+{
+	struct event *ev = slab_alloc(&events, payer);
+
+	if (ev == nullptr) {
+		return KERR_NO_MEMORY;
+	}
+	kobj_init(&ev->obj, &event_ops, payer);
+	ev->lock = (struct spinlock)SPINLOCK("event", LOCK_OBJECT);
+	*out = ev;
+	return KERR_OK;
+}

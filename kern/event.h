@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/event.h - events: 64 bits that are set by signals, and cleared by who waits for them.
+ *
+ * THEORY   A signal is never lost and never waits: it sets bits. A thread waits for some of them
+ *          and takes those that are set. Interrupts and timers signal; a driver is a thread that
+ *          waits. A thread may be bound to an event: then it wakes for its bits while it receives
+ *          messages. `bits` is atomic, so that a bound thread's endpoint can take them under its
+ *          own lock.
+ * LOCKING  [l] the event's lock (LOCK_OBJECT)  [a] atomic
+ */
+#pragma once
+
+#include "kern/ipc.h"
+
+struct event {
+	struct kobj obj;
+	struct spinlock lock;
+	uint64_t bits;          /* [a] set and not taken */
+	struct ipc_queue queue; /* [l] threads that wait for bits that are not set */
+	struct thread *bound; /* [a] wakes for them when it receives; referenced by the binding */
+};
+
+enum kerr event_create(struct memcharge *payer, struct event **out);
+
+/* Set bits, and wake whom they concern. Any context that may take LOCK_OBJECT, interrupts too. */
+void event_signal(struct event *ev, uint64_t bits);
+
+/*
+ * Wait for any of `bits`; those that are set are cleared and are the result. KERR_TIMEOUT,
+ * KERR_DEAD. As ipc_recv() for a thread that has to wait: x0 and x8 are its waker's.
+ */
+enum kerr event_wait(struct thread *self, struct event *ev, uint64_t bits, uint64_t due,
+		     uint64_t *out);
+
+/* Bind t to the event. KERR_EXISTS: one of them is bound; KERR_DEAD: t has ended. */
+enum kerr event_bind(struct event *ev, struct thread *t);
+
+/* Whatever t is bound to, it is no longer. */
+void event_unbind(struct thread *t);
+void event_unbind_event(struct event *ev);
+
+/* If the event that self is bound to has bits, take them as its message. Pre: self held still. */
+bool event_deliver_bound(struct thread *self);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/ipc_wait.c - see kern/ipc_wait.h.
+ */
+#include "kern/ipc_wait.h"
+
+#include <arch/atomic.h>
+#include <arch/cpu.h>
+
+#include "kern/assert.h"
+#include "kern/sched.h"
+
+static void set_wait(struct thread *t, struct kobj *obj)
+{
+	/* STLR: pairs with the LDAR of ipc_cancel() and, for bound events, of event_signal(). */
+	store_seq_cst((uint64_t *)(void *)&t->ipc.wait_obj, (uint64_t)(uintptr_t)obj);
+}
+
+static void insert_after(struct ipc_queue *q, struct thread *t, struct thread *before)
+{
+	struct thread *after = before != nullptr ? before->ipc.next : q->first;
+
+	t->ipc.prev = before;
+	t->ipc.next = after;
+	if (before != nullptr) {
+		before->ipc.next = t;
+	} else {
+		q->first = t;
+	}
+	if (after != nullptr) {
+		after->ipc.prev = t;
+	} else {
+		q->last = t;
+	}
+}
+
+void ipc_queue_add(struct ipc_queue *q, struct thread *t, struct kobj *obj)
+{
+	struct thread *before = q->last;
+
+	KASSERT(t->ipc.wait_obj == nullptr);
+	while (before != nullptr && before->priority < t->priority) {
+		before = before->ipc.prev;
+	}
+	insert_after(q, t, before);
+	set_wait(t, obj);
+}
+
+void ipc_queue_return(struct ipc_queue *q, struct thread *t, struct kobj *obj)
+{
+	insert_after(q, t, nullptr);
+	set_wait(t, obj);
+}
+
+void ipc_queue_remove(struct ipc_queue *q, struct thread *t)
+{
+	if (t->ipc.prev != nullptr) {
+		t->ipc.prev->ipc.next = t->ipc.next;
+	} else {
+		q->first = t->ipc.next;
+	}
+	if (t->ipc.next != nullptr) {
+		t->ipc.next->ipc.prev = t->ipc.prev;
+	} else {
+		q->last = t->ipc.prev;
+	}
+	set_wait(t, nullptr);
+}
+
+struct thread *ipc_queue_pop(struct ipc_queue *q)
+{
+	struct thread *t = q->first;
+
+	if (t != nullptr) {
+		ipc_queue_remove(q, t);
+	}
+	return t;
+}
+
+/* On SPx, in the timer's interrupt: it may come late, when t waits for something else. */
+static void deadline_passed(struct timerq_node *node)
+{
+	struct thread *t = thread_of_deadline(node);
+
+	ipc_cancel_due(t);
+}
+
+bool ipc_is_due(const struct thread *t)
+{
+	const uint64_t due = load_acquire(&t->ipc.due);
+
+	return due != DEADLINE_NONE && counter_now() >= due;
+}
+
+void ipc_block(struct thread *self, enum thread_state why, uint64_t due)
+{
+	store_release(&self->ipc.due, due);
+	thread_block(self, why);
+	if (due != DEADLINE_NONE) {
+		timerq_add(&self->deadline, due, deadline_passed);
+	}
+}
+
+void ipc_release_slot(struct thread *t)
+{
+	struct reply *object = t->ipc.slot_object;
+
+	t->ipc.slot_object = nullptr;
+	if (object != nullptr) {
+		kobj_put(&object->obj);
+	}
+}
+
+void ipc_wake(struct thread *t, enum kerr error)
+{
+	if (t->ipc.due != DEADLINE_NONE) {
+		store_release(&t->ipc.due, DEADLINE_NONE);
+		timerq_cancel(&t->deadline);
+	}
+	ipc_release_slot(t);
+	if (t->ipc.excepted) {
+		t->ipc.excepted = false;
+		thread_exception_reply(t, nullptr, 0); /* its answer is lost */
+	} else {
+		thread_wake(t, error);
+	}
+}

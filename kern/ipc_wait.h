@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/ipc_wait.h - the queues in which threads wait, for endpoints and events.
+ */
+#pragma once
+
+#include "kern/ipc.h"
+#include "kern/thread.h"
+
+/*
+ * Put t in, behind those of its priority and above; it waits in `obj` from now on. Takes as long as
+ * there are less urgent ones. Pre: obj's lock.
+ */
+void ipc_queue_add(struct ipc_queue *q, struct thread *t, struct kobj *obj);
+
+/* Back to the front: it was taken out and could not be served. Pre: obj's lock. */
+void ipc_queue_return(struct ipc_queue *q, struct thread *t, struct kobj *obj);
+
+/* Take t out: from here on the caller, and nobody else, ends its wait. Pre: obj's lock. */
+void ipc_queue_remove(struct ipc_queue *q, struct thread *t);
+
+/* Take the first one out, nullptr if there is none. Pre: obj's lock. */
+struct thread *ipc_queue_pop(struct ipc_queue *q);
+
+/* self waits from here on, until `due`. Pre: it is in a queue whose lock is held, or in a slot. */
+void ipc_block(struct thread *self, enum thread_state why, uint64_t due);
+
+/* Has t a deadline that has passed? */
+bool ipc_is_due(const struct thread *t);
+
+/* End t's wait. Pre: the caller took it out of its queue or slot. */
+void ipc_wake(struct thread *t, enum kerr error);
+
+/* Give back the reply object that t's receive held. */
+void ipc_release_slot(struct thread *t);
+
+/* As ipc_cancel(), with KERR_TIMEOUT, if t waits and its deadline has passed. */
+void ipc_cancel_due(struct thread *t);
+
+/* event.c: end t's wait in ev, if it waits there and, with only_due, its deadline has passed. */
+bool event_cancel(struct event *ev, struct thread *t, enum kerr why, bool only_due);
+
+/* endpoint.c: t is bound to an event that has bits: if it receives, that ends its wait. */
+void ipc_wake_bound(struct thread *t);

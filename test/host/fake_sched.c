@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test/host/fake_sched.c - see test/host/fake_sched.h.
+ */
+#include "test/host/fake_sched.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "kern/sched.h"
+#include "kern/timerq.h"
+
+struct thread thread[THREADS];
+unsigned wakes[THREADS];
+unsigned timers;
+struct thread *excepted;
+uint64_t verdict;
+
+void thread_block(struct thread *self, enum thread_state why)
+{
+	assert_int_equal(self->state, THREAD_RUNNING);
+	self->state = why;
+}
+
+void sched_change_wait(struct thread *t, enum thread_state why)
+{
+	assert_int_equal(t->state, THREAD_SENDING);
+	t->state = why;
+}
+
+void thread_wake(struct thread *t, enum kerr error)
+{
+	assert_true(t->state >= THREAD_SENDING && t->state <= THREAD_EVENT_WAIT);
+	assert_null(t->ipc.wait_obj);
+	assert_null(t->ipc.held);
+	assert_int_equal(IPC_INFO_HANDLES(t->ipc.info), 0); /* holds no references */
+	wakes[t - thread]++;
+	t->regs.x[8] = (uint64_t)error;
+	t->state = THREAD_RUNNING;
+}
+
+void sched_set_priority(struct thread *t, uint8_t priority)
+{
+	t->priority = priority;
+}
+
+void timerq_add(struct timerq_node *node, uint64_t deadline, void (*fn)(struct timerq_node *))
+{
+	assert_int_equal(node->cpu, 0);
+	node->cpu = 1;
+	node->deadline = deadline;
+	node->fn = fn;
+	timers++;
+}
+
+bool timerq_cancel(struct timerq_node *node)
+{
+	const bool was = node->cpu != 0;
+
+	timers -= was ? 1 : 0;
+	node->cpu = 0;
+	return was;
+}
+
+bool sched_is_condemned(struct thread *t)
+{
+	return t->kill_pending;
+}
+
+void thread_exception_reply(struct thread *t, const uint64_t *words, unsigned count)
+{
+	excepted = t;
+	verdict = count > 0 ? words[0] : EXC_KILL;
+	t->state = THREAD_RUNNING;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test/host/fake_sched.h - a scheduler that only writes down, for tests of what blocks and wakes.
+ *
+ * thread_block() and its kin change states and count; no thread runs. Each state of both partners
+ * can be made by hand, and a wait that ends twice, or with references left, fails the test.
+ */
+#pragma once
+
+#include "kern/thread.h"
+
+#define THREADS 4
+
+extern struct thread thread[THREADS];
+extern unsigned wakes[THREADS];
+extern unsigned timers; /* that are set */
+
+/* The last answer to an exception. */
+extern struct thread *excepted;
+extern uint64_t verdict;
