@@ -208,7 +208,7 @@ bool sim_access(va_t at, pa_t expected, bool write)
 				 v.early ? "early" : "translation", (unsigned long long)at.v);
 		}
 		if (v.any && sim_chance(2) == 0) {
-			return true; /* a cached entry, or the walk before the early fault, was used */
+			return true; /* a cached entry, or an older walk, was used */
 		}
 		sim.result->retried++;
 		if (!fault_is_transient(at)) {

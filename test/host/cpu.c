@@ -119,23 +119,6 @@ _Noreturn void sim_end(void)
 }
 
 /* ---- who goes on ---- */
-static bool sgi_arrived(const struct sim_cpu *c, unsigned sgi)
-{
-	return (c->sgi >> sgi & 1) != 0 && c->sgi_at[sgi] <= sim.now;
-}
-
-static bool irq_can_be_taken(const struct sim_cpu *c, unsigned *sgi)
-{
-	for (*sgi = 0; c->sgi != 0 && !c->spx && *sgi < SIM_SGIS; ++*sgi) {
-		const bool urgent = *sgi == SGI_PARK || *sgi == SGI_STOP;
-
-		if (sgi_arrived(c, *sgi) && (!c->masked || (sim.config.park_by_nmi && urgent))) {
-			return true;
-		}
-	}
-	return false;
-}
-
 static bool can_run(const struct sim_cpu *c)
 {
 	unsigned sgi;
@@ -144,11 +127,11 @@ static bool can_run(const struct sim_cpu *c)
 		return false;
 	}
 	if (c->wait == SIM_IN_WFE) {
-		return c->event || irq_can_be_taken(c, &sgi) || sim.now >= c->wake_at;
+		return c->event || sim_irq_arrived(c, &sgi) || sim.now >= c->wake_at;
 	}
 	if (c->wait == SIM_IN_WFI) {
 		for (sgi = 0; sgi < SIM_SGIS; sgi++) {
-			if (sgi_arrived(c, sgi)) {
+			if (sim_sgi_arrived(c, sgi)) {
 				return true;
 			}
 		}
@@ -308,66 +291,6 @@ static void go_on(void)
 	}
 }
 
-/* ---- interrupts ---- */
-void sim_sync(struct sim_cpu *c)
-{
-	c->early_count = 0;
-}
-
-static void top_half(struct sim_cpu *c, unsigned sgi)
-{
-	struct pcpu *p = pcpu_this();
-
-	count(CTR_irqs);
-	if (sgi == SGI_PARK && p->irq_drop_parks > 0) {
-		p->irq_drop_parks--;
-	} else if (sgi == SGI_PARK) {
-		park_answer((uint64_t)(uintptr_t)c);
-	} else if (sgi == SGI_STOP) {
-		stop_self();
-	}
-}
-
-static void take_irqs(struct sim_cpu *c)
-{
-	unsigned sgi;
-
-	while (irq_can_be_taken(c, &sgi)) {
-		const bool masked = c->masked;
-
-		c->sgi &= ~(UINT64_C(1) << sgi);
-		trace(EV_IRQ, sgi, 0);
-		sim_sync(c); /* taking an exception is a context synchronisation */
-		c->masked = true;
-		c->spx = true;
-		c->in_irq = true;
-		top_half(c, sgi);
-		c->in_irq = false;
-		c->spx = false;
-		c->masked = masked;
-		c->event = true; /* by an exception return: it calls SendEventLocal() */
-		sim_sync(c);
-		trace(EV_ERET, sgi, 0);
-	}
-}
-
-void arch_ipi_send(enum sgi sgi, uint64_t cpus)
-{
-	trace(EV_SGI, sgi, cpus);
-	for (uint64_t scan = cpus; scan != 0; scan &= scan - 1) {
-		struct sim_cpu *c = &sim.cpu[__builtin_ctzll(scan)];
-
-		if (!c->alive) {
-			continue;
-		}
-		if ((c->sgi >> sgi & 1) == 0) {
-			c->sgi_at[sgi] = sim.now + sim_chance(sim.irq_delay);
-		}
-		c->sgi |= UINT64_C(1) << sgi;
-	}
-	sim_step(true);
-}
-
 /* ---- points ---- */
 static void pct_point(void)
 {
@@ -453,7 +376,7 @@ void sim_step(bool major)
 		go_on();
 	}
 	if (sim.current == c) {
-		take_irqs(c);
+		sim_take_irqs(c);
 	}
 }
 
@@ -468,7 +391,7 @@ void sim_yield(void)
 	sim.current->wake_at = sim.now + 16;
 	go_on();
 	sim.current->wait = SIM_RUNS;
-	take_irqs(sim.current);
+	sim_take_irqs(sim.current);
 }
 
 static void wait_until_runnable(struct sim_cpu *c, enum sim_wait wait)
@@ -498,7 +421,7 @@ void sim_wfe(void)
 		}
 	}
 	c->event = false;
-	take_irqs(c);
+	sim_take_irqs(c);
 }
 
 void sim_wfi(void)

@@ -22,9 +22,8 @@ SIM_KERNEL := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/memcharge.c \
 	kern/panic.c kern/format.c \
 	kern/kerr.c
 include test/host/vm.mk
-SIM_MACHINE := test/host/cpu.c test/host/store.c test/host/tlb.c test/host/access.c \
-	test/host/trace.c \
-	test/host/boot.c test/host/this_cpu.c test/host/page.c test/host/user.c
+SIM_MACHINE := test/host/cpu.c test/host/irq.c test/host/store.c test/host/tlb.c \
+	test/host/access.c test/host/trace.c test/host/boot.c test/host/this_cpu.c test/host/page.c test/host/user.c
 SIM_SCENES := test/host/scene.c test/host/region.c test/host/initiators.c \
 	test/host/scenarios.c test/host/exhaust.c
 SIM_OBJECTS := $(patsubst %.c,$(HOST)/kernel/%.o,$(SIM_KERNEL)) \
@@ -106,7 +105,8 @@ fuzz-pmap: fuzz-pmap-program ## fuzz operations on mappings and schedules (FUZZ_
 fuzz-pmap-short: fuzz-pmap-program
 	$(Q)rm -rf $(FUZZ)/smoke && mkdir $(FUZZ)/smoke
 	$(Q)ASAN_OPTIONS=detect_leaks=0 $(FUZZ)/fuzz_pmap $(FUZZ_PMAP) -seed=1 -runs=$(PMAP_RUNS) \
-		-len_control=0 $(FUZZ)/smoke > $(FUZZ)/log 2>&1 || { tail -300 $(FUZZ)/log; exit 1; }
+		-len_control=0 $(FUZZ)/smoke > $(FUZZ)/log 2>&1 || \
+			{ tail -300 $(FUZZ)/log; exit 1; }
 	@echo 'fuzz_pmap: $(PMAP_RUNS) runs, none fails'
 	@echo '1 passed, 0 failed'
 
@@ -126,9 +126,14 @@ coverage-programs: $(HOST)/sim $(HOST_UNITS)
 # ---- seeded defects: the kernel's objects with one patched -----------------------------------
 SEEDED_BASE := $(patsubst %.c,$(HOST)/%.o,$(SIM_MACHINE) $(SIM_SCENES) test/host/sim_main.c)
 
-.PHONY: seeded host-variables
-seeded: $(HOST)/sim ## put one defect at a time into the kernel and see the model catch it
+.PHONY: seeded seeded-programs seeded-oracle host-variables
+seeded-programs: all oracle-plugin fuzz-pmap-program $(HOST)/sim $(HOST_UNITS) $(PLATFORM_TREES)
+
+seeded: seeded-programs ## put one defect at a time into the tree and see it caught
 	$(Q)test/seeded/run
+
+seeded-oracle: all oracle-plugin ## the defects of tables and invalidations, judged by the oracle
+	$(Q)test/seeded/run --oracle
 
 host-variables:
 	@echo 'CC=$(CC)'
@@ -136,4 +141,9 @@ host-variables:
 	@echo 'KERNEL=$(SIM_KERNEL)'
 	@echo 'KERNEL_OBJECTS=$(HOST)/kernel'
 	@echo 'OBJECTS=$(SEEDED_BASE)'
+	@echo 'UNITS=$(notdir $(HOST_UNITS))'
+	@echo 'MACHINE=$(notdir $(SIM_MACHINE:.c=.o))'
+	@echo 'FUZZ_OBJECTS=$(FUZZ)/kernel'
+	@echo 'FUZZ_OWN=$(patsubst %.c,$(FUZZ)/%.o,$(SIM_MACHINE) $(SIM_SCENES) \
+		test/host/fuzz_pmap.c)'
 	@echo 'LINK=$(CC) $(HOST_SANITIZE)'

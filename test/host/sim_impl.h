@@ -114,6 +114,12 @@ void sim_halt(void);
 void sim_step(bool major);
 void sim_sync(struct sim_cpu *c);
 
+/* irq.c */
+bool sim_sgi_arrived(const struct sim_cpu *c, unsigned sgi);
+/* One that c takes now, and which. */
+bool sim_irq_arrived(const struct sim_cpu *c, unsigned *sgi);
+void sim_take_irqs(struct sim_cpu *c);
+
 /* store.c */
 void store_reset(void);
 uint64_t store_visible(const uint64_t *p);

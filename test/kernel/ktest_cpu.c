@@ -128,6 +128,23 @@ static void timer_interrupts_arrive_and_stop(void)
 	EXPECT_EQ(p->timer_fired, stopped);
 }
 
+uint64_t ktest_hold_registers(uint64_t rounds); /* ktest_registers.S */
+
+/* What was interrupted goes on with every register, and the flags, as they were. */
+static void an_interrupt_changes_no_register(void)
+{
+	struct pcpu *p = pcpu_this();
+	const uint64_t fired = p->timer_fired;
+	const uint64_t end = limit();
+
+	irq_timer_start(arch_counter_hz() / 5000);
+	while (p->timer_fired < fired + 20 && counter_now() < end) {
+		EXPECT_EQ(ktest_hold_registers(2000), 0);
+	}
+	irq_timer_stop();
+	EXPECT(p->timer_fired >= fired + 20);
+}
+
 static void windows_stand_timer_interrupts(void)
 {
 	struct pcpu *p = pcpu_this();
@@ -457,6 +474,7 @@ static void a_cpu_goes_and_comes_back(void)
 
 const struct ktest ktest_cpu[] = {
 	{ "timer_interrupts_arrive_and_stop", timer_interrupts_arrive_and_stop, 1 },
+	{ "an_interrupt_changes_no_register", an_interrupt_changes_no_register, 1 },
 	{ "windows_stand_timer_interrupts", windows_stand_timer_interrupts, 1 },
 	{ "storm_interrupts_reach_every_cpu", storm_interrupts_reach_every_cpu, 2 },
 	{ "windows_park_cpus_past_the_door", windows_park_cpus_past_the_door, 2 },

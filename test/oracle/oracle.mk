@@ -67,6 +67,7 @@ oracle-linux: oracle-plugin ## Debian's Linux kernel (downloaded) under the orac
 oracle-perch: oracle-plugin $(BUILD_DIR)/perch.img
 	ORACLE_ALL=1 $(ORACLE_PYTEST) $(ORACLE_DIR)/test_perch.py
 
-oracle: ## all of Perch under the oracle, after proving the oracle
+oracle: ## all of Perch under the oracle, after proving the oracle; then the seeded defects
 	$(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST)) oracle-guest
 	$(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST)) oracle-perch
+	test/seeded/run --oracle

@@ -146,6 +146,8 @@ void pmap_install(pte_t *slot, pte_t e)
     ("vm/b.c", "void f(pte_t *p, pte_t e)\n{\n\t*p = e;\n}\n", False),
     ("vm/b.c", "void f(pte_t *p)\n{\n\tp->v = 0;\n}\n", False),
     ("vm/b.c", "void f(pte_t *p)\n{\n\tp[3].v |= 1;\n}\n", False),
+    ("vm/b.h", "struct w {\n\tpte_t *at;\n};\nvoid f(struct w w)\n{\n\tw.at->v = 0;\n}\n", False),
+    ("vm/b.h", "struct w {\n\tpte_t *at;\n};\nvoid f(struct w w)\n{\n\tw.at++;\n}\n", True),
     ("vm/b.c", "void f(pte_t *p)\n{\n\tmemset(p, 0, 8);\n}\n", False),
     ("vm/b.c", "void f(pte_t *p)\n{\n\tg((uint64_t *)p);\n}\n", False),
     ("vm/b.c", "void pte_store(pte_t *p)\n{\n}\n", False),
