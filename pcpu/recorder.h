@@ -52,7 +52,7 @@ struct record {
 	union {
 		struct {
 			uint32_t id;   /* enum rec_kind in 7:0, low bits of the number above */
-			uint32_t took; /* ticks + 1, at most UINT32_MAX; 0: not ended, or does not */
+			uint32_t took; /* ticks + 1, at most UINT32_MAX; 0: not ended */
 		};
 		uint64_t id_took; /* both in one store */
 	};
