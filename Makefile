@@ -42,6 +42,9 @@ KERN := kern/bootargs.c kern/fatal.c kern/fdt.c kern/fdt_dev.c kern/fdt_mem.c ke
 	kern/reclaim.c kern/report.c kern/report_past.c kern/report_walk.c kern/run.c kern/smp.c \
 	kern/string.c kern/symbols.c kern/trap.c kern/usercopy.c kern/work.c
 KERN += kern/physread.c kern/warden.c
+KERN += kern/hold.c kern/kdb.c kern/kdb_cpu.c kern/kdb_flow.c kern/kdb_line.c kern/kdb_mem.c \
+	kern/kdb_past.c kern/kdb_words.c
+ARCH_DEBUG := arch/arm64/debug.c arch/arm64/recover.S
 ARCH := arch/arm64/start.S arch/arm64/vectors.S arch/arm64/el3.S arch/arm64/probe.S \
 	arch/arm64/el0.S arch/arm64/fpu.S \
 	arch/arm64/lifeboat.S \
@@ -59,7 +62,7 @@ KTEST := test/kernel/stress.c test/kernel/stress_load.c test/kernel/stress_size.
 	test/kernel/ktest_user.c test/kernel/bench.c \
 	test/kernel/bench_cases.c test/kernel/provoke.c
 KTEST += test/kernel/ktest_lifeboat.c test/kernel/provoke_map.c
-SOURCES := $(ARCH) $(KERN) $(PCPU) $(IPI) $(VM) $(KTEST)
+SOURCES := $(ARCH) $(ARCH_DEBUG) $(KERN) $(PCPU) $(IPI) $(VM) $(KTEST)
 
 # ---- the kernel -----------------------------------------------------------------------------
 OUT := $(BUILD_DIR)/$(BUILD)

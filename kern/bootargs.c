@@ -49,6 +49,7 @@ static const struct argument arguments[] = {
 	{ "bbml2", CHOICE, FIELD(bbml2), 0, 0, "auto|force" },
 	{ "pcpu", CHOICE, FIELD(pcpu), 0, 0, "block|scattered" },
 	{ "park", CHOICE, FIELD(park), 0, 0, "sgi|nmi" },
+	{ "kdb", CHOICE, FIELD(kdb), 0, 0, "off|key|on" },
 	{ "log", CHOICE, FIELD(log), 0, 0, "quiet|normal|verbose" },
 };
 
@@ -69,6 +70,7 @@ void bootargs_default(struct bootargs *args)
 	args->bbml2 = BBML2_AUTO;
 	args->pcpu = PCPU_BLOCK;
 	args->park = PARK_SGI;
+	args->kdb = KDB_BY_KEY;
 	args->log = LOG_NORMAL;
 }
 

@@ -67,7 +67,7 @@ struct thread *entry_el0_exit(void)
 struct thread *entry_el0_irq(struct thread *t)
 {
 	irq_mask();
-	trap_top_half(t->regs.pc);
+	trap_top_half(t->regs.pc, nullptr);
 	return leave();
 }
 

@@ -10,6 +10,7 @@
  */
 #include "arch/arm64/cpu.h"
 #include "arch/arm64/sysreg.h"
+#include "kern/kdb.h"
 #include "kern/log.h"
 #include "kern/machine.h"
 #include "kern/report.h"
@@ -118,6 +119,7 @@ _Noreturn void trap_fatal(const struct trap_frame *frame, uint64_t reason, uint6
 	const uint64_t kept_elr = read_sysreg(cntp_cval_el0);
 	struct report_walk first;
 
+	kdb_recover(frame); /* does not return if it was the debugger's own */
 	stop_take_over(cpu);
 	const unsigned level = stop_deeper(cpu);
 

@@ -8,6 +8,7 @@
 #include <arch/barrier.h>
 #include <arch/cpu.h>
 #include <compiler.h>
+#include <memmap.h>
 
 #include "kern/assert.h"
 
@@ -98,6 +99,30 @@ static always_inline void own(struct spinlock *lock, struct cpubase *cpu)
 	cpu->lock[cpu->lock_count++] = lock;
 }
 
+static struct spinlock *contended; /* [a] a stack that only grows */
+
+const struct spinlock *spin_contended(void)
+{
+	return __atomic_load_n(&contended, __ATOMIC_ACQUIRE);
+}
+
+/* The lock is ours, and with it its statistics. Locks of objects come and go: not listed. */
+static void note_wait(struct spinlock *lock, uint64_t ticks)
+{
+	if (lock->contended++ == 0 && (uint64_t)(uintptr_t)lock >= IMAGE_BASE) {
+		struct spinlock *head = __atomic_load_n(&contended, __ATOMIC_RELAXED);
+
+		do {
+			lock->next_contended = head;
+		} while (!__atomic_compare_exchange_n(&contended, &head, lock, false,
+						      __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+	}
+	lock->wait_ticks += ticks;
+	if (ticks > lock->wait_max) {
+		lock->wait_max = ticks;
+	}
+}
+
 static noinline void wait_for(struct spinlock *lock, uint64_t ticket)
 {
 	struct cpubase *cpu = this_cpu();
@@ -108,10 +133,10 @@ static noinline void wait_for(struct spinlock *lock, uint64_t ticket)
 		wait_round();
 	} while (load_acquire(&lock->serving) != ticket);
 	cpu->lock_wanted = nullptr;
-	lock->contended++;
 	own(lock, cpu);
 	const uint64_t ticks = wait_end(&wait);
 
+	note_wait(lock, ticks);
 	if (ticks >= slow_ticks) {
 		slow_hook(lock, ticks);
 	}

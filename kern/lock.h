@@ -46,6 +46,9 @@ struct __attribute__((capability("mutex"))) spinlock {
 	enum lock_rank rank;
 	const char *name;
 	uint64_t contended; /* acquisitions that had to wait */
+	uint64_t wait_ticks; /* their waits, and the longest: [the lock itself] */
+	uint64_t wait_max;
+	struct spinlock *next_contended; /* of the list that spin_contended() begins */
 };
 
 #define SPINLOCK(lock_name, lock_rank) { .rank = (lock_rank), .name = (lock_name) }
@@ -58,6 +61,9 @@ static inline bool spin_is_held(const struct spinlock *lock)
 {
 	return load_relaxed(&lock->owner) == (uint64_t)cpu_number() + 1;
 }
+
+/* For reports: the kernel's own locks that were ever waited for, newest first. */
+const struct spinlock *spin_contended(void);
 #define KASSERT_HELD(l) KASSERT(spin_is_held(l))
 
 /*

@@ -39,6 +39,9 @@ void log_set_cpu_hook(unsigned (*cpu)(void));
 /* From here on no lock is taken and the CPU hook is not called: for a CPU that stopped the rest. */
 void log_panic(unsigned cpu);
 
+/* As long as it is on no lock is taken: for a CPU that holds the others (kern/hold.h). */
+void log_bypass(bool on);
+
 /* Print `[   0.001234] cpu1 vm: message` and a newline. */
 [[gnu::format(printf, 2, 3)]] void log_printf(const char *subsystem, const char *fmt, ...);
 [[gnu::format(printf, 2, 0)]] void log_vprintf(const char *subsystem, const char *fmt, va_list ap);

@@ -17,6 +17,7 @@
 #include "arch/arm64/uart.h"
 #include "kern/assert.h"
 #include "kern/irq.h"
+#include "kern/kdb.h"
 #include "kern/log.h"
 #include "pcpu/pcpu.h"
 #include "pcpu/pin.h"
@@ -89,6 +90,7 @@ static void init_gic(const struct bootinfo *info)
 	}
 	gic_set_urgent(SGI_PARK);
 	gic_set_urgent(SGI_STOP);
+	gic_set_urgent(SGI_HOLD);
 }
 
 void machine_init(const struct bootinfo *info, bool park_by_nmi)
@@ -139,8 +141,18 @@ _Noreturn void arch_halt(void)
 	}
 }
 
+_Noreturn void machine_reboot(unsigned status)
+{
+	kprintf("PERCH END status=%u\n", status);
+	uart_flush();
+	psci_system_reset();
+	bcm_pm_reset();
+	arch_halt();
+}
+
 _Noreturn void arch_machine_end(unsigned status)
 {
+	kdb_at_end(status);
 	kprintf("PERCH END status=%u\n", status);
 	uart_flush();
 	psci_system_off();

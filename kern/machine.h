@@ -28,5 +28,8 @@ void machine_console(enum uart_kind kind, uint64_t base, uint64_t size);
  */
 void machine_init(const struct bootinfo *info, bool park_by_nmi);
 
+/* Print the end marker, then reset. */
+_Noreturn void machine_reboot(unsigned status);
+
 /* This CPU's share of interrupt controller and timer. Each CPU once after each reset. */
 void machine_init_cpu(unsigned cpu, uint64_t mpidr);

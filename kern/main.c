@@ -23,6 +23,7 @@
 #include "ipi/inval.h"
 #include "kern/assert.h"
 #include "kern/bootargs.h"
+#include "kern/kdb.h"
 #include "kern/lock.h"
 #include "kern/log.h"
 #include "kern/reclaim.h"
@@ -266,6 +267,7 @@ static void boot_on_slice(void)
 	log_set_cpu_hook(cpu_number);
 	log_set_lock(&log_lock);
 	machine_init(&bootinfo, bootargs.park == PARK_NMI);
+	kdb_init(bootinfo.uart_irq);
 	log_printf("boot", "speculation: %s; asid_bits=%u pan=%s hafdbs=%s",
 		   arch_speculation_init(), cpu_features.asid_bits, cpu_features.pan ? "yes" : "no",
 		   cpu_features.hafdbs ? "yes" : "no");

@@ -16,6 +16,7 @@
 
 #include "kern/assert.h"
 #include "kern/format.h"
+#include "kern/hold.h"
 #include "kern/log.h"
 #include "kern/stop.h"
 
@@ -84,11 +85,17 @@ static noinline void stop_unless_mine(void)
 	}
 }
 
-void stop_poll(void)
+void stop_check(void)
 {
 	if (unlikely(load_relaxed(&reporter) != 0)) {
 		stop_unless_mine();
 	}
+}
+
+void stop_poll(void)
+{
+	stop_check();
+	hold_poll();
 }
 
 void stop_take_over(unsigned cpu)

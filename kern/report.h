@@ -14,6 +14,7 @@
 #include <types.h>
 
 #include "kern/trap.h"
+#include "pcpu/recorder.h"
 
 /* A walk of the live tables, each entry as it was read. */
 struct report_walk {
@@ -35,6 +36,8 @@ struct report_fatal {
 void report_walk(va_t at, struct report_walk *w);
 bool report_walk_same(const struct report_walk *a, const struct report_walk *b);
 void report_print_walk(va_t at, const struct report_walk *w);
+/* One entry in words, and a newline. */
+void report_print_entry(pte_t e, unsigned level);
 bool report_read(uint64_t at, uint64_t *out);
 /* Say why an address could not be read. */
 void report_why(uint64_t at);
@@ -53,6 +56,13 @@ void report_print_owner(va_t at);
 void report_cpus(uint64_t stopped_not);
 void report_print_culprit(va_t at, const struct report_walk *first);
 void report_print_tail(void);
+/* Record n of a CPU; false: overwritten, half-written, or out of reach. */
+bool report_read_record(unsigned cpu, uint64_t n, struct record *out);
+/* How many records a CPU has written; false: out of reach. */
+bool report_read_count(unsigned cpu, uint64_t *count);
+void report_print_record(unsigned cpu, const struct record *r);
+/* From a frame pointer: what a CPU that waits would return to. */
+void report_print_stack(uint64_t fp, unsigned cpu);
 void report_print_backtrace(uint64_t pc, uint64_t fp, unsigned cpu);
 void report_print_stopped(unsigned cpu);
 

@@ -68,8 +68,7 @@ void report_cpus(uint64_t stopped_not)
 	}
 }
 
-/* Record n of a CPU; false: overwritten, half-written, or out of reach. */
-static bool read_record(unsigned cpu, uint64_t n, struct record *out)
+bool report_read_record(unsigned cpu, uint64_t n, struct record *out)
 {
 	const uint64_t at = (uint64_t)(uintptr_t)pcpu_slice[cpu] + SLICE_RECORDER +
 			    n % RECORDER_ENTRIES * sizeof(struct record);
@@ -79,7 +78,7 @@ static bool read_record(unsigned cpu, uint64_t n, struct record *out)
 	       report_read(at + 32, &out->c) && report_read(at + 40, &out->d) && record_is(out, n);
 }
 
-static bool read_next(unsigned cpu, uint64_t *next)
+bool report_read_count(unsigned cpu, uint64_t *next)
 {
 	if (pcpu_slice[cpu] == nullptr ||
 	    !report_read((uint64_t)(uintptr_t)&pcpu_slice[cpu]->recorder_next, next)) {
@@ -101,13 +100,13 @@ static void search_ring(unsigned cpu, uint64_t base, uint64_t bytes, struct culp
 	struct record r;
 	uint64_t next;
 
-	if (!read_next(cpu, &next)) {
+	if (!report_read_count(cpu, &next)) {
 		kprintf("  cpu%u: its recorder cannot be reached\n", cpu);
 		report_why((uint64_t)(uintptr_t)&pcpu_slice[cpu]->recorder_next);
 		return;
 	}
 	for (uint64_t n = next; n > 0 && next - n < RECORDER_ENTRIES; n--) {
-		if (!read_record(cpu, n - 1, &r) || record_kind(&r) != REC_CHANGE ||
+		if (!report_read_record(cpu, n - 1, &r) || record_kind(&r) != REC_CHANGE ||
 		    r.a - base >= bytes) {
 			continue;
 		}
@@ -164,7 +163,7 @@ static bool newest(uint64_t *next, const uint64_t *floor, unsigned *cpu, struct 
 	for (unsigned i = 0; i < pcpu_count(); i++) {
 		struct record r;
 
-		if (next[i] == floor[i] || !read_record(i, next[i] - 1, &r)) {
+		if (next[i] == floor[i] || !report_read_record(i, next[i] - 1, &r)) {
 			continue;
 		}
 		if (!found || r.time > out->time) {
@@ -187,6 +186,24 @@ static struct {
 	unsigned cpu[TAIL];
 } tail;
 
+void report_print_record(unsigned cpu, const struct record *r)
+{
+	const enum rec_kind kind = record_kind(r);
+
+	kprintf("  %llu cpu%u %s a=%#llx b=%#llx", (unsigned long long)r->time, cpu,
+		rec_kind_name(kind), (unsigned long long)r->a, (unsigned long long)r->b);
+	if (kind == REC_CHANGE) {
+		kprintf(" new=%#llx for", (unsigned long long)r->c);
+		symbol_print(r->d);
+	} else if (rec_kind_b(kind) == 'p') {
+		symbol_print(r->b);
+	}
+	if (rec_kind_lasts(kind)) {
+		kprintf(r->took != 0 ? " took=%u" : " goes on", r->took - 1);
+	}
+	kprintf("\n");
+}
+
 void report_print_tail(void)
 {
 	unsigned count = 0;
@@ -194,7 +211,7 @@ void report_print_tail(void)
 	for (unsigned i = 0; i < pcpu_count(); i++) {
 		uint64_t next = 0;
 
-		(void)read_next(i, &next);
+		(void)report_read_count(i, &next);
 		tail.next[i] = next;
 		tail.floor[i] = next > RECORDER_ENTRIES ? next - RECORDER_ENTRIES : 0;
 	}
@@ -204,11 +221,7 @@ void report_print_tail(void)
 	}
 	kprintf("recorders, the last %u records by time:\n", count);
 	while (count-- > 0) {
-		const struct record *r = &tail.record[count];
-
-		kprintf("  %llu cpu%u %s a=%#llx b=%#llx\n", (unsigned long long)r->time,
-			tail.cpu[count], rec_kind_name(record_kind(r)), (unsigned long long)r->a,
-			(unsigned long long)r->b);
+		report_print_record(tail.cpu[count], &tail.record[count]);
 	}
 }
 
@@ -269,6 +282,11 @@ void report_print_backtrace(uint64_t pc, uint64_t fp, unsigned cpu)
 	if (pcpu_slice[cpu] != nullptr) {
 		follow(fp, cpu, 1);
 	}
+}
+
+void report_print_stack(uint64_t fp, unsigned cpu)
+{
+	follow(fp, cpu, 0);
 }
 
 void report_print_stopped(unsigned cpu)

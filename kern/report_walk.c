@@ -142,6 +142,17 @@ static void print_leaf(pte_t e, unsigned level)
 		(e.v & PTE_AP_EL0) != 0 ? " el0" : "");
 }
 
+void report_print_entry(pte_t e, unsigned level)
+{
+	if (!pte_is_valid(e)) {
+		kprintf("INVALID\n");
+	} else if (pte_is_table(e, level)) {
+		kprintf("table pa=%#llx\n", (unsigned long long)pte_pa(e).v);
+	} else {
+		print_leaf(e, level);
+	}
+}
+
 /* What is odd about the table that an entry points to. */
 static void print_table(const struct report_walk *w, unsigned level)
 {
@@ -171,12 +182,10 @@ void report_print_walk(va_t at, const struct report_walk *w)
 			return;
 		}
 		kprintf("%016llx ", (unsigned long long)e.v);
-		if (!pte_is_valid(e)) {
-			kprintf("INVALID\n");
-		} else if (pte_is_table(e, level)) {
+		if (pte_is_table(e, level)) {
 			print_table(w, level);
 		} else {
-			print_leaf(e, level);
+			report_print_entry(e, level);
 		}
 	}
 }

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "kern/kdb.h"
 #include "kern/log.h"
 #include "kern/warden.h"
 #include "kern/work.h"
@@ -18,10 +19,8 @@ struct program {
 };
 
 static const struct program programs[] = {
-	{ "stress", stress_main },
-	{ "test", ktest_main },
-	{ "bench", bench_main },
-	{ "none", nullptr },
+	{ "stress", stress_main }, { "test", ktest_main }, { "bench", bench_main },
+	{ "kdb", kdb_main },       { "none", nullptr },
 };
 
 void run_secondary(void)
@@ -45,7 +44,7 @@ unsigned run_main(void)
 			return programs[i].main != nullptr ? programs[i].main() : 0;
 		}
 	}
-	log_printf("boot", "run=%s is not a program; there are: stress test bench none",
+	log_printf("boot", "run=%s is not a program; there are: stress test bench kdb none",
 		   bootargs.run);
 	return 2;
 }

@@ -84,7 +84,7 @@ static struct thread *idle_once(struct pcpu *p)
 	}
 	__atomic_fetch_and(&sched_state.idle, ~CPU_BIT(cpu->cpu), __ATOMIC_SEQ_CST);
 	while (found == nullptr && arch_irq_is_pending()) {
-		trap_top_half(0);
+		trap_top_half(0, nullptr);
 	}
 	return found;
 }

@@ -14,9 +14,13 @@
 #include <types.h>
 
 /*
- * Stop here for ever if a panic asked for it. Called in every wait loop, a parked CPU's included.
+ * Stop here for ever if a panic asked for it, or wait here while another CPU debugs (kern/hold.h).
+ * Called in every wait loop, a parked CPU's included.
  */
 void stop_poll(void);
+
+/* The first half of it alone. */
+void stop_check(void);
 
 /* Is the report this CPU's? Then it waits for nobody any more. */
 bool stop_is_mine(void);

@@ -8,6 +8,8 @@
  */
 #include "kern/symbols.h"
 
+#include <string.h>
+
 #include "kern/log.h"
 
 struct symbol {
@@ -46,6 +48,21 @@ const char *symbol_find(uint64_t pc, uint64_t *offset)
 
 	*offset = at - s->offset;
 	return (const char *)&symtab_blob.entry[symtab_blob.count] + s->name;
+}
+
+bool symbol_address(const char *name, size_t length, uint64_t *out)
+{
+	const char *names = (const char *)&symtab_blob.entry[symtab_blob.count];
+
+	for (uint32_t i = 0; i < symtab_blob.count; i++) {
+		const char *candidate = names + symtab_blob.entry[i].name;
+
+		if (strlen(candidate) == length && memcmp(candidate, name, length) == 0) {
+			*out = (uint64_t)(uintptr_t)_image_start + symtab_blob.entry[i].offset;
+			return true;
+		}
+	}
+	return false;
 }
 
 void symbol_print(uint64_t pc)

@@ -23,7 +23,9 @@
 #include "ipi/park.h"
 #include "kern/assert.h"
 #include "kern/entry.h"
+#include "kern/hold.h"
 #include "kern/irq.h"
+#include "kern/kdb.h"
 #include "kern/lock.h"
 #include "kern/log.h"
 #include "kern/sched.h"
@@ -46,7 +48,7 @@ uint32_t irq_timer_intid(void)
 }
 
 /* Whatever is not the park's or a stop, which record themselves or end all records. */
-static void other_interrupt(uint32_t intid, uint64_t pc)
+static void other_interrupt(uint32_t intid, uint64_t pc, struct trap_frame *frame)
 {
 	struct record *r = rec(REC_IRQ, intid, pc);
 
@@ -56,13 +58,13 @@ static void other_interrupt(uint32_t intid, uint64_t pc)
 	} else if (intid == timer_intid) {
 		count(CTR_irq_timer);
 		entry_timer();
-	} else {
+	} else if (!kdb_interrupt(intid, pc, frame)) {
 		entry_interrupt(intid);
 	}
 	rec_end(r);
 }
 
-void trap_top_half(uint64_t pc)
+void trap_top_half(uint64_t pc, struct trap_frame *frame)
 {
 	const uint32_t iar = gic_ack();
 	const uint32_t intid = gic_intid(iar);
@@ -84,8 +86,10 @@ void trap_top_half(uint64_t pc)
 		}
 	} else if (intid == SGI_STOP) {
 		stop_self();
+	} else if (intid == SGI_HOLD) {
+		hold_here(frame, pc);
 	} else {
-		other_interrupt(intid, pc);
+		other_interrupt(intid, pc, frame);
 	}
 }
 
@@ -99,7 +103,7 @@ void trap_irq(struct trap_frame *frame)
 		cpu->mask_since = counter_now();
 		cpu->mask_waited = 0;
 	}
-	trap_top_half(frame->elr);
+	trap_top_half(frame->elr, frame);
 	if (outermost) {
 		const uint64_t ticks = counter_now() - cpu->mask_since - cpu->mask_waited;
 
@@ -164,7 +168,8 @@ void trap_sync(struct trap_frame *frame)
 	struct record *r = rec(REC_FAULT, frame->far, frame->esr);
 
 	r->d = frame->elr;
-	if (usercopy_fixup(frame) || fault_is_transient(frame) || fault_is_probe(frame)) {
+	if (usercopy_fixup(frame) || fault_is_transient(frame) || fault_is_probe(frame) ||
+	    kdb_exception(frame)) {
 		rec_end(r);
 		return;
 	}

@@ -38,9 +38,9 @@ void trap_sync(struct trap_frame *frame);
 void trap_irq(struct trap_frame *frame);
 /*
  * Acknowledge one interrupt and do its pinned part; `pc`: what it interrupted, 0: an idle CPU asks.
- * On SPx, masked.
+ * `frame`: what a debugger may look at and change; nullptr: EL0, or idle. On SPx, masked.
  */
-void trap_top_half(uint64_t pc);
+void trap_top_half(uint64_t pc, struct trap_frame *frame);
 /* The same on the lifeboat, with a frame on its stack. */
 _Noreturn void trap_fatal(const struct trap_frame *frame, uint64_t reason, uint64_t x18);
 /* Leave for the lifeboat and report there. `frame` is readable. Also called by trap_sync(). */

@@ -8,6 +8,7 @@
 #include <arch/barrier.h>
 #include <arch/ipi.h>
 #include <arch/machine.h>
+#include <string.h>
 
 #include "arch/arm64/timer.h"
 #include "ipi/park.h"
@@ -150,6 +151,17 @@ static bool tables_are_right(void)
 	       lifeboat_compare(&watch.difference);
 }
 
+/* A debugger may hold everybody for minutes (kern/hold.h): that is no silence. */
+static void poll_patiently(void)
+{
+	const uint64_t start = counter_now();
+
+	stop_poll();
+	if (counter_now() - start > TICKS(ROUND_MS)) {
+		memset(watch.beat, 0, sizeof(watch.beat));
+	}
+}
+
 static uint64_t watch_on_spx(void *unused)
 {
 	const unsigned cpu = cpu_number();
@@ -161,7 +173,7 @@ static uint64_t watch_on_spx(void *unused)
 	for (;;) {
 		const uint64_t others = stop_running() & ~(UINT64_C(1) << cpu);
 
-		stop_poll();
+		poll_patiently();
 		if (counter_now() >= next) {
 			if (!tables_are_right()) {
 				report();

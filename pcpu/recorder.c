@@ -52,14 +52,14 @@ const char *rec_kind_name(enum rec_kind kind)
 	return kind < REC_KIND_COUNT ? recorder_layout.kind[kind].name : "?";
 }
 
-char rec_kind_a(enum rec_kind kind)
-{
-	return kind < REC_KIND_COUNT ? recorder_layout.kind[kind].a : 'x';
-}
-
 char rec_kind_b(enum rec_kind kind)
 {
 	return kind < REC_KIND_COUNT ? recorder_layout.kind[kind].b : 'x';
+}
+
+bool rec_kind_lasts(enum rec_kind kind)
+{
+	return kind < REC_KIND_COUNT && recorder_layout.kind[kind].lasts;
 }
 
 bool record_is(const struct record *r, uint64_t n)

@@ -119,9 +119,9 @@ static inline enum rec_kind record_kind(const struct record *r)
 
 /* A kind of this name; "?" for a number that is none. */
 const char *rec_kind_name(enum rec_kind kind);
-/* What its fields hold, as in REC_KINDS. */
-char rec_kind_a(enum rec_kind kind);
+/* What b holds, and whether it lasts, as in REC_KINDS. */
 char rec_kind_b(enum rec_kind kind);
+bool rec_kind_lasts(enum rec_kind kind);
 
 /* The newest record of a CPU, age 0 being the last; false: there is none that old. */
 bool recorder_read(unsigned cpu, unsigned age, struct record *out);

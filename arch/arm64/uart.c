@@ -18,6 +18,7 @@
 #define POLL_LIMIT 1000000 /* reads; a character at 9600 baud takes far fewer */
 
 #define PL011_DR 0x00
+#define PL011_DR_BREAK (1U << 10)
 #define PL011_FR 0x18
 #define PL011_FR_BUSY (1U << 3)
 #define PL011_FR_RXFE (1U << 4)
@@ -162,7 +163,12 @@ int uart_get(void)
 	    (mmio_read32(uart.base, uart.status) & uart.rx_ready_mask) != uart.rx_ready_value) {
 		return -1;
 	}
-	return (int)(mmio_read32(uart.base, PL011_DR) & 0xff);
+	const uint32_t data = mmio_read32(uart.base, PL011_DR);
+
+	if (uart.kind == UART_PL011 && (data & PL011_DR_BREAK) != 0) {
+		return UART_BREAK;
+	}
+	return (int)(data & 0xff);
 }
 
 void uart_flush(void)

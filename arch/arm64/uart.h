@@ -20,7 +20,8 @@ bool uart_init(enum uart_kind kind, va_t base);
 /* Wait for room, then send one character; bounded, a dead UART loses it. No newline conversion. */
 void uart_put(char c);
 
-/* The next received character, or -1. */
+/* The next received character, -1, or UART_BREAK for a break (PL011 only). */
+#define UART_BREAK 0x100
 int uart_get(void);
 
 /* Wait, bounded, until the last character has left the wire (before a reset). */

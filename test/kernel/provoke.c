@@ -149,7 +149,13 @@ static void provoke_deadlock(void)
 	}
 }
 
-/* The same, and nobody wants it to park: only a warden misses it. */
+/* What a debugger is entered by; without one it is a fault like any other. */
+static void provoke_brk(void)
+{
+	__asm__ volatile("brk #1");
+}
+
+/* Deaf as in `deadlock`, and nobody wants it to park: only a warden misses it. */
 static void provoke_silence(void)
 {
 	work_start(UINT64_C(1) << provoke_victim(), be_deaf, nullptr);
@@ -169,6 +175,7 @@ static const struct {
 	{ "current", provoke_current },   { "trace", provoke_trace },
 	{ "tables", provoke_tables },     { "deadlock", provoke_deadlock },
 	{ "nmi", provoke_nmi },           { "silence", provoke_silence },
+	{ "brk", provoke_brk },
 };
 
 void provoke_arguments(struct bootargs *args)

@@ -11,6 +11,7 @@ enum sgi {
 	SGI_STOP = 1,  /* urgent: stop for ever (kern/panic.c) */
 	SGI_WAKE = 2,  /* end an idle CPU's WFI; nothing else */
 	SGI_STORM = 3, /* counted, nothing else: stress */
+	SGI_HOLD = 4,  /* urgent: wait while another CPU debugs (kern/hold.h) */
 };
 
 /*

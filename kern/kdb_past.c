@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/kdb_past.c - commands about how it came to this: registers, stacks, recorders, locks.
+ */
+#include <string.h>
+
+#include "kern/hold.h"
+#include "kern/kdb_impl.h"
+#include "kern/lock.h"
+#include "kern/log.h"
+#include "kern/stop.h"
+#include "pcpu/recorder.h"
+
+#define TRACE_DEFAULT 16
+
+/* The CPU that an optional word names; else the prompt's. */
+static bool chosen_cpu(const struct kdb_words *w, unsigned *cpu)
+{
+	*cpu = kdb.cpu;
+	return w->count <= 1 || kdb_cpu(w->word[1], cpu);
+}
+
+static void cmd_bt(const struct kdb_words *w)
+{
+	unsigned cpu;
+
+	if (!chosen_cpu(w, &cpu)) {
+		return;
+	}
+	const struct trap_frame *frame = kdb_frame_of(cpu);
+	const uint64_t fp = kdb.live ? hold_of(cpu)->fp : stop_frame[cpu];
+
+	if (frame != nullptr) {
+		report_print_backtrace(frame->elr, frame->x[29], cpu);
+	} else if (fp != 0) {
+		kprintf("backtrace cpu%u, waiting:\n", cpu);
+		report_print_stack(fp, cpu);
+	} else {
+		kdb_error("cpu%u is off, or runs: no frame of it is known", cpu);
+	}
+}
+
+static void cmd_regs(const struct kdb_words *w)
+{
+	unsigned cpu;
+
+	if (!chosen_cpu(w, &cpu)) {
+		return;
+	}
+	const struct trap_frame *frame = kdb_frame_of(cpu);
+
+	if (frame != nullptr) {
+		trap_print(frame);
+	} else {
+		kdb_error("cpu%u has no frame: it is off, runs, idle, in EL0, or waits (bt %u)",
+			  cpu, cpu);
+	}
+}
+
+static void trace_cpu(unsigned cpu, uint64_t count)
+{
+	struct record r;
+	uint64_t next;
+
+	if (!report_read_count(cpu, &next)) {
+		kdb_error("the recorder of cpu%u cannot be read", cpu);
+		return;
+	}
+	if (count > RECORDER_ENTRIES) {
+		count = RECORDER_ENTRIES;
+	}
+	for (uint64_t n = next > count ? next - count : 0; n < next; n++) {
+		if (report_read_record(cpu, n, &r)) {
+			report_print_record(cpu, &r);
+		}
+	}
+}
+
+static void cmd_trace(const struct kdb_words *w)
+{
+	uint64_t count = TRACE_DEFAULT;
+	unsigned cpu;
+
+	if (w->count == 1) {
+		report_print_tail();
+		return;
+	}
+	if (kdb_cpu(w->word[1], &cpu) && (w->count == 2 || kdb_number(w->word[2], &count))) {
+		trace_cpu(cpu, count);
+	}
+}
+
+static void cmd_lockstat(const struct kdb_words *w)
+{
+	const struct spinlock *lock = spin_contended();
+	struct spinlock l;
+
+	(void)w;
+	kprintf("  %-12s %10s %10s %14s %12s  %s\n", "lock", "taken", "waited", "wait ticks",
+		"longest", "holder");
+	for (; lock != nullptr; lock = l.next_contended) {
+		if (!kdb_copy((uint64_t)(uintptr_t)lock, &l, sizeof(l))) {
+			kdb_error("the lock at %#llx cannot be read",
+				  (unsigned long long)(uintptr_t)lock);
+			return;
+		}
+		kprintf("  %-12s %10llu %10llu %14llu %12llu  ", l.name,
+			(unsigned long long)l.serving, (unsigned long long)l.contended,
+			(unsigned long long)l.wait_ticks, (unsigned long long)l.wait_max);
+		if (l.owner != 0) {
+			kprintf("cpu%llu\n", (unsigned long long)l.owner - 1);
+		} else {
+			kprintf("-\n");
+		}
+	}
+}
+
+const struct kdb_command kdb_past_commands[] = {
+	{ "bt", "[CPU]", "backtrace; below an exception too", 0, 1, cmd_bt },
+	{ "regs", "[CPU]", "registers where a CPU was interrupted", 0, 1, cmd_regs },
+	{ "trace", "[CPU [COUNT]]", "flight recorders: all, merged by time, or one", 0, 2,
+	  cmd_trace },
+	{ "lockstat", "", "the locks that were ever waited for", 0, 0, cmd_lockstat },
+	{ nullptr, nullptr, nullptr, 0, 0, nullptr },
+};

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""kdb, the debugger on the serial line, driven as a user would: typed at, and read.
+
+Each test starts a machine, waits for the prompt, types commands, and looks at what comes between a
+command and the next prompt. What is typed wrong costs one line that begins "kdb: ", no more.
+"""
+
+import re
+import time
+
+import pytest
+from conftest import key_values
+
+PROMPT = "kdb> "
+KEY = "\x1c"            # Ctrl-\
+IMAGE = 0xFFFFFFFF80000000
+ARENA = 0xFFFFA00000000000
+UART = 0xFFFFB00000000000
+COMMANDS = set("help walk pte map pcpu pins cpus park bt regs trace x w break cont step reboot "
+               "stress lockstat counters sym".split())
+
+
+class Kdb:
+    """A machine that stands at a prompt."""
+
+    def __init__(self, run):
+        self.run = run
+        self.greeting = self.wait()
+
+    def wait(self, seconds=60):
+        """All up to the next prompt, without escape sequences and echo of line ends."""
+        self.run.child.expect_exact(PROMPT, timeout=seconds)
+        return re.sub(r"\x1b\[\w|\r", "", self.run.child.before)
+
+    def ask(self, command, seconds=60):
+        """Type a command; what it answered."""
+        self.run.send(command + "\r")
+        return self.wait(seconds).partition("\n")[2]
+
+    def key(self):
+        """Press the break key until a prompt comes: the first may be read by nobody yet."""
+        self.run.send(KEY)
+        return self.wait()
+
+    def reboot(self):
+        self.run.send("reboot\r")
+        return self.run.finish()
+
+    def sym(self, name):
+        return int(re.match(r"  (0x[0-9a-f]+) ", self.ask(f"sym {name}"))[1], 16)
+
+
+@pytest.fixture
+def kdb(perch):
+    def start(**options):
+        options.setdefault("ARGS", "run=kdb")
+        options.setdefault("TIMEOUT", 90)
+        return Kdb(perch(**options))
+    return start
+
+
+def complains(answer, what):
+    """Exactly one line of complaint."""
+    lines = answer.strip().split("\n")
+    assert len(lines) == 1 and lines[0].startswith("kdb: ") and what in lines[0], answer
+
+
+def test_help_lists_every_command_and_each_works(kdb):
+    """Every command of the manual exists; those that only show something show it."""
+    k = kdb()
+    assert "cpu0: run=kdb at 0x" in k.greeting and "kdb_main+" in k.greeting
+    listed = {line.split()[0] for line in k.ask("help").split("\n") if line.startswith("  ")}
+    assert COMMANDS <= listed
+    assert k.ask("help walk").startswith("  walk     ADDR")
+    walk = k.ask(f"walk {IMAGE:x}").split("\n")
+    assert [line[:4] for line in walk[:4]] == ["  L0", "  L1", "  L2", "  L3"]
+    assert walk[3].endswith("normal ro exec") and walk[4].startswith("owner: pinned, kernel image")
+    assert k.ask("pte 60000040600701 2") == "block pa=0x40600000 normal rw\n"
+    assert k.ask("pte 0 1") == "INVALID\n"
+    mapped = k.ask(f"map {IMAGE:x}").split("\n")
+    assert re.fullmatch(rf"  {IMAGE:x} \+0x[0-9a-f]+ page pa=0x[0-9a-f]+ normal ro exec", mapped[0])
+    assert "more" not in mapped[-2]
+    pins = k.ask("pins")
+    assert "kernel image\n" in pins and "pcpu block\n" in pins and "uart\n" in pins
+    assert k.ask("cpus").count("door=") == 4 and k.ask("cpus").count(" held") == 3
+    assert re.match(r"  window=0 generation=\d+ online=0xf\n", k.ask("park"))
+    assert "records " in k.ask("pcpu 3") and "cpu3 slice=0x" in k.ask("pcpu 3")
+    assert "kdb_main+" in k.ask("bt") and "secondary_main+" in k.ask("bt 2")
+    assert "elr ffffffff8" in k.ask("regs")
+    complains(k.ask("regs 1"), "cpu1 has no frame: it is off, runs, idle")
+    assert re.search(r"^  \d+ cpu1 cpu a=0x1 b=0x1$", k.ask("trace"), re.M)
+    assert re.fullmatch(r"  \d+ cpu2 cpu a=0x2 b=0x1\n", k.ask("trace 2 1"))
+    assert k.ask("lockstat").startswith("  lock ")
+    assert "installs" in k.ask("counters") and k.ask("counters recur").split()[:2] == [
+        "recursions", "0"]
+    assert k.sym("kmain") == int(k.ask(f"sym {k.sym('kmain'):x}").split()[0], 16)
+    assert k.ask("break") == "  0 of 6 breakpoints set\n"
+    assert k.reboot() == 0
+
+
+def test_bad_input_costs_one_line_each_and_kdb_goes_on(kdb):
+    k = kdb()
+    complains(k.ask("nonsense"), "nonsense is no command")
+    complains(k.ask("help nonsense"), "nonsense is no command")
+    complains(k.ask("walk"), "usage: walk ADDR")
+    complains(k.ask("walk 1 2"), "usage: walk ADDR")
+    complains(k.ask("a b c d e f g"), "more than")
+    complains(k.ask("x xyz"), "neither an address nor a function")
+    complains(k.ask("x 11112222333344445"), "neither an address nor a function")
+    complains(k.ask("x kmain+zz"), "neither an address nor a function")
+    complains(k.ask(f"x {IMAGE + 4:x}"), "not aligned")
+    complains(k.ask("x 1234567890123456"), "not canonical")
+    complains(k.ask("walk 8000000000000000"), "not canonical")
+    complains(k.ask(f"x {IMAGE:x} 0"), "0 words")
+    complains(k.ask(f"x {IMAGE:x} nine"), "nine is not a number")
+    complains(k.ask("x 0"), "is not mapped: L0[0] is invalid")
+    complains(k.ask(f"x {ARENA:x}"), "is not mapped")
+    complains(k.ask(f"x {UART:x}"), "device")
+    complains(k.ask(f"xv {UART:x}"), "device")
+    complains(k.ask(f"w {UART:x} 0"), "device")
+    complains(k.ask(f"w {IMAGE:x} 0"), "read-only")
+    slice_of_cpu = re.search(r"slice=0x([0-9a-f]+)", k.ask("pcpu 0"))[1]
+    complains(k.ask(f"w {slice_of_cpu} 0"), "pinned heap")
+    complains(k.ask("pte 0 4"), "4 is no level")
+    complains(k.ask("pcpu 4"), "4 is not a CPU")
+    complains(k.ask("bt one"), "one is not a CPU")
+    complains(k.ask(f"break {ARENA:x}"), "no instruction")
+    complains(k.ask("break kmain+2"), "no instruction")
+    complains(k.ask("break -3"), "no breakpoint 3")
+    complains(k.ask("step 0"), "0 steps")
+    complains(k.ask("trace 9"), "9 is not a CPU")
+    # Half a line that runs into memory that is not mapped: what was read, then why no more.
+    end = re.search(r"  (\w+) \+(0x\w+) pa=\w+ kernel image", k.ask("pins"))
+    answer = k.ask(f"x {int(end[1], 16) + int(end[2], 16) - 8:x} 4").strip().split("\n")
+    assert len(answer) == 2 and "is not mapped" in answer[1]
+    # Serial noise, an over-long line, empty lines.
+    complains(k.ask("wa\x07lk 0"), "nobody types")
+    k.run.child.sendline(b"\xff\x80\xfe".decode("latin-1") + "walk 0")
+    complains(k.wait().partition("\n")[2], "nobody types")
+    complains(k.ask("x" * 300), "more than 119 characters")
+    assert k.ask("") == "" and k.ask("   ") == ""
+    assert k.ask("pte 0").strip() == "INVALID"
+    assert k.reboot() == 0
+
+
+def test_its_own_fault_comes_back_to_the_prompt(kdb):
+    """xv reads through the MMU; where nothing is mapped it faults on SPx, as recursion would."""
+    k = kdb()
+    for _ in range(5):
+        complains(k.ask("xv 0"), "data abort")
+        complains(k.ask(f"xv {ARENA:x}"), "data abort")
+    assert "kdb_main+" in k.ask("bt")
+    assert k.ask("counters recur").split()[:2] == ["recursions", "0"]
+    assert "result=pass" in k.ask("stress only=storm cycles=5")
+    assert k.reboot() == 0
+
+
+def test_line_editing_and_history(kdb):
+    k = kdb()
+    assert k.ask("ptX\x7fe 0") == "INVALID\n"                   # erase
+    assert k.ask("e 0\x01\x01pt") == "INVALID\n"                # to the beginning; QEMU eats one
+    assert k.ask("te 0\x1b[D\x1b[D\x1b[D\x1b[Dp") == "INVALID\n"    # cursor left
+    assert k.ask("pXte 0\x1b[H\x1b[C\x1b[3~") == "INVALID\n"    # home, right, delete
+    assert k.ask("walk\x15pte 0") == "INVALID\n"                # erase the line
+    assert k.ask("pte nonsense\x170") == "INVALID\n"            # erase a word
+    k.run.send("walk 0\x03")                                    # give it up
+    assert k.wait() == "walk 0^C\n"
+    assert k.ask("pte 7 3").startswith("page pa=0 ")
+    assert k.ask("\x1b[A\x1b[A") == "INVALID\n"                 # two back
+    assert k.ask("\x1b[A\x1b[A\x1b[B").startswith("INVALID")   # back and forth
+    complains(k.ask("\x1b[A\x1b[B nonsense"), "nonsense is no command")
+    assert k.reboot() == 0
+
+
+def test_break_step_and_go_on(kdb):
+    k = kdb()
+    k.ask("break pmap_map")
+    complains(k.ask("break pmap_map"), "there is one")
+    k.run.send("stress only=fill cycles=1\r")
+    assert re.search(r": breakpoint at 0x[0-9a-f]+ pmap_map\+0\n", k.wait())
+    assert "pmap_map+0" in k.ask("bt") and "stress_main+" in k.ask("bt")
+    assert k.ask("cpus").count(" held") == 3
+    first = int(re.search(r"elr (\w+)", k.ask("regs"))[1], 16)
+    for _ in range(3):                  # straight code: the prologue
+        assert ": step at " in k.ask("step")
+    assert int(re.search(r"elr (\w+)", k.ask("regs"))[1], 16) == first + 12
+    assert ": step at " in k.ask("step 200")
+    assert ": breakpoint at " in k.ask("cont")      # the next call
+    assert "1 of 6" in k.ask("break")
+    assert k.ask("break -0") == ""
+    assert "result=pass" in k.ask("cont")
+    assert k.reboot() == 0
+
+
+def test_all_breakpoints_of_the_cpu(kdb):
+    k = kdb()
+    for i in range(6):
+        assert k.ask(f"break kmain+{4 * i:x}") == ""
+    complains(k.ask("break kmain+40"), "all 6 breakpoints")
+    assert k.reboot() == 0
+
+
+def test_write_changes_memory_and_nothing_else(kdb):
+    """The arena of the stress stays mapped after it: pages that are not pinned."""
+    k = kdb()
+    assert "result=pass" in k.ask("stress only=fill cycles=1")
+    before = [line.split() for line in k.ask(f"x {ARENA:x} 4").strip().split("\n")]
+    assert k.ask(f"w {ARENA + 8:x} 123456789abcdef0") == ""
+    after = [line.split() for line in k.ask(f"x {ARENA:x} 4").strip().split("\n")]
+    assert after[0] == [before[0][0], before[0][1], "123456789abcdef0"] and after[1] == before[1]
+    assert k.ask(f"xv {ARENA + 8:x}").split()[1] == "123456789abcdef0"
+    assert k.reboot() == 0
+
+
+@pytest.mark.parametrize("options", [{"GIC": 3}, {"GIC": 2}, {"CPU": "max", "SMP": 2},
+                                     {"ARGS": "run=stress cycles=1500 park=nmi"},
+                                     pytest.param({"BOARD": "raspi4b"}, marks=pytest.mark.full)])
+def test_the_break_key_holds_a_running_stress_and_cont_resumes_it(perch, options):
+    """Three times into the middle of the stress; it passes all the same."""
+    run = perch(**{"ARGS": "run=stress cycles=1500", "TIMEOUT": 150, **options})
+    run.expect("workload storm")
+    for _ in range(3):
+        run.send(KEY)
+        run.child.expect(r"kdb: cpu0: break key at 0x[0-9a-f]+ \w+")
+        run.child.expect_exact(PROMPT)
+        run.send("cpus\r")
+        run.child.expect_exact(PROMPT)
+        assert "RUNS" not in run.child.before and " held" in run.child.before
+        run.send("trace 1 8\r")
+        run.child.expect_exact(PROMPT)
+        assert re.search(r" cpu1 (park|irq|change|fault)", run.child.before)
+        run.send("cont\r")
+        run.child.expect("workload")
+    text = run.passed()
+    words = key_values(next(line for line in text.split("\n") if line.startswith("stress: result")))
+    assert words["result"] == "pass" and words["transient_faults"] == "0"
+
+
+def test_after_a_report_only_when_asked(perch):
+    run = perch(ARGS="provoke=x18 kdb=on", TIMEOUT=60)
+    run.expect("REPORT END")
+    k = Kdb(run)
+    assert "nothing goes on" in k.greeting
+    assert "provoke_x18+" in k.ask("bt")
+    assert "x18 0000200000000000" in k.ask("regs")
+    assert k.ask("cpus").count(" stopped") == 3
+    assert k.ask(f"x {IMAGE:x}").startswith(f"  {IMAGE:x} ")
+    for command in ("cont", "step", "stress"):
+        complains(k.ask(command), "nothing goes on")
+    complains(k.ask("xv 0"), "no way back")
+    complains(k.ask("x 0"), "not mapped")
+    assert k.reboot() == 1
+    plain = perch(ARGS="provoke=x18", TIMEOUT=60)
+    assert plain.finish() == 1 and "kdb>" not in plain.text
+
+
+def test_a_recursion_can_be_looked_at(perch):
+    """The slices lie in the mapping that broke: they are read by their frames."""
+    run = perch(ARGS="run=stress bbm=naive pcpu=scattered seed=7 cycles=2000 kdb=on", TIMEOUT=120)
+    run.expect(r"RECURSION cpu\d depth=2 .* va=(0x[0-9a-f]+)")
+    address = run.child.match[1]
+    run.expect("REPORT END")
+    k = Kdb(run)
+    walk = k.ask(f"walk {address}")
+    assert "L2[" in walk and "owner: not pinned" in walk
+    assert re.search(r"^  \d+ cpu\d change ", k.ask("trace"), re.M)
+    assert k.ask("cpus").count("door=") == 4
+    assert k.reboot() == 1
+
+
+def test_a_failing_run_ends_at_the_prompt_with_kdb_on(perch):
+    run = perch(ARGS="run=stress plant=1 seed=7 cycles=50 kdb=on", TIMEOUT=60)
+    k = Kdb(run)
+    assert "the run failed" in k.greeting and "result=fail" in k.greeting
+    k.run.send("cont\r")
+    assert run.finish() == 1
+
+
+def test_a_breakpoint_instruction_is_fatal_unless_asked_for(perch):
+    run = perch(ARGS="provoke=brk", TIMEOUT=60)
+    assert run.finish() == 1
+    assert run.lines("breakpoint instruction") and not run.lines("kdb>")
+    run = perch(ARGS="provoke=brk kdb=on", TIMEOUT=60)
+    k = Kdb(run)
+    assert "breakpoint instruction at 0x" in k.greeting
+    run.send("cont\r")
+    assert "the run failed" in k.wait()         # it came back from the instruction
+    run.send("cont\r")
+    assert run.finish() == 1 and run.lines("brk: nothing happened")
+
+
+def test_kdb_off_ignores_the_key(perch):
+    run = perch(ARGS="run=stress cycles=300 kdb=off", TIMEOUT=90)
+    run.expect("workload")
+    run.send(KEY)
+    run.passed()
+    assert not run.lines("kdb>")
+
+
+def test_a_cpu_that_does_not_come_is_named_and_a_warden_is_patient(perch):
+    """CPU 1 is deaf: the prompt comes all the same. Being held is no silence for the warden."""
+    run = perch(ARGS="provoke=silence warden=cpu2", TIMEOUT=90)
+    run.expect("warden=cpu2")
+    time.sleep(0.5)
+    run.send(KEY)
+    k = Kdb(run)
+    assert "CPUs that did not stop: 0x2" in k.greeting
+    assert re.search(r"^  cpu1 .* RUNS", k.ask("cpus"), re.M)
+    assert re.search(r"^  cpu2 .* held", k.ask("cpus"), re.M)
+    complains(k.ask("bt 1"), "cpu1 is off, or runs")
+    time.sleep(4)                               # longer than the warden's patience
+    run.send("cont\r")
+    run.expect(r"WARDEN cpu2 cause=silence cpus=0x2")
+    assert run.finish() == 1
