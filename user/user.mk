@@ -5,9 +5,9 @@
 # A program is a folder below user/ whose name is that of one of its C files: all C files of
 # the folder are linked with the library. It is on the RAM disk by its name.
 
-GEN := $(addprefix $(OUT)/gen/,call_nr.h call_args.h call_table.c sys_calls.h)
+GEN := $(addprefix $(OUT)/gen/,call_nr.h call_args.h call_names.h call_table.c sys_calls.h)
 
-# One run writes all four, and only those that change; the stamp says that it ran.
+# One run writes all of them, and only those that change; the stamp says that it ran.
 $(GEN): $(OUT)/gen/.made ;
 $(OUT)/gen/.made: include/calls.toml scripts/abi .clang-format
 	$(call say,ABI,$(@D))

@@ -7,7 +7,8 @@
  *          is taken off, and the median, the least and the most are one line, in the form that
  *          test/bench/run knows. Client and server are in different tasks, on one CPU; each
  *          stamps a page that both have mapped, so that both halves of a call are measured.
- * LIMITS   With another counter the figures are multiples of its tick; without icount they are time.
+ * LIMITS   With another counter the figures are multiples of its tick; without icount they are
+ *          time.
  */
 #include <perch/calls.h>
 #include <perch/spawn.h>

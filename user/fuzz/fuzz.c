@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * user/fuzz/fuzz.c - every call with random handles, words and pointers: init=fuzz calls=N seed=N.
+ *
+ * THEORY   Victims are this program once more, in tasks of their own, with a few threads that do
+ *          nothing but call the kernel with registers made of what is interesting. They have handles
+ *          of every kind but the machine's. A victim that kills, stops or faults itself is replaced.
+ *          What must hold: the kernel goes on, and when all victims are gone it uses as many frames
+ *          and pages as before; nobody but a victim was changed (a page of the parent's is checked).
+ *          Calls are counted in a page that parent and victims share.
+ */
+#include <gen/call_names.h>
+
+#include <perch/calls.h>
+#include <perch/spawn.h>
+#include <perch/thread.h>
+#include <perch/time.h>
+
+#include <memmap.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/fuzz/fuzz.h"
+
+#define VICTIMS_MAX 4u
+#define VICTIM_LIMIT (6 * MIB)
+#define CALLS_DEFAULT 100000u
+#define LIFE_CALLS 20000u /* then a victim ends by itself */
+#define CANARY UINT64_C(0xc0ffee0ddba11)
+#define CHECK_NS UINT64_C(100000000)
+#define SETTLE_NS UINT64_C(200000000)
+
+struct victim {
+	struct child child;
+	bool alive;
+};
+
+static struct {
+	uint64_t calls, seed;
+	const char *name;
+	struct elf_program program;
+	handle_t endpoint, memory;
+	struct fuzz_page *page;
+	struct victim victim[VICTIMS_MAX];
+	uint64_t lives, exceptions;
+	uint64_t canary[512];
+} fuzz = { .calls = CALLS_DEFAULT, .seed = 1 };
+
+static bool start_victim(unsigned n)
+{
+	char seed[32];
+	const char *const words[] = { fuzz.name, "role=victim", seed };
+
+	snprintf(seed, sizeof seed, "seed=%lu", (unsigned long)(fuzz.seed * 1000 + fuzz.lives));
+	const struct spawn_options options = {
+		.limit_bytes = VICTIM_LIMIT,
+		.number = n + 1,
+		.parent = fuzz.endpoint,
+		.extra = fuzz.memory,
+		.argc = 3,
+		.argv = words,
+		.priority = PRIORITY_DEFAULT - 1,
+	};
+	const enum kerr e = spawn(&fuzz.program, &options, &fuzz.victim[n].child);
+	fuzz.victim[n].alive = e == KERR_OK;
+	fuzz.lives++;
+	if (e != KERR_OK) {
+		printf("fuzz: victim %u cannot be started, error %d\n", n, (int)e);
+	}
+	return e == KERR_OK;
+}
+
+/* All that say they are over, or look so, are ended. */
+static void bury(unsigned n)
+{
+	child_end(&fuzz.victim[n].child);
+	fuzz.victim[n].alive = false;
+}
+
+static void look_at_victims(void)
+{
+	uint64_t state, priority, cpu, number;
+
+	for (unsigned n = 0; n < VICTIMS_MAX; n++) {
+		if (fuzz.victim[n].alive &&
+		    (sys_thread_info(fuzz.victim[n].child.thread, &state, &priority, &cpu,
+				     &number) != KERR_OK ||
+		     state == THREAD_IS_DEAD || state == THREAD_IS_STOPPED)) {
+			bury(n);
+		}
+	}
+}
+
+/* One message or a while without any. */
+static void listen(void)
+{
+	struct ipc_message m;
+
+	const enum kerr e =
+		sys_ipc_recv(fuzz.endpoint, 0, HANDLE_NONE, time_now_ns() + CHECK_NS, &m);
+	if (e != KERR_OK || m.badge == 0 || m.badge > VICTIMS_MAX) {
+		look_at_victims();
+		return;
+	}
+	if ((m.info & IPC_FLAG_EXCEPTION) != 0) {
+		fuzz.exceptions++;
+		m.word[0] = EXC_KILL;
+		(void)sys_ipc_reply(IPC_INFO(1, 0), HANDLE_NONE, &m);
+	}
+	/* A victim may send anything here; it loses its life for it. */
+	if (fuzz.victim[m.badge - 1].alive) {
+		bury((unsigned)m.badge - 1);
+	}
+}
+
+static uint64_t used_now(void)
+{
+	uint64_t limit, used = 0, threads, handles;
+
+	(void)time_sleep_ns(SETTLE_NS); /* what was killed goes in steps */
+	(void)sys_task_info(HANDLE_NONE, &limit, &used, &threads, &handles);
+	return used;
+}
+
+static bool prepare(void)
+{
+	const void *archive;
+	uint64_t at;
+	size_t bytes;
+
+	if (sys_endpoint_create(&fuzz.endpoint) != KERR_OK ||
+	    sys_mem_create(MEM_ANON, PAGE_BYTES, HANDLE_NONE, 0, &fuzz.memory) != KERR_OK ||
+	    sys_mem_map(HANDLE_NONE, fuzz.memory, 0, 0, PAGE_BYTES, VM_READ | VM_WRITE, &at) !=
+		    KERR_OK ||
+	    ramdisk_map(&archive, &bytes) != KERR_OK ||
+	    !ramdisk_program(archive, bytes, "fuzz", &fuzz.program)) {
+		return false;
+	}
+	fuzz.page = (struct fuzz_page *)(uintptr_t)at;
+	for (unsigned i = 0; i < 512; i++) {
+		fuzz.canary[i] = CANARY ^ i;
+	}
+	return true;
+}
+
+static bool canary_lives(void)
+{
+	for (unsigned i = 0; i < 512; i++) {
+		if (fuzz.canary[i] != (CANARY ^ i)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static int run(void)
+{
+	uint64_t used[2];
+
+	if (!prepare()) {
+		printf("fuzz: result=fail: cannot begin\n");
+		return EXIT_FAILURE;
+	}
+	/* One life before the first count, so that what the kernel keeps for ever is there. */
+	for (unsigned round = 0; round < 2; round++) {
+		const uint64_t until = round == 0 ? 1 : fuzz.calls;
+		while (atomic_load(&fuzz.page->calls) < until) {
+			for (unsigned n = 0; n < VICTIMS_MAX; n++) {
+				if (!fuzz.victim[n].alive && !start_victim(n)) {
+					return EXIT_FAILURE;
+				}
+			}
+			listen();
+		}
+		for (unsigned n = 0; n < VICTIMS_MAX; n++) {
+			bury(n);
+		}
+		used[round] = used_now();
+	}
+	const bool pass = used[0] == used[1] && canary_lives();
+	printf("fuzz: result=%s calls=%lu ok=%lu lives=%lu exceptions=%lu seed=%lu used_before=%lu "
+	       "used_after=%lu\n",
+	       pass ? "pass" : "fail", (unsigned long)fuzz.page->calls,
+	       (unsigned long)fuzz.page->succeeded, (unsigned long)fuzz.lives,
+	       (unsigned long)fuzz.exceptions, (unsigned long)fuzz.seed, (unsigned long)used[0],
+	       (unsigned long)used[1]);
+	return pass ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+	bool victim = false;
+
+	fuzz.name = argv[0];
+	for (int i = 1; i < argc; i++) {
+		if (strncmp(argv[i], "calls=", 6) == 0) {
+			fuzz.calls = strtoull(argv[i] + 6, nullptr, 0);
+		} else if (strncmp(argv[i], "seed=", 5) == 0) {
+			fuzz.seed = strtoull(argv[i] + 5, nullptr, 0);
+		} else if (strcmp(argv[i], "role=victim") == 0) {
+			victim = true;
+		}
+	}
+	return victim ? victim_main(fuzz.seed, LIFE_CALLS) : run();
+}

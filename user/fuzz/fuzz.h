@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * user/fuzz/fuzz.h - what parent and victims share.
+ */
+#pragma once
+
+#include <types.h>
+
+struct fuzz_page {
+	_Atomic(uint64_t) calls;
+	_Atomic(uint64_t) succeeded; /* with KERR_OK */
+};
+
+/* Call the kernel about so many times, then end. */
+int victim_main(uint64_t seed, uint64_t calls);
