@@ -84,4 +84,7 @@ $(USER_OUT)/init.flat: $(USER_OUT)/init.elf scripts/flat
 	$(call say,FLAT,$@)
 	$(Q)scripts/flat $< $@
 
+$(OUT)/user/init_image.S.o: $(USER_OUT)/init.flat
+$(OUT)/user/init_image.S.o: ASFLAGS += -I$(USER_OUT)
+
 -include $(USER_LIB_OBJECTS:.o=.d) $(USER_SOURCES:%=$(USER_OUT)/%.d)

@@ -3,11 +3,11 @@
  * user/fuzz/fuzz.c - every call with random handles, words and pointers: init=fuzz calls=N seed=N.
  *
  * THEORY   Victims are this program once more, in tasks of their own, with a few threads that do
- *          nothing but call the kernel with registers made of what is interesting. They have handles
- *          of every kind but the machine's. A victim that kills, stops or faults itself is replaced.
- *          What must hold: the kernel goes on, and when all victims are gone it uses as many frames
- *          and pages as before; nobody but a victim was changed (a page of the parent's is checked).
- *          Calls are counted in a page that parent and victims share.
+ *          nothing but call the kernel with registers made of what is interesting. They can make
+ *          handles of every kind but the machine's. One that kills, stops or faults itself is
+ *          replaced. What must hold: the kernel goes on; when all victims are gone it uses as many
+ *          frames and pages as before; nobody but a victim was changed (a page of the parent's is
+ *          checked). Calls are counted in a page that parent and victims share.
  */
 #include <gen/call_names.h>
 

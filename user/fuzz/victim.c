@@ -2,8 +2,8 @@
 /*
  * user/fuzz/victim.c - what a victim does: calls with registers made of what is interesting.
  *
- * THEORY   Most arguments are near something valid: a handle that exists, a page of ours, an edge of
- *          the address space, a power of two and its neighbours. Deadlines are short, so that a
+ * THEORY   Most arguments are near something valid: a handle that exists, a page of ours, an edge
+ *          of the address space, a power of two and its neighbours. Deadlines are short, so that a
  *          wait ends; and what would end a victim at once (exit, kill, stop of itself) is rare.
  */
 #include <gen/call_names.h>

@@ -3,9 +3,9 @@
  * user/stress/work_share.c - memory and messages that workers share.
  *
  * THEORY   One object is mapped twice, and each worker has every 16th page of it. A worker writes
- *          its pages through one mapping, reads them through the other, and now and then changes the
- *          protection of a stretch of the second: the block is demoted and promoted while all the
- *          others read and write in it.
+ *          its pages through one mapping, reads them through the other, and now and then changes
+ *          the protection of a page of the second: its block is demoted and promoted while all the
+ *          others read in it.
  */
 #include <stdatomic.h>
 
