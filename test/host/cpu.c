@@ -308,6 +308,13 @@ static void pct_point(void)
 
 static void script_point(struct sim_cpu *c)
 {
+	const uint64_t at = sim.result->points;
+
+	for (unsigned i = 0; i < sim.cpus && at < SIM_SCRIPT_POINTS; i++) {
+		if (&sim.cpu[i] != c && can_run(&sim.cpu[i])) {
+			sim.result->could[at] |= (uint8_t)(1u << i);
+		}
+	}
 	for (unsigned i = 0; i < sim.config.preemptions; i++) {
 		struct sim_cpu *to = &sim.cpu[sim.config.preempt[i].to];
 

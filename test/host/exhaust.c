@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test/host/exhaust.c - every schedule of a small scenario with up to two preemptions.
+ * test/host/exhaust.c - every schedule of a small scenario with a bounded number of preemptions.
  *
  * THEORY   Without a preemption a CPU runs until it waits. One preemption is a point and a CPU that
  *          goes on there; a second one comes after it. Most races need no more (Musuvathi and
- *          Qadeer, "Iterative context bounding", PLDI 2007). Stores drain at barriers only, and at
+ *          Qadeer, "Iterative context bounding", PLDI 2007). A preemption in favour of a CPU that
+ *          could not go on there changes nothing, so only those that could are tried. Stores drain at barriers only, and at
  *          once, in turn: between the two lies what a store buffer can do to one schedule.
  */
 #include <stdio.h>
@@ -22,13 +23,15 @@ struct search {
 	bool failed;
 };
 
-static uint64_t run_once(struct search *s)
+static void run_once(struct search *s, struct sim_result *result)
 {
-	struct sim_result result;
-
-	sim_run(&s->config, scene_main, &s->plan, &result);
+	sim_run(&s->config, scene_main, &s->plan, result);
 	s->runs++;
-	if (result.failed) {
+	if (result->points >= SIM_SCRIPT_POINTS) {
+		result->failed = true;
+		snprintf(result->reason, sizeof(result->reason), "too long to be explored");
+	}
+	if (result->failed) {
 		s->failed = true;
 		sim_trace_print();
 		fprintf(stderr, "FAILED exhaustive %s, %u preemptions:", s->plan.name,
@@ -38,22 +41,27 @@ static uint64_t run_once(struct search *s)
 				(unsigned long long)s->config.preempt[i].at,
 				s->config.preempt[i].to);
 		}
-		fprintf(stderr, ": %s\n", result.reason);
+		fprintf(stderr, ": %s\n", result->reason);
 	}
-	return result.points;
 }
 
 /* All ways to add up to `left` preemptions after point `from`. */
 static void explore(struct search *s, uint64_t from, unsigned left)
 {
-	const uint64_t points = run_once(s);
+	struct sim_result result;
 	const unsigned n = s->config.preemptions;
+
+	run_once(s, &result);
+	const uint64_t points = result.points;
 
 	if (n == 0) {
 		s->points = points;
 	}
 	for (uint64_t at = from; at <= points && left > 0 && !s->failed; at++) {
 		for (unsigned to = 0; to < s->plan.cpus && !s->failed; to++) {
+			if ((result.could[at] >> to & 1) == 0) {
+				continue;
+			}
 			s->config.preemptions = n + 1;
 			s->config.preempt[n].at = at;
 			s->config.preempt[n].to = to;

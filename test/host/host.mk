@@ -23,7 +23,8 @@ SIM_KERNEL := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/memcharge.c \
 	kern/kerr.c
 include test/host/vm.mk
 SIM_MACHINE := test/host/cpu.c test/host/irq.c test/host/store.c test/host/tlb.c \
-	test/host/access.c test/host/trace.c test/host/boot.c test/host/this_cpu.c test/host/page.c test/host/user.c
+	test/host/access.c test/host/trace.c test/host/boot.c test/host/this_cpu.c \
+	test/host/page.c test/host/user.c
 SIM_SCENES := test/host/scene.c test/host/region.c test/host/initiators.c \
 	test/host/scenarios.c test/host/exhaust.c
 SIM_OBJECTS := $(patsubst %.c,$(HOST)/kernel/%.o,$(SIM_KERNEL)) \
@@ -72,13 +73,13 @@ host-units: $(HOST_UNITS)
 test-host: host-units sim fuzz-pmap-short
 host-test: test-host
 
-sim: $(HOST)/sim ## explore 20,000 schedules of the machine model, and all with one preemption
-	$(Q)ASAN_OPTIONS=detect_leaks=0 $(HOST)/sim --exhaust 1
+sim: $(HOST)/sim ## explore 20,000 schedules of the machine model, all with two preemptions
+	$(Q)ASAN_OPTIONS=detect_leaks=0 $(HOST)/sim --exhaust 2
 	$(Q)test/host/explore $(HOST)/sim 20000
 	@echo '2 passed, 0 failed'
 
-sim-long: $(HOST)/sim ## explore 1,000,000 schedules, and all with two preemptions (minutes)
-	$(Q)ASAN_OPTIONS=detect_leaks=0 $(HOST)/sim --exhaust 2
+sim-long: $(HOST)/sim ## explore 1,000,000 schedules, all with three preemptions
+	$(Q)ASAN_OPTIONS=detect_leaks=0 $(HOST)/sim --exhaust 3
 	$(Q)test/host/explore $(HOST)/sim 1000000
 
 # ---- the fuzzer: the same again, the kernel's sources with its counters --------------------------

@@ -19,6 +19,8 @@
 
 #define SIM_STREAM_TICK 64 /* the time that passes when only the event stream goes on */
 
+#define SIM_SCRIPT_POINTS 4096
+
 enum sim_order { SIM_RELAXED, SIM_ACQUIRE, SIM_RELEASE, SIM_SEQ_CST };
 enum sim_barrier { SIM_DSB_ISH, SIM_DSB_ISHST, SIM_DSB_NSH, SIM_DMB_ISH };
 enum sim_tlbi {
@@ -86,6 +88,7 @@ struct sim_result {
 	char reason[256];
 	uint64_t steps; /* points */
 	uint64_t points; /* of them, where SIM_SCRIPT may preempt */
+	uint8_t could[SIM_SCRIPT_POINTS]; /* at each of the first: CPUs that could have gone on */
 	uint64_t stream_ticks; /* times that only the event stream could go on */
 	uint64_t lost_events;
 	uint64_t windows; /* breaks by window */
