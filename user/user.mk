@@ -16,8 +16,9 @@ $(OUT)/gen/.made: include/calls.toml scripts/abi .clang-format
 
 # ---- the library ----------------------------------------------------------------------------
 USER_OUT := $(OUT)/user
-USER_LIB := user/lib/crt0.S user/lib/cpio.c user/lib/elf.c user/lib/ramdisk.c user/lib/spawn.c \
-	user/lib/start.c user/lib/stdio.c user/lib/sync.c user/lib/sys.c user/lib/thread.c
+USER_LIB := user/lib/crt0.S user/lib/atomics.c user/lib/cpio.c user/lib/elf.c user/lib/ramdisk.c \
+	user/lib/spawn.c user/lib/start.c user/lib/stdio.c user/lib/sync.c user/lib/sys.c \
+	user/lib/thread.c
 USER_PROGRAMS := $(foreach d,$(patsubst user/%/,%,$(wildcard user/*/)), \
 	$(if $(wildcard user/$(d)/$(d).c),$(d)))
 USER_SOURCES := $(wildcard $(USER_PROGRAMS:%=user/%/*.c)) user/init/ramdisk.S

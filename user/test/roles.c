@@ -104,6 +104,19 @@ static int role_run_stack(void)
 	return 1;
 }
 
+/* The console's input. */
+static int role_echo(void)
+{
+	char text[80];
+
+	printf("say something\n");
+	if (fgets(text, sizeof text, stdin) == nullptr) {
+		return ROLE_STATUS_FAILED;
+	}
+	printf("you said: %s", text);
+	return 0;
+}
+
 static int role_status_7(void)
 {
 	return 7;
@@ -119,7 +132,7 @@ int role_play(const char *role)
 		{ "writer", role_writer },         { "glutton", role_glutton },
 		{ "hoarder", role_hoarder },       { "read_kernel", role_read_kernel },
 		{ "write_text", role_write_text }, { "run_stack", role_run_stack },
-		{ "status_7", role_status_7 },
+		{ "status_7", role_status_7 },     { "echo", role_echo },
 	};
 
 	for (unsigned i = 0; i < sizeof roles / sizeof roles[0]; i++) {
