@@ -24,6 +24,8 @@ static struct {
 	uint32_t record_bytes;
 	uint32_t ring_offset; /* in a slice */
 	uint32_t next_offset;
+	uint32_t mailbox_offset;
+	uint32_t spx_top; /* of the exception stack */
 	uint32_t max_cpus;
 	uint32_t kind_count;
 	struct rec_info kind[REC_KIND_COUNT];
@@ -32,6 +34,8 @@ static struct {
 	.record_bytes = sizeof(struct record),
 	.ring_offset = SLICE_RECORDER,
 	.next_offset = offsetof(struct pcpu, recorder_next),
+	.mailbox_offset = SLICE_MAILBOX,
+	.spx_top = SLICE_SPX_TOP,
 	.max_cpus = MAX_CPUS,
 	.kind_count = REC_KIND_COUNT,
 	.kind = {

@@ -15,7 +15,7 @@ PAGE = 4096
 BLOCK = 2 << 20
 ADDRESS_MASK = 0x0000FFFFFFFFF000
 VALID, TABLE = 1, 2
-LAYOUT = struct.Struct("<QQ6I")
+LAYOUT = struct.Struct("<QQ8I")
 KIND = struct.Struct("<13scc?")
 RECORD = struct.Struct("<QIIQQQQ")
 RECORD_STEP_SHIFT = 8
@@ -25,7 +25,7 @@ TLBI = {0: "by address", 1: "by range", 2: "everything", 3: "page by page"}
 ATTRIBUTES = {0: "normal", 1: "device", 2: "uncached"}
 
 Layout = namedtuple("Layout", "counter_hz root entries record_bytes ring_offset next_offset "
-                              "max_cpus kinds")
+                              "mailbox_offset spx_top max_cpus kinds")
 Kind = namedtuple("Kind", "name a b lasts")
 # took: ticks until it ended, None if it did not, or is not of a kind that lasts.
 Record = namedtuple("Record", "cpu number time kind took a b c d")
