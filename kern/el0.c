@@ -26,7 +26,7 @@
 #include "kern/task.h"
 #include "kern/thread.h"
 #include "kern/trap.h"
-#include "pcpu/pcpu.h"
+#include "pcpu/recorder.h"
 
 static_assert(offsetof(struct pcpu, current) == PCPU_CURRENT);
 static_assert(offsetof(struct pcpu, quiet) == PCPU_QUIET);
@@ -89,6 +89,9 @@ struct thread *entry_el0_aarch32(struct thread *t)
 
 void entry_el0_sync(struct thread *t, uint64_t esr, uint64_t far)
 {
+	struct record *r = rec(REC_FAULT, far, esr);
+
+	r->d = t->regs.pc;
 	switch (ESR_EC(esr)) {
 	case ESR_EC_WFX:
 		t->regs.pc += 4; /* who waits for an event gives the CPU away */
@@ -103,6 +106,7 @@ void entry_el0_sync(struct thread *t, uint64_t esr, uint64_t far)
 		kill_for(t, esr, far);
 		break;
 	}
+	rec_end(r);
 	if (reclaim_pending()) {
 		reclaim_poll(RECLAIM_STEPS);
 	}

@@ -288,6 +288,9 @@ static void switch_to(struct pcpu *p, struct runq *q, struct thread *next)
 	p->current = next;
 	if (next == nullptr) {
 		q->running = RUNQ_IDLE;
+		if (prev != nullptr) {
+			rec(REC_SWITCH, 0, prev->number);
+		}
 		return;
 	}
 	next->state = THREAD_RUNNING;

@@ -37,7 +37,7 @@
 	X(FAULT, "fault", 'x', 'x', true) /* FAR, ESR; d: ELR; ends only if it was resolved */  \
 	X(LOCK_WAIT, "lock-wait", 'l', 'd', false) /* lock, ticks that the wait before took */  \
 	X(CPU, "cpu", 'd', 'd', false) /* number, 1 on, 0 off */                                \
-	X(SWITCH, "switch", 'd', 'd', false) /* threads: who comes, who goes or 0 */            \
+	X(SWITCH, "switch", 'd', 'd', false) /* threads: who comes, who goes; 0: idle */        \
 	X(MARK, "mark", 'x', 'x', false) /* of a test */
 
 enum rec_kind {

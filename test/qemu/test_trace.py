@@ -136,6 +136,17 @@ def test_a_recursion_leaves_the_window_that_never_closed(tmp_path):
     assert any(e["args"].get("ended") is False for e in faults + windows)
 
 
+def test_threads_have_a_track_beside_their_cpu(tmp_path):
+    phases = validate(trace(tmp_path, "ARGS=run=test only=an_urgent_thread_preempts",
+                            "TIMEOUT=60"))
+    tracks = {e["tid"]: e["args"]["name"] for e in phases["M"] if e["name"] == "thread_name"}
+    ran = [e for e in phases["X"] if e["cat"] == "thread"]
+    assert len({e["name"] for e in ran}) >= 2
+    assert all(tracks[e["tid"]].endswith(" threads") for e in ran)
+    # One takes the CPU from the other: its slice begins where that one ends.
+    assert any(e["args"]["after"] != 0 for e in ran)
+
+
 def test_a_list_of_the_boot_names_the_cpus(tmp_path):
     text = trace(tmp_path, "--list", "ARGS=run=none", "TIMEOUT=30")
     for cpu in (1, 2, 3):
