@@ -45,6 +45,8 @@ KERN += kern/physread.c kern/warden.c
 KERN += kern/hold.c kern/kdb.c kern/kdb_cpu.c kern/kdb_flow.c kern/kdb_line.c kern/kdb_mem.c \
 	kern/kdb_past.c kern/kdb_words.c
 ARCH_DEBUG := arch/arm64/debug.c arch/arm64/recover.S
+KERN += kern/call.c kern/call_arg.c kern/call_handle.c kern/call_ipc.c kern/call_machine.c \
+	kern/call_thread.c kern/exception.c
 ARCH := arch/arm64/start.S arch/arm64/vectors.S arch/arm64/el3.S arch/arm64/probe.S \
 	arch/arm64/el0.S arch/arm64/fpu.S \
 	arch/arm64/lifeboat.S \
@@ -66,7 +68,8 @@ SOURCES := $(ARCH) $(ARCH_DEBUG) $(KERN) $(PCPU) $(IPI) $(VM) $(KTEST)
 
 # ---- the kernel -----------------------------------------------------------------------------
 OUT := $(BUILD_DIR)/$(BUILD)
-OBJECTS := $(patsubst %,$(OUT)/%.o,$(SOURCES)) $(LIBFDT:%=$(OUT)/libfdt/%.o)
+OBJECTS := $(patsubst %,$(OUT)/%.o,$(SOURCES)) $(LIBFDT:%=$(OUT)/libfdt/%.o) \
+	$(OUT)/gen/call_table.c.o
 
 TARGET_FLAGS := --target=aarch64-none-elf -march=armv8-a -mgeneral-regs-only -mno-outline-atomics \
 	-mstrict-align -ffixed-x18 -ffreestanding -fno-pic -fno-stack-protector -mcmodel=small \

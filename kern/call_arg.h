@@ -18,15 +18,20 @@ struct thread;
 
 #define CALL_RESULTS 4
 
-/* Goes to x0-x3 if the call ends well; not for IPC calls, which write registers themselves. */
+/*
+ * Goes to x0-x3 if the call ends well, as many as the call has results: IPC calls have none, they
+ * write registers themselves.
+ */
 struct call_result {
 	uint64_t x[CALL_RESULTS];
+	bool again; /* run the call anew: it is not done, and has left its progress in registers */
 };
 
 /* One call: how it is run, and what a tracer prints of it. */
 struct call_entry {
 	const char *name;
 	const char *args; /* their names, a space between */
+	unsigned results; /* words of struct call_result that go to x0... */
 	enum kerr (*run)(struct thread *self, const uint64_t *x, struct call_result *r);
 };
 

@@ -10,17 +10,18 @@
  */
 #include <arch/barrier.h>
 #include <arch/cpu.h>
+#include <gen/call_nr.h>
 
 #include "arch/arm64/cpu.h"
 #include "arch/arm64/el0.h"
 #include "arch/arm64/sysreg.h"
 #include "ipi/park.h"
 #include "kern/assert.h"
+#include "kern/call.h"
 #include "kern/entry.h"
+#include "kern/exception.h"
 #include "kern/fpu.h"
 #include "kern/lock.h"
-#include "kern/log.h"
-#include "kern/machine.h"
 #include "kern/reclaim.h"
 #include "kern/sched.h"
 #include "kern/task.h"
@@ -32,6 +33,9 @@ static_assert(offsetof(struct pcpu, current) == PCPU_CURRENT);
 static_assert(offsetof(struct pcpu, quiet) == PCPU_QUIET);
 static_assert(offsetof(struct pcpu, sp0_base) == PCPU_SP0_BASE);
 static_assert(offsetof(struct pcpu, host_sp) == PCPU_HOST_SP);
+static_assert(CALL_NULL == NR_NULL && CALL_IPC_CALL == NR_IPC_CALL);
+static_assert(CALL_IPC_REPLY_RECV == NR_IPC_REPLY_RECV && CALL_IPC_RECV == NR_IPC_RECV);
+static_assert(ESR_EC_SVC64 == EC_SVC64);
 static_assert(offsetof(struct thread, regs) == TH_REGS);
 static_assert(offsetof(struct thread, regs.sp) == TH_SP);
 static_assert(offsetof(struct thread, regs.pc) == TH_PC);
@@ -71,15 +75,6 @@ struct thread *entry_el0_irq(struct thread *t)
 	return leave();
 }
 
-static void kill_for(struct thread *t, uint64_t esr, uint64_t far)
-{
-	log_printf("thread", "thread %llu of task %llu: %s at pc=%#llx address=%#llx: killed",
-		   (unsigned long long)t->number, (unsigned long long)t->task->number,
-		   trap_ec_name(ESR_EC(esr)), (unsigned long long)t->regs.pc,
-		   (unsigned long long)far);
-	thread_die(t, esr);
-}
-
 struct thread *entry_el0_aarch32(struct thread *t)
 {
 	irq_mask();
@@ -93,17 +88,21 @@ void entry_el0_sync(struct thread *t, uint64_t esr, uint64_t far)
 
 	r->d = t->regs.pc;
 	switch (ESR_EC(esr)) {
+	case ESR_EC_SVC64:
+		call_dispatch(t, esr);
+		break;
 	case ESR_EC_WFX:
 		t->regs.pc += 4; /* who waits for an event gives the CPU away */
 		sched_yield();
 		break;
 	case ESR_EC_FP:
-		if (!fpu_first_use(t)) {
-			kill_for(t, esr, far);
+		if (fpu_first_use(t)) {
+			break;
 		}
+		exception_raise(t, EXC_NO_MEMORY, 0, esr);
 		break;
 	default:
-		kill_for(t, esr, far);
+		exception_from_el0(t, esr, far);
 		break;
 	}
 	rec_end(r);

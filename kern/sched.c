@@ -94,9 +94,7 @@ static unsigned choose_cpu(const struct thread *t)
 	return (unsigned)__builtin_ctzll(from);
 }
 
-/* q is locked: t becomes READY in it, or where it may run. Unlocks. */
-static void ready_unlock(struct runq *q, struct thread *t)
-	__attribute__((no_thread_safety_analysis))
+void sched_ready_unlock(struct runq *q, struct thread *t) __attribute__((no_thread_safety_analysis))
 {
 	t->state = THREAD_READY;
 	if ((t->affinity & CPU_BIT(t->cpu)) == 0) {
@@ -134,7 +132,7 @@ static void wake_unlock(struct runq *q, struct thread *t) __attribute__((no_thre
 
 	KASSERT(thread_waits(t));
 	if (!t->stop_pending) {
-		ready_unlock(q, t);
+		sched_ready_unlock(q, t);
 		return;
 	}
 	t->stop_pending = false;
@@ -186,21 +184,6 @@ bool sched_is_condemned(struct thread *t)
 	return yes;
 }
 
-bool sched_start(struct thread *t)
-{
-	struct runq *q = sched_lock_queue_of(t);
-	const bool alive = t->state != THREAD_DEAD;
-
-	t->stop_pending = false;
-	__atomic_fetch_and(&t->requests, ~(uint64_t)REQUEST_STOP, __ATOMIC_RELAXED);
-	if (t->state == THREAD_STOPPED) {
-		ready_unlock(q, t);
-	} else {
-		sched_unlock(q);
-	}
-	return alive;
-}
-
 void sched_set_priority(struct thread *t, uint8_t priority)
 {
 	struct runq *q = sched_lock_queue_of(t);
@@ -210,7 +193,7 @@ void sched_set_priority(struct thread *t, uint8_t priority)
 	if (t->queued) {
 		runq_remove(q, t);
 		t->priority = priority;
-		ready_unlock(q, t);
+		sched_ready_unlock(q, t);
 		return;
 	}
 	t->priority = priority;
@@ -223,6 +206,18 @@ void sched_set_priority(struct thread *t, uint8_t priority)
 	}
 }
 
+void sched_set_base_priority(struct thread *t, uint8_t priority)
+{
+	struct runq *q = sched_lock_queue_of(t);
+	const bool inherits = t->priority > t->base_priority && t->priority > priority;
+
+	t->base_priority = priority;
+	sched_unlock(q);
+	if (!inherits) {
+		sched_set_priority(t, priority);
+	}
+}
+
 void sched_set_affinity(struct thread *t, uint64_t cpus)
 {
 	struct runq *q = sched_lock_queue_of(t);
@@ -232,7 +227,7 @@ void sched_set_affinity(struct thread *t, uint64_t cpus)
 	t->affinity = cpus;
 	if (t->queued) {
 		runq_remove(q, t);
-		ready_unlock(q, t);
+		sched_ready_unlock(q, t);
 		return;
 	}
 	sched_unlock(q);
@@ -326,7 +321,7 @@ struct thread *sched_pick(struct pcpu *p) __attribute__((no_thread_safety_analys
 	switch_to(p, q, next);
 	sched_unlock(q);
 	if (moves != nullptr) {
-		ready_unlock(sched_lock_queue_of(moves), moves);
+		sched_ready_unlock(sched_lock_queue_of(moves), moves);
 	}
 	return next;
 }

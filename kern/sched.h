@@ -56,6 +56,9 @@ void sched_yield(void);
 void sched_set_priority(struct thread *t, uint8_t priority);
 void sched_set_affinity(struct thread *t, uint64_t cpus);
 
+/* A new priority of its own; what it inherited from a caller stays in force until it receives. */
+void sched_set_base_priority(struct thread *t, uint8_t priority);
+
 /* Is something more urgent than what runs? For preemption points of long calls. */
 bool sched_wants_cpu(void);
 
@@ -76,6 +79,5 @@ void sched_poke(void);
 /* CPUs that take threads now, a bit each. */
 uint64_t sched_cpus(void);
 
-/* For thread.c: STOPPED -> READY; and carrying out requests. */
-bool sched_start(struct thread *t);
+/* For thread.c: onto the list of requests of its CPU. */
 void sched_ask(struct thread *t);

@@ -39,15 +39,23 @@ void sched_ask(struct thread *t)
 	sched_poke_cpu(cpu);
 }
 
+static bool has_requests(struct pcpu *p)
+{
+	return __atomic_load_n(&p->requests, __ATOMIC_RELAXED) != nullptr;
+}
+
+/* Until there are none: serving one may leave another one on this list, without an interrupt. */
 static void serve_requests(struct pcpu *p)
 {
-	struct thread *t = __atomic_exchange_n(&p->requests, nullptr, __ATOMIC_ACQUIRE);
+	while (has_requests(p)) {
+		struct thread *t = __atomic_exchange_n(&p->requests, nullptr, __ATOMIC_ACQUIRE);
 
-	while (t != nullptr) {
-		struct thread *next = t->request_next;
+		while (t != nullptr) {
+			struct thread *next = t->request_next;
 
-		thread_serve_request(t);
-		t = next;
+			thread_serve_request(t);
+			t = next;
+		}
 	}
 }
 
@@ -106,9 +114,7 @@ struct thread *sched_next(void)
 	for (;;) {
 		struct thread *next = p->current;
 
-		if (p->requests != nullptr) {
-			serve_requests(p);
-		}
+		serve_requests(p);
 		if (p->host_until(p->host_arg)) {
 			sched_vacate(p);
 			return nullptr;

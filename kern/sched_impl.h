@@ -21,6 +21,9 @@ extern struct sched_state {
 struct runq *sched_lock_queue_of(struct thread *t);
 void sched_unlock(struct runq *q);
 
+/* q, of t's CPU, is locked: t becomes READY in it, or where it may run. Unlocks. */
+void sched_ready_unlock(struct runq *q, struct thread *t);
+
 /* Make a CPU look again for what it should run. */
 void sched_poke_cpu(unsigned cpu);
 

@@ -27,6 +27,10 @@ static enum kobj_end task_end(struct kobj *obj)
 	struct task *task = TASK_OF(obj);
 
 	KASSERT(task->threads == nullptr);
+	if (task->handler.obj != nullptr) {
+		kobj_put(task->handler.obj);
+		task->handler.obj = nullptr;
+	}
 	if (!handle_table_end(&task->handles, HANDLES_A_STEP)) {
 		return END_MORE;
 	}
@@ -68,6 +72,7 @@ bool task_add(struct task *task, struct thread *t)
 			task->threads->task_prev = t;
 		}
 		task->threads = t;
+		task->thread_count++;
 	}
 	spin_unlock(&task->lock);
 	return alive;
@@ -84,7 +89,33 @@ void task_remove(struct task *task, struct thread *t)
 	} else {
 		task->threads = t->task_next;
 	}
+	task->thread_count--;
 	spin_unlock(&task->lock);
+}
+
+enum kerr task_set_handler(struct task *task, const struct handle_view *endpoint)
+{
+	struct kobj *old;
+
+	if (endpoint->obj != nullptr && !kobj_get(endpoint->obj)) {
+		return KERR_DEAD;
+	}
+	spin_lock(&task->lock);
+	old = task->handler.obj;
+	task->handler = *endpoint;
+	spin_unlock(&task->lock);
+	if (old != nullptr) {
+		kobj_put(old);
+	}
+	return KERR_OK;
+}
+
+bool task_handler(struct task *task, struct handle_view *out)
+{
+	spin_lock(&task->lock);
+	*out = task->handler;
+	spin_unlock(&task->lock);
+	return out->obj != nullptr;
 }
 
 void task_kill(struct task *task)

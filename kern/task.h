@@ -28,8 +28,11 @@ struct task {
 	struct memcharge charge;      /* what the task may use, and uses */
 	struct handle_table handles;
 	struct spinlock lock;         /* LOCK_TASK */
-	struct thread *threads;       /* [l] */
-	bool dying;                   /* [l] takes no more threads */
+	struct thread *threads; /* [l] */
+	uint64_t thread_count; /* [l] */
+	bool dying; /* [l] takes no more threads */
+	/* [l] where exceptions go: an endpoint, referenced; or nullptr */
+	struct handle_view handler;
 	uint64_t ttbr0; /* [c] */
 };
 
@@ -38,6 +41,12 @@ enum kerr task_create(uint64_t limit_bytes, struct memcharge *payer, struct task
 
 /* No more threads; those that it has are asked to die. */
 void task_kill(struct task *task);
+
+/* Where the exceptions of its threads go: a view of an endpoint, or of no object. KERR_DEAD. */
+enum kerr task_set_handler(struct task *task, const struct handle_view *endpoint);
+
+/* False: there is none. The object is good for this stay in the kernel. */
+bool task_handler(struct task *task, struct handle_view *out);
 
 /* For thread.c. False: it is dying. */
 bool task_add(struct task *task, struct thread *t);

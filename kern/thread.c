@@ -12,6 +12,7 @@
 #include <arch/atomic.h>
 #include <arch/cpu.h>
 
+#include "arch/arm64/sysreg.h"
 #include "kern/assert.h"
 #include "kern/fpu.h"
 #include "kern/sched_impl.h"
@@ -78,9 +79,54 @@ enum kerr thread_create(struct task *task, const struct thread_start *how, struc
 	return KERR_OK;
 }
 
-enum kerr thread_start(struct thread *t)
+enum kerr thread_start(struct thread *t, const struct thread_start *how)
 {
-	return sched_start(t) ? KERR_OK : KERR_DEAD;
+	struct runq *q = sched_lock_queue_of(t);
+
+	if (t->state != THREAD_STOPPED) {
+		const bool dead = t->state == THREAD_DEAD;
+
+		sched_unlock(q);
+		return dead ? KERR_DEAD : KERR_BUSY;
+	}
+	if (how != nullptr) {
+		t->regs.pc = how->pc;
+		t->regs.sp = how->sp;
+		t->regs.x[0] = how->arg;
+		t->regs.tls = how->tls;
+	}
+	sched_ready_unlock(q, t);
+	return KERR_OK;
+}
+
+enum kerr thread_read_regs(struct thread *t, struct thread_regs *out)
+{
+	struct runq *q = sched_lock_queue_of(t);
+	const enum kerr e = t->state == THREAD_DEAD                         ? KERR_DEAD
+			    : t->state == THREAD_STOPPED || thread_waits(t) ? KERR_OK
+									    : KERR_BUSY;
+
+	if (e == KERR_OK) {
+		*out = t->regs;
+	}
+	sched_unlock(q);
+	return e;
+}
+
+enum kerr thread_write_regs(struct thread *t, const struct thread_regs *regs)
+{
+	struct runq *q = sched_lock_queue_of(t);
+	const bool faulted = thread_waits(t) && t->ipc.excepted;
+	const enum kerr e = t->state == THREAD_DEAD                 ? KERR_DEAD
+			    : t->state == THREAD_STOPPED || faulted ? KERR_OK
+								    : KERR_BUSY;
+
+	if (e == KERR_OK) {
+		t->regs = *regs;
+		t->regs.pstate &= SPSR_EL0_MAY;
+	}
+	sched_unlock(q);
+	return e;
 }
 
 /* Onto the list of t's CPU, if it is on none. True: the list has a use for the reference. */

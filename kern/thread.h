@@ -103,13 +103,24 @@ struct thread_start {
 	uint64_t pc;
 	uint64_t sp;
 	uint64_t arg; /* x0 */
+	uint64_t tls; /* TPIDR_EL0 */
 	uint64_t affinity;
 	uint8_t priority;
 };
 enum kerr thread_create(struct task *task, const struct thread_start *how, struct thread **out);
 
-/* STOPPED -> READY, and an outstanding stop is forgotten. KERR_DEAD: too late. */
-enum kerr thread_start(struct thread *t);
+/*
+ * STOPPED -> READY, from these registers (x0, pc, sp, tls), nullptr: from where it is.
+ * KERR_BUSY: it is not stopped; KERR_DEAD: too late.
+ */
+enum kerr thread_start(struct thread *t, const struct thread_start *how);
+
+/*
+ * The registers of a thread that is stopped or waits. Writing: stopped, or waiting for the answer
+ * to its exception; of the state EL0 chooses the flags and single step. KERR_BUSY, KERR_DEAD.
+ */
+enum kerr thread_read_regs(struct thread *t, struct thread_regs *out);
+enum kerr thread_write_regs(struct thread *t, const struct thread_regs *regs);
 
 /*
  * Ask the thread's CPU to stop or kill it: soon, not at once. A thread that waits goes on waiting,

@@ -14,6 +14,11 @@ $(OUT)/gen/.made: include/calls.toml scripts/abi .clang-format
 	$(Q)scripts/abi $(@D)
 	@touch $@
 
+$(OBJECTS): | $(OUT)/gen/.made
+$(OUT)/gen/call_table.c.o: $(OUT)/gen/call_table.c $(OUT)/.flags
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
 # ---- the library ----------------------------------------------------------------------------
 USER_OUT := $(OUT)/user
 USER_LIB := user/lib/crt0.S user/lib/atomics.c user/lib/cpio.c user/lib/elf.c user/lib/ramdisk.c \

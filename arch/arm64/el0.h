@@ -19,5 +19,11 @@
 #define TH_PSTATE TH_X(33)
 #define TH_TLS TH_X(34)
 
+/* Calls that assembly knows (include/calls.toml). */
+#define NR_NULL 0
+#define NR_IPC_CALL 22
+#define NR_IPC_REPLY_RECV 23
+#define NR_IPC_RECV 24
+
 #define ESR_EC_SHIFT 26
-#define ESR_EC_SVC64 0x15
+#define EC_SVC64 0x15 /* as ESR_EC_SVC64 of sysreg.h, which is for C */

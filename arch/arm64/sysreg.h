@@ -48,14 +48,30 @@
 #define ESR_EC(esr) ((unsigned)((esr) >> 26) & 0x3f)
 #define ESR_EC_WFX 0x01
 #define ESR_EC_FP 0x07
+#define ESR_EC_SVC64 0x15
+#define ESR_EC_IABT_EL0 0x20
 #define ESR_EC_IABT_SAME 0x21
+#define ESR_EC_PC_ALIGNMENT 0x22
+#define ESR_EC_DABT_EL0 0x24
 #define ESR_EC_DABT_SAME 0x25
+#define ESR_EC_SP_ALIGNMENT 0x26
+#define ESR_EC_BREAKPOINT_EL0 0x30
+#define ESR_EC_STEP_EL0 0x32
+#define ESR_EC_WATCHPOINT_EL0 0x34
+#define ESR_EC_BRK 0x3c
+#define ESR_ISS(esr) ((esr) & 0x1ffffff)
+#define ESR_WNR (UINT64_C(1) << 6) /* a data abort: of a write */
+#define ESR_CM (UINT64_C(1) << 8) /* a data abort: of cache maintenance, which counts as a write */
 #define ESR_DFSC(esr) ((unsigned)(esr) & 0x3f)
 #define ESR_DFSC_IS_TRANSLATION(dfsc) (((dfsc) & 0x3c) == 0x04)
+#define ESR_DFSC_ALIGNMENT 0x21
+#define ESR_DFSC_IS_EXTERNAL(dfsc) (((dfsc) & 0x30) == 0x10) /* on an access or a walk */
 #define ESR_DFSC_TLB_CONFLICT 0x30
 #define ESR_FNV (UINT64_C(1) << 10) /* FAR is not valid */
 
 #define PAR_F UINT64_C(1)
 
 #define SPSR_I (UINT64_C(1) << 7)
+#define SPSR_SS (UINT64_C(1) << 21)
+#define SPSR_EL0_MAY (UINT64_C(0xf) << 28 | SPSR_SS) /* bits that EL0 and its debugger choose */
 #define DAIF_I (UINT64_C(1) << 7)

@@ -102,7 +102,7 @@
 	el0_prefix
 	mrs	x17, esr_el1
 	lsr	w16, w17, #ESR_EC_SHIFT
-	cmp	w16, #ESR_EC_SVC64
+	cmp	w16, #EC_SVC64
 	b.ne	el0_sync_slow
 	b	el0_svc
 	vector_end \name

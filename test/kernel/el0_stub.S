@@ -4,8 +4,11 @@
  * a page that EL0 may execute. Each begins with x0 = its argument, and ends with a UDF, which kills
  * it: the registers at that point are what the test looks at.
  */
+#include "arch/arm64/el0.h"
+
 	.section .rodata.el0_stub, "a"
 	.global el0_stub, el0_stub_end
+	.global el0_server, el0_client
 	.global el0_null, el0_spin_until, el0_keep, el0_fp, el0_spin, el0_count, el0_wfi
 	.balign	16
 el0_stub:
@@ -111,4 +114,78 @@ el0_wfi:
 	subs	x1, x1, #1
 	b.ne	1b
 	udf	#1
+
+	/* Receive at x0 for ever; each answer is the message, every word plus the badge. */
+el0_server:
+	mov	x19, x0
+	mov	x9, x19
+	mov	x10, #0
+	mov	x11, #0
+	mov	x12, #0
+	mov	x8, #NR_IPC_RECV
+	svc	#0
+1:	cbnz	x8, 3f
+	cbz	x9, 3f			/* no badge */
+	orr	x11, x11, x13
+	orr	x12, x12, x14
+	orr	x15, x15, x16
+	orr	x11, x11, x12
+	orr	x15, x15, x17
+	orr	x11, x11, x15
+	cbnz	x11, 3f			/* not scrubbed */
+	add	x0, x0, x9
+	add	x1, x1, x9
+	add	x2, x2, x9
+	add	x3, x3, x9
+	add	x4, x4, x9
+	add	x5, x5, x9
+	add	x6, x6, x9
+	add	x7, x7, x9
+	and	x10, x10, #15
+	mov	x9, x19
+	mov	x11, #0
+	mov	x12, #0
+	mov	x8, #NR_IPC_REPLY_RECV
+	svc	#0
+	b	1b
+3:	udf	#3
+
+	/* x0 = handle with badge 5, *sp = rounds: call, and look at every word of the answer. */
+el0_client:
+	mov	x19, x0
+	ldr	x20, [sp]
+	mov	x21, #0x1000
+	add	x22, x21, #0x22
+1:	mov	x0, x21
+	add	x1, x21, #1
+	add	x2, x21, #2
+	add	x3, x21, #3
+	add	x4, x21, #4
+	add	x5, x21, #5
+	add	x6, x21, #6
+	add	x7, x21, #7
+	mov	x9, x19
+	mov	x10, #8
+	mov	x11, #0
+	mov	x12, #0
+	mov	x8, #NR_IPC_CALL
+	svc	#0
+	cbnz	x8, 3f
+	cmp	x10, #8
+	b.ne	2f
+	cmp	x9, #0
+	b.ne	2f
+	.irp	n, 0,1,2,3,4,5,6,7
+	sub	x9, x\n, x21
+	cmp	x9, #(5 + \n)
+	b.ne	2f
+	.endr
+	sub	x23, x22, x21
+	cmp	x23, #0x22
+	b.ne	2f
+	subs	x20, x20, #1
+	b.ne	1b
+	udf	#1
+2:	udf	#2
+3:	udf	#3
 el0_stub_end:

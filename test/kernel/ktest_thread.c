@@ -17,6 +17,7 @@
 
 #include "arch/arm64/sysreg.h"
 #include "arch/arm64/timer.h"
+#include "kern/ipc.h"
 #include "kern/reclaim.h"
 #include "kern/sched.h"
 #include "kern/task.h"
@@ -31,17 +32,20 @@
 #define LIMIT_SECONDS 20
 #define TASK_LIMIT (64 * KIB)
 #define CREW 8
+#define BADGE 5
+#define CALLS 500
 #define PRIORITY 10
 #define GO 7 /* the word that the test sets when it is time */
 #define WORD(n) (DATA_VA + (n) * 16)
 
 extern const char el0_stub[], el0_stub_end[];
-extern const char el0_null[], el0_spin_until[], el0_keep[], el0_fp[], el0_spin[], el0_count[],
-	el0_wfi[];
+extern const char el0_server[], el0_client[], el0_null[], el0_spin_until[], el0_keep[], el0_fp[],
+	el0_spin[], el0_count[], el0_wfi[];
 
 /* One task, its two pages, and what runs in it. */
 static struct stage {
 	struct task *task;
+	struct task *other; /* the same memory, another address space */
 	pte_t *table[PT_LEVELS];
 	char *code;
 	uint64_t *data;
@@ -78,28 +82,24 @@ static bool stage_open(void)
 	stage.code = heap_alloc(1, 1, HEAP_ANY_NODE);
 	stage.data = heap_alloc(1, 1, HEAP_ANY_NODE);
 	if (stage.code == nullptr || stage.data == nullptr ||
-	    task_create(TASK_LIMIT, nullptr, &stage.task) != KERR_OK) {
+	    task_create(TASK_LIMIT, nullptr, &stage.task) != KERR_OK ||
+	    task_create(TASK_LIMIT, nullptr, &stage.other) != KERR_OK) {
 		ktest_fail(__FILE__, __LINE__, "a task");
 		return false;
 	}
 	memcpy(stage.code, el0_stub, (size_t)(el0_stub_end - el0_stub));
 	make_tables();
 	stage.task->ttbr0 = heap_pa(stage.table[0]).v | UINT64_C(1) << 48;
+	stage.other->ttbr0 = heap_pa(stage.table[0]).v | UINT64_C(2) << 48;
 	__asm__ volatile("ic ialluis\n\tdsb ish\n\tisb" ::: "memory");
 	return true;
 }
 
-/* A thread that begins with x0 = arg and sp = the word of our memory that it waits for. */
-static struct thread *cast(const char *program, uint64_t arg, unsigned word, uint64_t cpus)
+static struct thread *cast_in(struct task *task, const struct thread_start *how)
 {
-	const struct thread_start how = { .pc = STUB(program),
-					  .sp = DATA_VA + word * 16,
-					  .arg = arg,
-					  .affinity = cpus,
-					  .priority = PRIORITY };
 	struct thread *t;
 
-	if (thread_create(stage.task, &how, &t) != KERR_OK) {
+	if (thread_create(task, how, &t) != KERR_OK) {
 		ktest_fail(__FILE__, __LINE__, "a thread");
 		return nullptr;
 	}
@@ -108,10 +108,20 @@ static struct thread *cast(const char *program, uint64_t arg, unsigned word, uin
 	return t;
 }
 
+/* A thread that begins with x0 = arg and sp = the word of our memory that it waits for. */
+static struct thread *cast(const char *program, uint64_t arg, unsigned word, uint64_t cpus)
+{
+	return cast_in(stage.task, &(struct thread_start){ .pc = STUB(program),
+							   .sp = WORD(word),
+							   .arg = arg,
+							   .affinity = cpus,
+							   .priority = PRIORITY });
+}
+
 static void start_all(void)
 {
 	for (unsigned i = 0; i < stage.crew_count; i++) {
-		EXPECT_EQ(thread_start(stage.crew[i]), KERR_OK);
+		EXPECT_EQ(thread_start(stage.crew[i], nullptr), KERR_OK);
 	}
 }
 
@@ -175,6 +185,7 @@ static void stage_close(void)
 		kobj_put(&stage.crew[i]->obj);
 	}
 	kobj_put(&stage.task->obj);
+	kobj_put(&stage.other->obj);
 	/* This CPU holds no pointer to an object from here on, whatever happens meanwhile. */
 	while (reclaim_pending() && counter_now() < limit) {
 		irq_mask();
@@ -247,9 +258,9 @@ static void an_urgent_thread_preempts(void)
 	struct thread *high = cast(el0_spin_until, WORD(2), 1, there);
 
 	sched_set_priority(high, PRIORITY + 1);
-	EXPECT_EQ(thread_start(low), KERR_OK);
+	EXPECT_EQ(thread_start(low, nullptr), KERR_OK);
 	play_until(word_1_is_set);
-	EXPECT_EQ(thread_start(high), KERR_OK);
+	EXPECT_EQ(thread_start(high, nullptr), KERR_OK);
 	play(0);
 	EXPECT(ended_well(low));
 	EXPECT(ended_well(high));
@@ -372,14 +383,14 @@ static void a_kill_reaches_a_thread_that_runs(void)
 	struct thread *fresh = cast(el0_spin, 0, 0, there);
 
 	stage.go_at = UINT64_MAX;
-	EXPECT_EQ(thread_start(t), KERR_OK);
-	EXPECT_EQ(thread_start(ready), KERR_OK);
+	EXPECT_EQ(thread_start(t, nullptr), KERR_OK);
+	EXPECT_EQ(thread_start(ready, nullptr), KERR_OK);
 	play_until(word_1_is_set);
 	thread_ask(t, REQUEST_KILL);
 	thread_ask(ready, REQUEST_KILL);
 	thread_ask(fresh, REQUEST_KILL);
 	play_until(all_dead);
-	EXPECT_EQ(thread_start(t), KERR_DEAD);
+	EXPECT_EQ(thread_start(t, nullptr), KERR_DEAD);
 	EXPECT_EQ(t->exit_reason, 0);
 	stage_close();
 }
@@ -454,7 +465,73 @@ static void threads_cost_their_task(void)
 	}
 }
 
+static bool first_is_dead(void)
+{
+	return __atomic_load_n(&stage.crew[0]->state, __ATOMIC_ACQUIRE) == THREAD_DEAD;
+}
+
+/* A client calls a server of another task, each on its CPU. */
+static void call_and_answer(uint64_t client_cpu, uint64_t server_cpu, uint8_t server_priority)
+{
+	struct endpoint *ep;
+	handle_t to = 0;
+	handle_t from = 0;
+
+	if (!stage_open()) {
+		return;
+	}
+	if (endpoint_create(nullptr, &ep) != KERR_OK ||
+	    handle_new(&stage.task->handles, &ep->obj, RIGHT_SEND, BADGE, &to) != KERR_OK ||
+	    handle_new(&stage.other->handles, &ep->obj, RIGHT_RECEIVE, 0, &from) != KERR_OK) {
+		ktest_fail(__FILE__, __LINE__, "an endpoint");
+		return;
+	}
+	stage.data[2] = CALLS;
+	struct thread *client = cast(el0_client, to, 1, client_cpu);
+	struct thread *server =
+		cast_in(stage.other, &(struct thread_start){ .pc = STUB(el0_server),
+							     .sp = WORD(1),
+							     .arg = from,
+							     .affinity = server_cpu,
+							     .priority = server_priority });
+
+	start_all();
+	play_until(first_is_dead);
+	EXPECT(ended_well(client));
+	EXPECT_EQ(server->state, THREAD_RECEIVING);
+	thread_ask(server, REQUEST_KILL);
+	play_until(all_dead);
+	EXPECT_EQ(handle_close(&stage.task->handles, to), KERR_OK);
+	EXPECT_EQ(handle_close(&stage.other->handles, from), KERR_OK);
+	kobj_put(&ep->obj);
+	stage_close();
+}
+
+static void a_server_answers_on_the_same_cpu(void)
+{
+	call_and_answer(ME, ME, PRIORITY);
+}
+
+static void a_more_urgent_server_answers(void)
+{
+	call_and_answer(ME, ME, PRIORITY + 1);
+}
+
+static void a_less_urgent_server_answers(void)
+{
+	call_and_answer(ME, ME, PRIORITY - 1);
+}
+
+static void a_server_answers_from_another_cpu(void)
+{
+	call_and_answer(ME, ALL & ~ME & -(ALL & ~ME), PRIORITY);
+}
+
 const struct ktest ktest_thread[] = {
+	{ "a_server_answers_on_the_same_cpu", a_server_answers_on_the_same_cpu, 1 },
+	{ "a_more_urgent_server_answers", a_more_urgent_server_answers, 1 },
+	{ "a_less_urgent_server_answers", a_less_urgent_server_answers, 1 },
+	{ "a_server_answers_from_another_cpu", a_server_answers_from_another_cpu, 2 },
 	{ "a_null_call_returns", a_null_call_returns, 1 },
 	{ "equals_take_turns", equals_take_turns, 1 },
 	{ "an_urgent_thread_preempts", an_urgent_thread_preempts, 2 },

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/call.c - see kern/call.h.
+ */
+#include "kern/call.h"
+
+#include <gen/call_args.h>
+
+#include "arch/arm64/sysreg.h"
+#include "kern/exception.h"
+#include "kern/thread.h"
+#include "pcpu/pcpu.h"
+
+#define X_CALL 8 /* in: the number; out: the error */
+#define SVC_BYTES 4
+
+/* A page that the call copies from or to was missing: is it there now? */
+static bool page_came(struct thread *self)
+{
+	const struct user_fault fault = pcpu_this()->user_fault;
+
+	return fault.esr != 0 && exception_page(self, fault.va, fault.esr, false);
+}
+
+static void finish(struct thread *self, const struct call_entry *call, enum kerr e,
+		   const struct call_result *r)
+{
+	self->regs.x[X_CALL] = (uint64_t)e;
+	for (unsigned i = 0; e == KERR_OK && i < call->results; i++) {
+		self->regs.x[i] = r->x[i];
+	}
+}
+
+void call_dispatch(struct thread *self, uint64_t esr)
+{
+	const uint64_t number = self->regs.x[X_CALL];
+	const struct call_entry *call = number < CALL_LIMIT ? &call_table[number] : nullptr;
+	struct call_result r = { 0 };
+
+	if (ESR_ISS(esr) != 0 || call == nullptr || call->run == nullptr) {
+		self->regs.pc -= SVC_BYTES;
+		exception_raise(self, EXC_UNKNOWN_CALL, number, esr);
+		return;
+	}
+	const enum kerr e = call->run(self, self->regs.x, &r);
+
+	if (self->state != THREAD_RUNNING) {
+		return; /* it waits, or it is dead */
+	}
+	if (r.again || (e == KERR_FAULT && page_came(self))) {
+		self->regs.pc -= SVC_BYTES;
+		return;
+	}
+	if (self->state == THREAD_RUNNING) { /* or it waits for its pager */
+		finish(self, call, e, &r);
+	}
+}

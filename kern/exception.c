@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/exception.c - see kern/exception.h.
+ */
+#include "kern/exception.h"
+
+#include "arch/arm64/sysreg.h"
+#include "kern/ipc.h"
+#include "kern/log.h"
+#include "kern/machine.h"
+#include "kern/task.h"
+#include "kern/thread.h"
+
+#define X_LR 30
+
+static void kill_for(struct thread *t, uint64_t address, uint64_t esr)
+{
+	log_printf("thread", "thread %llu of task %llu: %s at pc=%#llx address=%#llx: killed",
+		   (unsigned long long)t->number, (unsigned long long)t->task->number,
+		   trap_ec_name(ESR_EC(esr)), (unsigned long long)t->regs.pc,
+		   (unsigned long long)address);
+	thread_die(t, esr);
+}
+
+/* What a page fault wanted to do. */
+static uint64_t access_of(uint64_t esr)
+{
+	const unsigned ec = ESR_EC(esr);
+
+	if (ec == ESR_EC_IABT_EL0 || ec == ESR_EC_IABT_SAME) {
+		return VM_EXEC;
+	}
+	if (ec == ESR_EC_DABT_EL0 || ec == ESR_EC_DABT_SAME) {
+		return (esr & ESR_WNR) != 0 && (esr & ESR_CM) == 0 ? VM_WRITE : VM_READ;
+	}
+	return 0;
+}
+
+void exception_raise(struct thread *self, enum exception_kind kind, uint64_t address, uint64_t esr)
+{
+	struct handle_view handler;
+	uint64_t *words = self->ipc.exception;
+
+	words[EXC_WORD_KIND] = kind;
+	words[EXC_WORD_THREAD] = self->number;
+	words[EXC_WORD_PC] = self->regs.pc;
+	words[EXC_WORD_ADDRESS] = address;
+	words[EXC_WORD_ESR] = esr;
+	words[EXC_WORD_ACCESS] = kind == EXC_PAGE_FAULT ? access_of(esr) : 0;
+	words[EXC_WORD_SP] = self->regs.sp;
+	words[EXC_WORD_LR] = self->regs.x[X_LR];
+	if (!task_handler(self->task, &handler) ||
+	    ipc_send_exception(self, (struct endpoint *)handler.obj, handler.badge,
+			       IPC_FLAG_EXCEPTION) != KERR_OK) {
+		kill_for(self, address, esr);
+	}
+}
+
+bool exception_page(struct thread *self, uint64_t address, uint64_t esr, bool from_el0)
+{
+	if (from_el0) {
+		exception_raise(self, EXC_PAGE_FAULT, address, esr);
+	}
+	return false;
+}
+
+static void abort_from_el0(struct thread *self, uint64_t esr, uint64_t far)
+{
+	const unsigned dfsc = ESR_DFSC(esr);
+
+	if (dfsc == ESR_DFSC_ALIGNMENT) {
+		exception_raise(self, EXC_ALIGNMENT, far, esr);
+	} else if (ESR_DFSC_IS_EXTERNAL(dfsc) || dfsc == ESR_DFSC_TLB_CONFLICT) {
+		exception_raise(self, EXC_HARDWARE, (esr & ESR_FNV) != 0 ? 0 : far, esr);
+	} else {
+		(void)exception_page(self, far, esr, true);
+	}
+}
+
+void exception_from_el0(struct thread *self, uint64_t esr, uint64_t far)
+{
+	switch (ESR_EC(esr)) {
+	case ESR_EC_IABT_EL0:
+	case ESR_EC_DABT_EL0:
+		abort_from_el0(self, esr, far);
+		break;
+	case ESR_EC_PC_ALIGNMENT:
+		exception_raise(self, EXC_ALIGNMENT, far, esr);
+		break;
+	case ESR_EC_SP_ALIGNMENT:
+		exception_raise(self, EXC_ALIGNMENT, self->regs.sp, esr);
+		break;
+	case ESR_EC_BREAKPOINT_EL0:
+	case ESR_EC_WATCHPOINT_EL0:
+	case ESR_EC_BRK:
+		exception_raise(self, EXC_BREAKPOINT, 0, esr);
+		break;
+	case ESR_EC_STEP_EL0:
+		exception_raise(self, EXC_STEP, 0, esr);
+		break;
+	default: /* what EL0 may not do, or what is not there: one and the same to it */
+		exception_raise(self, EXC_UNDEFINED, 0, esr);
+		break;
+	}
+}
