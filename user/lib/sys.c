@@ -28,9 +28,6 @@ static struct {
 	uint64_t base, top, end; /* [base, top) is given out */
 } heap;
 
-/* The C library calls it, and declares it for programs that want more than C. */
-void *sbrk(ptrdiff_t change);
-
 /* The most that the kernel lets us have. */
 static bool heap_make(void)
 {
