@@ -10,6 +10,7 @@
 #include "arch/arm64/sysreg.h"
 #include "arch/arm64/timer.h"
 #include "ipi/park.h"
+#include "kern/kdb.h"
 #include "kern/log.h"
 #include "kern/machine_object.h"
 #include "kern/run.h"
@@ -33,10 +34,14 @@ enum kerr call_console_write(struct thread *self, const struct call_console_writ
 			     struct call_result *r)
 {
 	char text[CONSOLE_WRITE_MAX + 1];
-	const enum kerr e = copy_from_user(text, a->address, a->bytes);
 
 	(void)self;
 	(void)r;
+	if (log_is_quiet()) {
+		return KERR_BUSY;
+	}
+	const enum kerr e = copy_from_user(text, a->address, a->bytes);
+
 	if (e != KERR_OK) {
 		return e;
 	}
@@ -110,10 +115,22 @@ enum kerr call_machine_info(struct thread *self, const struct call_machine_info_
 	}
 }
 
+/* The line is the program's, or the kernel's and its debugger's again. */
+enum kerr call_machine_console(struct thread *self, const struct call_machine_console_args *a,
+			       struct call_result *r)
+{
+	(void)self;
+	(void)r;
+	kdb_lend_console(a->mine != 0);
+	log_quiet(a->mine != 0);
+	return KERR_OK;
+}
+
 enum kerr call_machine_off(struct thread *self, const struct call_machine_off_args *a,
 			   struct call_result *r)
 {
 	(void)self;
 	(void)r;
+	log_quiet(false);
 	arch_machine_end((unsigned)a->status);
 }

@@ -41,7 +41,8 @@
 struct kdb_session kdb;
 static struct kdb_line line = { .put = uart_put };
 static const struct trap_frame *failed; /* what a report was about */
-static uint32_t console_intid;          /* 0: kdb=off, or not yet */
+static uint32_t console_intid;          /* 0: kdb=off, not yet, or lent */
+static uint32_t lent_intid;             /* a program has the console's interrupt */
 static uint64_t here[RECOVER_WORDS];
 static bool armed; /* a fault of this CPU is the debugger's */
 
@@ -241,6 +242,21 @@ void kdb_at_end(unsigned status)
 	kdb.pc = 0;
 	kdb.live = false;
 	session("the machine has failed, see the report: nothing goes on");
+}
+
+void kdb_lend_console(bool lend)
+{
+	if (lend && console_intid != 0) {
+		lent_intid = console_intid;
+		console_intid = 0;
+		gic_disable(lent_intid);
+		uart_rx_irq_disable();
+	} else if (!lend && lent_intid != 0) {
+		console_intid = lent_intid;
+		lent_intid = 0;
+		uart_rx_irq_enable();
+		gic_enable(console_intid);
+	}
 }
 
 void kdb_init(uint32_t uart_intid)

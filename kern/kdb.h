@@ -35,6 +35,12 @@ void kdb_at_end(unsigned status);
  */
 void kdb_recover(const struct trap_frame *frame);
 
+/*
+ * A program takes the console and its interrupt, or gives them back: meanwhile the break key is the
+ * program's. On SP0.
+ */
+void kdb_lend_console(bool lend);
+
 /* run=kdb. Returns never; `reboot` ends it. On SP0. */
 unsigned kdb_main(void);
 

@@ -7,6 +7,7 @@
  *          stack, no state but three pointers, and a lock only if one was given.
  * LOCKING  The lock given by log_set_lock() is held for one log_printf() or kprintf(). It is a
  *          leaf: nothing is called under it but the sink. log_panic() takes it out of use.
+ *          While a program drives the console, what is not a panic or the debugger is lost.
  * NOT HERE Which UART, buffering, levels, the decision that a line is worth printing.
  */
 #include "kern/log.h"
@@ -19,6 +20,7 @@ static uint64_t (*lock_acquire)(void);
 static void (*lock_release)(uint64_t state);
 static unsigned (*cpu_hook)(void);
 static bool bypass;        /* no lock: its holder is held */
+static bool quiet;         /* a program drives the console */
 static unsigned cpu_fixed; /* what to print without a hook */
 
 static void sink_char(char c)
@@ -45,7 +47,7 @@ void kvprintf(const char *fmt, va_list ap)
 {
 	struct format_out out = { .put = sink_char };
 
-	if (sink_put == NULL) {
+	if (sink_put == NULL || (quiet && !bypass)) {
 		return;
 	}
 	uint64_t state = log_acquire();
@@ -113,8 +115,19 @@ void log_bypass(bool on)
 	bypass = on;
 }
 
+void log_quiet(bool on)
+{
+	quiet = on;
+}
+
+bool log_is_quiet(void)
+{
+	return quiet;
+}
+
 void log_panic(unsigned cpu)
 {
+	quiet = false;
 	log_set_lock(NULL);
 	cpu_hook = NULL;
 	cpu_fixed = cpu;

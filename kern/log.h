@@ -36,6 +36,10 @@ void log_set_sink(const struct log_sink *sink);
 void log_set_lock(const struct log_lock *lock);
 void log_set_cpu_hook(unsigned (*cpu)(void));
 
+/* A program drives the console: print nothing until it is over, or a panic comes. */
+void log_quiet(bool on);
+bool log_is_quiet(void);
+
 /* From here on no lock is taken and the CPU hook is not called: for a CPU that stopped the rest. */
 void log_panic(unsigned cpu);
 

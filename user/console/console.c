@@ -218,6 +218,9 @@ static enum kerr open_device(void)
 	handle_t memory;
 
 	enum kerr e = sys_machine_info(start.machine, MACHINE_UART, &kind, &base, &bytes, &irq);
+	if (e == KERR_OK) {
+		e = sys_machine_console(start.machine, 1);
+	}
 	if (e != KERR_OK) {
 		return e;
 	}
@@ -243,9 +246,6 @@ static enum kerr take_device(void)
 {
 	enum kerr e = open_device();
 
-	if (e == KERR_OK) {
-		e = sys_machine_console(start.machine, 1);
-	}
 	if (e != KERR_OK) {
 		return e;
 	}
