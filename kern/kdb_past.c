@@ -9,6 +9,7 @@
 #include "kern/lock.h"
 #include "kern/log.h"
 #include "kern/stop.h"
+#include "kern/thread.h"
 #include "pcpu/recorder.h"
 
 #define TRACE_DEFAULT 16
@@ -32,12 +33,33 @@ static void cmd_bt(const struct kdb_words *w)
 
 	if (frame != nullptr) {
 		report_print_backtrace(frame->elr, frame->x[29], cpu);
+	} else if (kdb_pc_of(cpu) != 0) {
+		kdb_error("cpu%u was in EL0: there is no stack of the kernel", cpu);
 	} else if (fp != 0) {
 		kprintf("backtrace cpu%u, waiting:\n", cpu);
 		report_print_stack(fp, cpu);
 	} else {
 		kdb_error("cpu%u is off, or runs: no frame of it is known", cpu);
 	}
+}
+
+/* The registers of the thread that a CPU runs, as it left EL0. False: there is none. */
+static bool print_thread(unsigned cpu)
+{
+	static struct trap_frame frame;
+	uint64_t thread;
+
+	static_assert(offsetof(struct trap_frame, spsr) == offsetof(struct thread_regs, pstate) &&
+			      offsetof(struct trap_frame, elr) == offsetof(struct thread_regs, pc),
+		      "x, sp, pc, pstate lie alike in both");
+	if (!report_read((uint64_t)(uintptr_t)&pcpu_slice[cpu]->current, &thread) || thread == 0 ||
+	    !kdb_copy(thread + offsetof(struct thread, regs), &frame,
+		      offsetof(struct thread_regs, tls))) {
+		return false;
+	}
+	kprintf("  EL0, thread at %#llx\n", (unsigned long long)thread);
+	trap_print(&frame);
+	return true;
 }
 
 static void cmd_regs(const struct kdb_words *w)
@@ -51,9 +73,8 @@ static void cmd_regs(const struct kdb_words *w)
 
 	if (frame != nullptr) {
 		trap_print(frame);
-	} else {
-		kdb_error("cpu%u has no frame: it is off, runs, idle, in EL0, or waits (bt %u)",
-			  cpu, cpu);
+	} else if (kdb_pc_of(cpu) == 0 || !print_thread(cpu)) {
+		kdb_error("cpu%u has no frame: it is off, runs, idle, or waits (bt %u)", cpu, cpu);
 	}
 }
 

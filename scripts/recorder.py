@@ -140,7 +140,7 @@ def describe_value(kind, value, name_of):
     if kind == "v":
         return describe_span(value)
     if kind in "pl":
-        return name_of(value) or (("token" if kind == "l" else "a wait") if value == 0
+        return name_of(value) or (("token" if kind == "l" else "waiting") if value == 0
                                   else hex(value))
     return hex(value)
 
