@@ -257,7 +257,7 @@ def test_after_a_report_only_when_asked(perch):
 def test_a_recursion_can_be_looked_at(perch):
     """The slices lie in the mapping that broke: they are read by their frames."""
     run = perch(ARGS="run=stress bbm=naive pcpu=scattered seed=7 cycles=2000 kdb=on", TIMEOUT=120)
-    run.expect(r"RECURSION cpu\d depth=2 .* va=(0x[0-9a-f]+)")
+    run.expect(r"RECURSION cpu\d depth=2 .* va=(0x[0-9a-f]+) ")
     address = run.child.match[1]
     run.expect("REPORT END")
     k = Kdb(run)
@@ -287,6 +287,17 @@ def test_a_breakpoint_instruction_is_fatal_unless_asked_for(perch):
     assert "the run failed" in k.wait()         # it came back from the instruction
     run.send("cont\r")
     assert run.finish() == 1 and run.lines("brk: nothing happened")
+
+
+def test_a_break_on_the_line_is_the_key_too(perch):
+    """Ctrl-A B makes QEMU send one."""
+    run = perch(ARGS="run=stress cycles=300", TIMEOUT=90)
+    run.expect("workload")
+    run.send("\x01b")
+    k = Kdb(run)
+    assert "break key" in k.greeting
+    run.send("cont\r")
+    run.passed()
 
 
 def test_kdb_off_ignores_the_key(perch):
