@@ -29,6 +29,7 @@ PCPU := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/memcharge.c pcpu/recorder.c \
 	pcpu/slab.c
 IPI := ipi/park.c ipi/inval.c
 VM := vm/asid.c vm/frame.c vm/frame_cache.c vm/kmap.c vm/memory.c \
+	vm/pmap_user.c \
 	vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c vm/pmap_size.c vm/pmap_table.c
 VM += vm/region.c
 VM += vm/lifeboat.c
@@ -61,7 +62,8 @@ KTEST := test/kernel/stress.c test/kernel/stress_load.c test/kernel/stress_size.
 	test/kernel/ktest_record.c test/kernel/ktest_registers.S \
 	test/kernel/el0_stub.S test/kernel/ktest_thread.c \
 	test/kernel/ktest_saved.c test/kernel/ktest_size.c \
-	test/kernel/ktest_user.c test/kernel/bench.c \
+	test/kernel/ktest_user.c test/kernel/ktest_user_cpus.c \
+	test/kernel/bench.c \
 	test/kernel/bench_cases.c test/kernel/provoke.c
 KTEST += test/kernel/ktest_lifeboat.c test/kernel/provoke_map.c
 SOURCES := $(ARCH) $(ARCH_DEBUG) $(KERN) $(PCPU) $(IPI) $(VM) $(KTEST)

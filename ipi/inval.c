@@ -4,6 +4,7 @@
  */
 #include "ipi/inval.h"
 
+#include <arch/atomic.h>
 #include <arch/barrier.h>
 #include <arch/cpu.h>
 #include <arch/feature.h>
@@ -52,12 +53,12 @@ uint64_t inval_window_delay(void)
 }
 
 /* A test or a benchmark asks for a kind: as far as this CPU has it, and the entries allow it. */
-static noinline enum inval_kind forced_kind(bool tables)
+static noinline enum inval_kind forced_kind(bool tables, bool user)
 {
 	const enum inval_kind wanted = inval_tuning.wanted;
 
-	if (wanted == INVAL_VA && tables) {
-		return INVAL_PAGES;
+	if (wanted == INVAL_PAGES || (wanted == INVAL_VA && tables)) {
+		return user ? INVAL_ALL : INVAL_PAGES; /* an ASID goes whole */
 	}
 	return wanted != INVAL_RANGE || cpu_features.tlb_range ? wanted : INVAL_ALL;
 }
@@ -67,10 +68,10 @@ static noinline enum inval_kind forced_kind(bool tables)
  * under it, one range, or everything (Arm ARM D8.16: the walk cache goes with any of them, because
  * none is last-level-only).
  */
-static always_inline enum inval_kind choose_kind(bool tables)
+static always_inline enum inval_kind choose_kind(bool tables, bool user)
 {
 	if (unlikely(inval_tuning.wanted != INVAL_AUTO)) {
-		return forced_kind(tables);
+		return forced_kind(tables, user);
 	}
 	if (!tables) {
 		return INVAL_VA;
@@ -110,7 +111,7 @@ static void plan(struct inval_batch *batch)
 	for (uint32_t i = 0; i < batch->span_count; i++) {
 		tables = tables || is_of_table(&batch->span[i]);
 	}
-	batch->kind = choose_kind(tables);
+	batch->kind = choose_kind(tables, batch->park.space != nullptr);
 	for (uint32_t i = 0; i < batch->span_count; i++) {
 		const struct inval_span *s = &batch->span[i];
 
@@ -124,7 +125,7 @@ static always_inline void plan_one(struct inval_batch *batch)
 	const struct inval_span *s = &batch->span[0];
 	const bool table = is_of_table(s);
 
-	batch->kind = choose_kind(table);
+	batch->kind = choose_kind(table, batch->park.space != nullptr);
 	batch->entry[0].tlbi = operand(batch->kind, s->va, s->size, table);
 }
 
@@ -176,7 +177,7 @@ static always_inline void note_tlbi(const struct inval_batch *batch, uint32_t co
 				    uint64_t *counter)
 {
 	if (batch->kind == INVAL_ALL) {
-		counter[CTR_tlbi_all]++;
+		counter[batch->park.space != nullptr ? CTR_tlbi_asid : CTR_tlbi_all]++;
 	} else if (batch->kind == INVAL_RANGE) {
 		counter[CTR_tlbi_range] += count;
 	} else {
@@ -278,25 +279,62 @@ enum kerr inval_flush(struct inval_batch *batch, const struct inval_windows *win
 	return e;
 }
 
-void inval_range_now(va_t at, uint64_t size, uint64_t stride)
+static enum inval_kind kernel_range(va_t at, uint64_t size, uint64_t stride, uint64_t leaves)
 {
-	const uint64_t leaves = size / stride;
-	enum inval_kind kind = INVAL_VA;
-
-	dsb_ishst(); /* the walkers see the entries before the invalidation; pairs with the walk */
 	if (leaves <= INVAL_VA_LIMIT) {
 		for (uint64_t off = 0; off < size; off += stride) {
 			tlbi_vaae1is(tlbi_operand_va(va(at.v + off)));
 		}
 		count_add(CTR_tlbi_va, leaves);
-	} else if (cpu_features.tlb_range && size / PAGE_BYTES <= RANGE_PAGES_MAX) {
+		return INVAL_VA;
+	}
+	if (cpu_features.tlb_range && size / PAGE_BYTES <= RANGE_PAGES_MAX) {
 		tlbi_rvaae1is(tlbi_operand_range(at, size / PAGE_BYTES));
-		kind = INVAL_RANGE;
 		count(CTR_tlbi_range);
+		return INVAL_RANGE;
+	}
+	tlbi_vmalle1is();
+	count(CTR_tlbi_all);
+	return INVAL_ALL;
+}
+
+/* Of one ASID, in its field of the operand. 0: it has none yet, so no CPU has an entry of it. */
+static enum inval_kind user_range(uint64_t asid, va_t at, uint64_t size, uint64_t stride,
+				  uint64_t leaves)
+{
+	if (asid == 0) {
+		return INVAL_VA;
+	}
+	if (leaves <= INVAL_VA_LIMIT) {
+		for (uint64_t off = 0; off < size; off += stride) {
+			tlbi_vae1is(tlbi_operand_va(va(at.v + off)) | asid);
+		}
+		count_add(CTR_tlbi_va, leaves);
+		return INVAL_VA;
+	}
+	if (cpu_features.tlb_range && size / PAGE_BYTES <= RANGE_PAGES_MAX) {
+		tlbi_rvae1is(tlbi_operand_range(at, size / PAGE_BYTES) | asid);
+		count(CTR_tlbi_range);
+		return INVAL_RANGE;
+	}
+	tlbi_aside1is(asid);
+	count(CTR_tlbi_asid);
+	return INVAL_ALL;
+}
+
+void inval_range_now(const struct park_space *space, va_t at, uint64_t size, uint64_t stride)
+{
+	const uint64_t leaves = size / stride;
+	enum inval_kind kind;
+
+	dsb_ishst(); /* the walkers see the entries before the invalidation; pairs with the walk */
+	if (space == nullptr) {
+		kind = kernel_range(at, size, stride, leaves);
 	} else {
-		tlbi_vmalle1is();
-		kind = INVAL_ALL;
-		count(CTR_tlbi_all);
+		/* Not before the DSB: pairs with asid_use(), AS4. */
+		const uint64_t asid = tlbi_operand_asid(load_relaxed(&space->asid));
+
+		kind = user_range(asid, at, size, stride, leaves);
 	}
 	dsb_ish();
 	isb();

@@ -23,7 +23,10 @@
 
 #define INVAL_MAX 16 /* entries: one contiguous run, or 16 single ones */
 
-/* How the breaks of a batch are invalidated; what is chosen is counted. */
+/*
+ * How the breaks of a batch are invalidated; what is chosen is counted. For a user space the same
+ * of its ASID only: VAE1IS, RVAE1IS, ASIDE1IS.
+ */
 enum inval_kind {
 	INVAL_VA,    /* TLBI VAAE1IS, one for each page or block that was mapped */
 	INVAL_RANGE, /* TLBI RVAAE1IS, one for each entry */
@@ -75,9 +78,13 @@ struct inval_batch {
 	uint64_t window_ticks; /* how long mappings were broken */
 };
 
-/* `caller`: an address of code, for the records. */
-static inline void inval_begin(struct inval_batch *batch, uint64_t caller)
+/*
+ * `space`: whose tables these are, nullptr: the kernel's. `caller`: an address of code, for the
+ * records.
+ */
+static inline void inval_begin(struct inval_batch *batch, struct park_space *space, uint64_t caller)
 {
+	batch->park.space = space;
 	batch->count = 0;
 	batch->span_count = 0;
 	batch->caller = caller;
@@ -126,6 +133,6 @@ uint64_t inval_window_delay(void);
 /*
  * Invalidate a range whose entries were removed or restricted, no window needed: DSB ISHST, TLBIs,
  * DSB ISH.
- * `stride`: bytes that one leaf maps.
+ * `stride`: bytes that one leaf maps. `space`: as for inval_begin().
  */
-void inval_range_now(va_t va, uint64_t size, uint64_t stride);
+void inval_range_now(const struct park_space *space, va_t va, uint64_t size, uint64_t stride);

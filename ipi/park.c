@@ -132,16 +132,25 @@ void park_set_online(unsigned cpu, bool online)
 /* Publish a new generation, and its window. */
 static always_inline uint64_t publish_window(struct park *p)
 {
+	p->window = p->space != nullptr ? &p->space->window : &park_state.window;
+	KASSERT(*p->window == 0);
 	p->gen = load_relaxed(&park_state.generation) + 1;
-	store_seq_cst(&park_state.window, p->gen);
+	store_seq_cst(p->window, p->gen);
 	/* after the window: pairs with stable_walk() */
 	store_release(&park_state.generation, p->gen);
 	return p->gen;
 }
 
+/* Could the CPU touch what this window breaks? Pairs with door_enter(), pmap_activate(). */
+static always_inline bool concerns(const struct park *p, const struct mailbox *m)
+{
+	return likely(p->space == nullptr) ? load_seq_cst(&m->door) == DOOR_KERNEL
+					   : load_seq_cst(&m->space) == (uintptr_t)p->space;
+}
+
 /*
- * Open a window, and post a request to whoever is past the door. Pairs with door_enter(). Returns
- * them; none has been interrupted yet.
+ * Open a window, and post a request to whoever it concerns. Returns them; none has been
+ * interrupted yet.
  */
 static always_inline uint64_t open_window(struct park *p, uint64_t others)
 {
@@ -152,7 +161,7 @@ static always_inline uint64_t open_window(struct park *p, uint64_t others)
 		const unsigned cpu = (unsigned)__builtin_ctzll(others);
 		struct mailbox *m = mailbox_of(cpu);
 
-		if (load_seq_cst(&m->door) == DOOR_KERNEL) {
+		if (concerns(p, m)) {
 			store_release(&m->request, gen);
 			ask |= CPU_BIT(cpu);
 		} else {
@@ -162,20 +171,20 @@ static always_inline uint64_t open_window(struct park *p, uint64_t others)
 	return ask;
 }
 
-/* Has the CPU acknowledged exactly this generation, or is it before the door? PK1 */
-static bool has_answered(const struct mailbox *m, uint64_t gen)
+/* Has the CPU acknowledged exactly this generation, or does it not concern it any more? PK1 */
+static bool has_answered(const struct park *p, const struct mailbox *m)
 {
-	return load_acquire(&m->ack) == gen || load_seq_cst(&m->door) != DOOR_KERNEL;
+	return load_acquire(&m->ack) == p->gen || !concerns(p, m);
 }
 
-static uint64_t unanswered(uint64_t gen, uint64_t ask)
+static uint64_t unanswered(const struct park *p, uint64_t ask)
 {
 	uint64_t left = 0;
 
 	for (; ask != 0; ask &= ask - 1) {
 		const unsigned cpu = (unsigned)__builtin_ctzll(ask);
 
-		if (!has_answered(mailbox_of(cpu), gen)) {
+		if (!has_answered(p, mailbox_of(cpu))) {
 			left |= CPU_BIT(cpu);
 		}
 	}
@@ -190,9 +199,9 @@ static bool park_wait_acks(struct park *p, uint64_t start)
 	for (uint64_t left = p->targets; left != 0; left &= left - 1) {
 		const struct mailbox *m = mailbox_of((unsigned)__builtin_ctzll(left));
 
-		while (!has_answered(m, p->gen)) {
+		while (!has_answered(p, m)) {
 			if (counter_now() - start > limit) {
-				p->culprits = unanswered(p->gen, left);
+				p->culprits = unanswered(p, left);
 				return p->culprits == 0;
 			}
 			stop_poll(); /* R5; parks cannot be asked for: the token is ours */
@@ -209,7 +218,7 @@ static always_inline void let_go(const struct park *p)
 
 		store_release(&mailbox_of(cpu)->release, p->gen);
 	}
-	store_release(&park_state.window, 0);
+	store_release(p->window, 0);
 	dsb_ishst();
 	cpu_sev();
 }
@@ -317,7 +326,6 @@ enum kerr park_begin(struct park *p)
 	const uint64_t others = load_relaxed(&park_state.online) & ~CPU_BIT(cpu_number());
 
 	KASSERT(token_is_mine());
-	KASSERT(park_state.window == 0);
 	p->culprits = 0;
 	p->targets = open_window(p, others);
 	return p->targets == 0 ? KERR_OK : park_others(p, others);
@@ -335,7 +343,7 @@ void park_begin_unparked(struct park *p)
 
 void park_end(struct park *p)
 {
-	KASSERT(park_state.window == p->gen);
+	KASSERT(*p->window == p->gen);
 	let_go(p);
 	if (p->targets != 0) {
 		rec_end(p->record);

@@ -14,9 +14,12 @@
  *
  *          Each stores, then loads what the other stores: at least one sees the other (Dekker).
  *          Release and acquire would not do: both loads could be early.
+ *          For a window on a user space the door is no matter, since EL0 is before it: a CPU
+ *          that runs the space is asked wherever it stands, and the space's own window word is
+ *          the one that whoever comes to the space reads.
  * INVARIANTS
  *   PK1  A break happens only after every CPU of `online` acknowledged exactly g, or was seen
- *        before the door with `window == g` stored earlier.
+ *        before the door (not running the space) with `window == g` stored earlier.
  *   PK2  A park that is not acknowledged in time is abandoned before the break (R5): its generation
  *        is released and never used again; every new generation sends its own interrupts.
  *   PK3  A parked CPU leaves only when release >= the newest request, then executes ISB.
@@ -32,7 +35,19 @@
 
 struct record;
 
+/*
+ * A user space as windows see it. Its address is its name: a CPU that runs it says so in
+ * mailbox.space (vm/pmap_user.h). Pinned.
+ */
+struct park_space {
+	uint64_t window; /* [token] generation that is open, 0: none, or PARK_SPACE_GONE */
+	uint64_t asid;   /* [a] vm/asid.h; read after the entries are visible */
+};
+#define PARK_SPACE_GONE UINT64_MAX /* no CPU may run it again, no window opens on it again */
+
 struct park {
+	struct park_space *space; /* set before: whose window it is, nullptr: the kernel's */
+	uint64_t *window;     /* the word that publishes it */
 	uint64_t gen;         /* generation of the window that is open */
 	uint64_t targets;     /* CPUs that were asked */
 	uint64_t culprits;    /* KERR_BUSY: CPUs that did not answer the last attempt */
@@ -45,7 +60,8 @@ void token_release(void);
 bool token_is_mine(void);
 
 /*
- * Open a window: on KERR_OK every other CPU is parked or before the door until park_end().
+ * Open a window: on KERR_OK every other CPU is parked or before the door until park_end(); a
+ * window of a user space: is parked, or does not run the space.
  * KERR_BUSY: abandoned, nothing is open, p->culprits names who did not answer.
  * Pre: token held, interrupts masked. Until park_end() the caller takes no lock (R4).
  */

@@ -252,9 +252,10 @@ static void audit(void)
 	log_printf("boot", "lifeboat: tables=%lluK ram=%lluM",
 		   (unsigned long long)(lifeboat_stats().table_bytes / KIB),
 		   (unsigned long long)(lifeboat_stats().ram_bytes / MIB));
-	log_printf("boot",
-		   "audit: %s (writable and executable: %u, wrong counts: %u, broken runs: %u)",
-		   ok ? "ok" : "FAILED", a.wx, a.bad_notes, a.bad_runs);
+	log_printf(
+		"boot",
+		"audit: %s (writable and executable: %u, open to EL0: %u, wrong counts: %u, broken runs: %u)",
+		ok ? "ok" : "FAILED", a.wx, a.open, a.bad_notes, a.bad_runs);
 	if (!ok) {
 		panic("the audit of the tables failed at %#llx", (unsigned long long)a.bad.v);
 	}

@@ -28,6 +28,7 @@
 #include "kern/stop.h"
 #include "pcpu/recorder.h"
 #include "vm/pmap.h"
+#include "vm/pmap_user.h"
 
 #define MPIDR_AFFINITY UINT64_C(0xff00ffffff)
 #define START_TIMEOUT_SECONDS 5
@@ -175,6 +176,7 @@ static uint64_t go_off(void *arg)
 	const unsigned cpu = cpu_number();
 
 	(void)arg;
+	pmap_activate(nullptr);
 	token_acquire();
 	park_set_online(cpu, false);
 	token_release();

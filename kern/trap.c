@@ -32,6 +32,7 @@
 #include "kern/stop.h"
 #include "kern/usercopy.h"
 #include "pcpu/recorder.h"
+#include "vm/pmap_user.h"
 
 extern char probe_first[], probe_last[], probe_failed[], probe_called[];
 
@@ -55,6 +56,8 @@ static void other_interrupt(uint32_t intid, uint64_t pc, struct trap_frame *fram
 	if (intid == SGI_WAKE || intid == SGI_STORM) {
 		count(CTR_irq_sgi);
 		sched_poke();
+	} else if (intid == SGI_SPACE) {
+		pmap_leave_retired();
 	} else if (intid == timer_intid) {
 		count(CTR_irq_timer);
 		entry_timer();

@@ -34,6 +34,8 @@ struct mailbox {
 	cacheline_aligned uint64_t ack;     /* newest generation that it parked for */
 	uint64_t door;                      /* enum door_state */
 	uint64_t ack_pc; /* what the park interrupted; 0: a wait loop answered */
+	uint64_t space;  /* the user space that this CPU runs or is about to, 0: none (UM1) */
+	uint64_t loaded; /* the one whose root is in TTBR0 (UM2, vm/pmap_user.h) */
 };
 
 /* What stopped the last copy from or to user memory (kern/usercopy.h). */

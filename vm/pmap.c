@@ -9,16 +9,16 @@
 #include "pcpu/pin.h"
 #include "vm/pmap_impl.h"
 
-static enum kerr check_range(va_t at, uint64_t size)
+static enum kerr check_range(const struct pmap *pmap, va_t at, uint64_t size)
 {
 	if (size == 0 || !is_aligned(at.v | size, PAGE_BYTES)) {
 		return KERR_INVALID;
 	}
-	/* The kernel's half, without wrapping. */
-	if (at.v < LINEAR_BASE || size > UINT64_MAX - at.v) {
-		return KERR_RANGE;
-	}
-	return KERR_OK;
+	/* The half that the map is for, without wrapping. */
+	const uint64_t base = pmap->user ? USER_BASE : LINEAR_BASE;
+	const uint64_t end = pmap->user ? USER_END : UINT64_MAX;
+
+	return at.v >= base && at.v < end && size <= end - at.v ? KERR_OK : KERR_RANGE;
 }
 
 /* R1: a pinned mapping never changes, not even its permissions. */
@@ -31,20 +31,28 @@ static enum kerr check_not_pinned(va_t at, uint64_t size)
 	return KERR_PINNED;
 }
 
-static enum kerr check_flags(unsigned flags)
+static enum kerr check_flags(const struct pmap *pmap, unsigned flags)
 {
-	return (flags & PMAP_WRITE) != 0 && (flags & PMAP_EXEC) != 0 ? KERR_INVALID : KERR_OK;
+	const bool both = (flags & PMAP_WRITE) != 0 && (flags & PMAP_EXEC) != 0;
+
+	return both || ((flags & PMAP_USER) != 0 && !pmap->user) ? KERR_INVALID : KERR_OK;
 }
 
 /* What every change of something mapped begins with. */
-static enum kerr check_change(va_t at, uint64_t size, unsigned flags)
+static enum kerr check_change(const struct pmap *pmap, va_t at, uint64_t size, unsigned flags)
 {
-	enum kerr e = check_range(at, size);
+	enum kerr e = check_range(pmap, at, size);
 
 	if (e == KERR_OK) {
-		e = check_flags(flags);
+		e = check_flags(pmap, flags);
 	}
 	return e == KERR_OK ? check_not_pinned(at, size) : e;
+}
+
+/* What a change under the lock begins with. */
+static enum kerr is_alive(const struct pmap *pmap)
+{
+	return pmap_is_retired(pmap) ? KERR_DEAD : KERR_OK;
 }
 
 /*
@@ -116,7 +124,7 @@ static uint64_t enter(struct pmap *pmap, va_t at, pa_t out, uint64_t size, unsig
 	}
 	run = run && run_is_empty(slot);
 	const unsigned count = run ? CONT_ENTRIES : 1;
-	const uint64_t attr = pmap_attr(flags);
+	const uint64_t attr = pmap_attr(pmap, flags);
 
 	for (unsigned i = 0; i < count; i++) {
 		pte_t e = pte_leaf(pa(out.v + i * level_bytes(level)), attr, level);
@@ -148,25 +156,26 @@ static void remove_leaves(struct pmap *pmap, va_t start, uint64_t size)
 		}
 		at = align_down(at, level_bytes(w.level)) + level_bytes(w.level);
 	}
-	inval_range_now(start, size, size >= stride ? stride : PAGE_BYTES);
+	inval_range_now(space_of(pmap), start, size, size >= stride ? stride : PAGE_BYTES);
 }
 
 enum kerr pmap_map(struct pmap *pmap, va_t start, pa_t out, uint64_t size, unsigned flags)
 {
-	enum kerr e = check_range(start, size);
+	enum kerr e = check_range(pmap, start, size);
 	uint64_t done = 0;
 
 	if (e == KERR_OK) {
-		e = check_flags(flags);
+		e = check_flags(pmap, flags);
 	}
 	if (e != KERR_OK || !is_aligned(out.v, PAGE_BYTES)) {
 		return e != KERR_OK ? e : KERR_INVALID;
 	}
 	spin_lock(&pmap->lock);
 	pmap->caller = caller_pc();
-	if (!is_empty(pmap, start, size)) {
+	e = is_alive(pmap);
+	if (e != KERR_OK || !is_empty(pmap, start, size)) {
 		spin_unlock(&pmap->lock);
-		return KERR_EXISTS;
+		return e != KERR_OK ? e : KERR_EXISTS;
 	}
 	while (done < size) {
 		const uint64_t bytes =
@@ -219,19 +228,22 @@ static enum kerr split_ends(struct pmap *pmap, struct reserve *r, va_t start, ui
 enum kerr pmap_unmap(struct pmap *pmap, va_t start, uint64_t size)
 {
 	struct reserve r;
-	enum kerr e = check_change(start, size, PMAP_READ);
+	enum kerr e = check_change(pmap, start, size, PMAP_READ);
 
 	if (e != KERR_OK) {
 		return e;
 	}
+	r.pmap = pmap;
 	r.count = 0;
 	spin_lock(&pmap->lock);
 	pmap->caller = caller_pc();
-	e = split_ends(pmap, &r, start, size);
-	if (e == KERR_OK) {
-		remove_leaves(pmap, start, size);
+	if (!pmap_is_retired(pmap)) { /* else nothing of it is used, nor will be */
+		e = split_ends(pmap, &r, start, size);
+		if (e == KERR_OK) {
+			remove_leaves(pmap, start, size);
+		}
+		reserve_drop(&r);
 	}
-	reserve_drop(&r);
 	spin_unlock(&pmap->lock);
 	return e;
 }
@@ -256,7 +268,7 @@ static bool is_full(struct pmap *pmap, va_t start, uint64_t size)
 static enum kerr protect_leaf(struct pmap *pmap, va_t at, unsigned flags, uint64_t *bytes)
 {
 	const struct walk w = pmap_walk(pmap, at);
-	const uint64_t attr = pmap_attr(flags) & PTE_PROTECT_MASK;
+	const uint64_t attr = pmap_attr(pmap, flags) & PTE_PROTECT_MASK;
 
 	*bytes = leaf_span(w.entry, w.level);
 	if ((w.entry.v & PTE_PROTECT_MASK) == attr) {
@@ -281,16 +293,20 @@ static enum kerr protect_leaf(struct pmap *pmap, va_t at, unsigned flags, uint64
 enum kerr pmap_protect(struct pmap *pmap, va_t start, uint64_t size, unsigned flags)
 {
 	struct reserve r;
-	enum kerr e = check_change(start, size, flags);
+	enum kerr e = check_change(pmap, start, size, flags);
 	uint64_t stride = BLOCK_BYTES;
 
 	if (e != KERR_OK) {
 		return e;
 	}
+	r.pmap = pmap;
 	r.count = 0;
 	spin_lock(&pmap->lock);
 	pmap->caller = caller_pc();
-	e = is_full(pmap, start, size) ? split_ends(pmap, &r, start, size) : KERR_ABSENT;
+	e = is_alive(pmap);
+	if (e == KERR_OK) {
+		e = is_full(pmap, start, size) ? split_ends(pmap, &r, start, size) : KERR_ABSENT;
+	}
 	if (e == KERR_OK) {
 		uint64_t bytes = 0;
 
@@ -298,7 +314,7 @@ enum kerr pmap_protect(struct pmap *pmap, va_t start, uint64_t size, unsigned fl
 			e = protect_leaf(pmap, va(start.v + off), flags, &bytes);
 			stride = bytes < BLOCK_BYTES ? PAGE_BYTES : stride;
 		}
-		inval_range_now(start, size, stride);
+		inval_range_now(space_of(pmap), start, size, stride);
 		if (e == KERR_OK && (flags & PMAP_NO_PROMOTE) == 0) {
 			e = pmap_promote_range(pmap, start, size);
 		}
@@ -327,7 +343,7 @@ static enum kerr demote_to(struct pmap *pmap, struct reserve *r, va_t at, uint64
 enum kerr pmap_demote(struct pmap *pmap, va_t start, uint64_t size, uint64_t bytes)
 {
 	struct reserve r;
-	enum kerr e = check_change(start, size, PMAP_READ);
+	enum kerr e = check_change(pmap, start, size, PMAP_READ);
 
 	if (e == KERR_OK && bytes != PAGE_BYTES && bytes != 16 * PAGE_BYTES &&
 	    bytes != BLOCK_BYTES && bytes != 16 * BLOCK_BYTES) {
@@ -336,9 +352,11 @@ enum kerr pmap_demote(struct pmap *pmap, va_t start, uint64_t size, uint64_t byt
 	if (e != KERR_OK) {
 		return e;
 	}
+	r.pmap = pmap;
 	r.count = 0;
 	spin_lock(&pmap->lock);
 	pmap->caller = caller_pc();
+	e = is_alive(pmap);
 	for (uint64_t at = start.v; e == KERR_OK && at - start.v < size;) {
 		uint64_t span = 0;
 
@@ -351,14 +369,17 @@ enum kerr pmap_demote(struct pmap *pmap, va_t start, uint64_t size, uint64_t byt
 
 enum kerr pmap_promote(struct pmap *pmap, va_t start, uint64_t size)
 {
-	enum kerr e = check_range(start, size);
+	enum kerr e = check_range(pmap, start, size);
 
 	if (e != KERR_OK) {
 		return e;
 	}
 	spin_lock(&pmap->lock);
 	pmap->caller = caller_pc();
-	e = pmap_promote_range(pmap, start, size);
+	e = is_alive(pmap);
+	if (e == KERR_OK) {
+		e = pmap_promote_range(pmap, start, size);
+	}
 	spin_unlock(&pmap->lock);
 	return e;
 }

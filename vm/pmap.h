@@ -22,11 +22,14 @@
  */
 #pragma once
 
+#include <arch/atomic.h>
 #include <arch/pte.h>
 #include <kerr.h>
 #include <types.h>
 
+#include "ipi/park.h"
 #include "kern/lock.h"
+#include "pcpu/memcharge.h"
 
 /* Permissions and memory type. Readable always; writable and executable is refused. */
 #define PMAP_READ 0u
@@ -34,6 +37,8 @@
 #define PMAP_EXEC (1u << 1)
 #define PMAP_DEVICE (1u << 2)
 #define PMAP_NOCACHE (1u << 3)
+/* For EL0: never executable at EL1, tagged with the ASID. Implied by a user map, refused else. */
+#define PMAP_USER (1u << 4)
 /* Options of pmap_map(). */
 #define PMAP_PAGES (1u << 8)      /* enter 4 KiB leaves, whatever would fit */
 #define PMAP_NO_PROMOTE (1u << 9) /* leave them as they are */
@@ -43,10 +48,20 @@ struct pmap {
 	struct spinlock lock;
 	pte_t *root;
 	uint64_t caller; /* [lock] who asked for the change that is going on: for the records */
+	bool user;       /* [c] vm/pmap_user.h; the rest is for user maps only */
+	struct park_space space;  /* its window, its ASID */
+	struct memcharge *charge; /* [c] who pays for its tables */
+	uint64_t table_pages;     /* [lock] pinned pages that it has */
 };
 
 extern struct pmap kernel_pmap;
 extern struct pmap lifeboat_pmap; /* vm/lifeboat.h */
+
+/* Is it a user map that pmap_user_retire() has ended? Under the lock the answer stays. */
+static inline bool pmap_is_retired(const struct pmap *pmap)
+{
+	return load_relaxed(&pmap->space.window) == PARK_SPACE_GONE;
+}
 
 /*
  * Make the kernel's root from the one that start.S built, beside it the lifeboat's, empty, and
@@ -57,7 +72,9 @@ pa_t pmap_init(const pte_t *boot_root);
 
 /*
  * Map [va, va + size) to pa with the largest leaves that fit, then promote what became uniform.
- * Pre: va, pa, size are page-aligned (KERR_INVALID); va is a kernel address (KERR_RANGE).
+ * Pre: va, pa, size are page-aligned (KERR_INVALID); the range lies in the half that the map is
+ * for, a user map's in [USER_BASE, USER_END) (KERR_RANGE).
+ * A user map that is retired takes no change: KERR_DEAD, but unmapping is KERR_OK at once.
  * Errors: KERR_EXISTS something is mapped there; KERR_NO_MEMORY no table. Nothing changed on error.
  */
 enum kerr pmap_map(struct pmap *pmap, va_t va, pa_t pa, uint64_t size, unsigned flags);

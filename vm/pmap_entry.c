@@ -13,6 +13,7 @@
  *   PE3  After the make: DSB ISHST, ISB.
  * LOCKING  pmap->lock.
  */
+#include <arch/atomic.h>
 #include <arch/barrier.h>
 #include <arch/tlb.h>
 
@@ -102,6 +103,8 @@ static always_inline void unseen_store(pte_t *slot, pte_t e)
 #define MAKE(i) window_store(b, i, b->entry[i].fresh)
 #define TLBI_VA(i) tlbi_vaae1is(b->entry[i].tlbi)
 #define TLBI_RANGE(i) tlbi_rvaae1is(b->entry[i].tlbi)
+#define TLBI_USER_VA(i) tlbi_vae1is(b->entry[i].tlbi | asid)
+#define TLBI_USER_RANGE(i) tlbi_rvae1is(b->entry[i].tlbi | asid)
 
 /* Forced by a test or a benchmark: one TLBI for every page under the old entries. */
 static always_inline void invalidate_pages(const struct inval_batch *b)
@@ -112,6 +115,24 @@ static always_inline void invalidate_pages(const struct inval_batch *b)
 		for (uint64_t off = 0; off < s->size; off += PAGE_BYTES) {
 			tlbi_vaae1is(tlbi_operand_va(va(s->va.v + off)));
 		}
+	}
+}
+
+/*
+ * The same for a user space, by its ASID. That is read after the break is visible: whoever gives
+ * the space another number later, walks later and finds the break (pairs with asid_use(), AS4).
+ */
+static always_inline void invalidate_user(const struct inval_batch *b, enum inval_kind kind,
+					  uint32_t count)
+{
+	const uint64_t asid = tlbi_operand_asid(load_relaxed(&b->park.space->asid));
+
+	if (kind == INVAL_RANGE) {
+		FOR_EACH_UNROLLED(count, TLBI_USER_RANGE);
+	} else if (kind == INVAL_VA) {
+		FOR_EACH_UNROLLED(count, TLBI_USER_VA);
+	} else {
+		tlbi_aside1is(asid);
 	}
 }
 
@@ -137,17 +158,30 @@ static always_inline void linger(void)
 	}
 }
 
+/* Whose map a window changes. */
+enum half { KERNEL, USER };
+
+static always_inline void invalidate_half(const struct inval_batch *b, enum inval_kind kind,
+					  uint32_t count, enum half half)
+{
+	if (half == USER) {
+		invalidate_user(b, kind, count);
+	} else {
+		invalidate(b, kind, count);
+	}
+}
+
 /*
- * The window (R4, PE1 to PE3), as straight code for each kind: `kind`, `mode` and, but for
+ * The window (R4, PE1 to PE3), as straight code for each kind: `kind`, `mode`, `half` and, but for
  * INVAL_SOME, `count` are constants where it is inlined.
  */
 static always_inline void window_body(const struct inval_batch *b, enum inval_kind kind,
-				      uint32_t count, enum bbm_mode mode)
+				      uint32_t count, enum bbm_mode mode, enum half half)
 {
 	if (mode != BBM_BBML2) {
 		FOR_EACH_UNROLLED(count, BREAK);
 		dsb_ishst(); /* the walkers of every CPU see the break; pairs with the TLBI */
-		invalidate(b, kind, count);
+		invalidate_half(b, kind, count, half);
 		dsb_ish(); /* complete everywhere, and so is every access that used the old entry */
 		isb();
 		if (mode == BBM_RETRY) {
@@ -161,25 +195,26 @@ static always_inline void window_body(const struct inval_batch *b, enum inval_ki
 		dsb_ishst(); /* what a new table holds is there before the table is */
 		FOR_EACH_UNROLLED(count, MAKE); /* FEAT_BBM level 2: one valid entry over another */
 		dsb_ishst();
-		invalidate(b, kind, count);
+		invalidate_half(b, kind, count, half);
 		dsb_ish(); /* and the old one is forgotten */
 		isb();
 	}
 }
 
-#define WINDOW(name, kind, mode)                             \
+#define WINDOW_OF(name, kind, mode, half)                    \
 	static void name##_one(const struct inval_batch *b)  \
 	{                                                    \
-		window_body(b, kind, 1, mode);               \
+		window_body(b, kind, 1, mode, half);         \
 	}                                                    \
 	static void name##_some(const struct inval_batch *b) \
 	{                                                    \
-		window_body(b, kind, b->count, mode);        \
+		window_body(b, kind, b->count, mode, half);  \
 	}                                                    \
 	static void name##_full(const struct inval_batch *b) \
 	{                                                    \
-		window_body(b, kind, INVAL_MAX, mode);       \
+		window_body(b, kind, INVAL_MAX, mode, half); \
 	}
+#define WINDOW(name, kind, mode) WINDOW_OF(name, kind, mode, KERNEL)
 WINDOW(pmap_window_va, INVAL_VA, BBM_PARK)
 WINDOW(pmap_window_range, INVAL_RANGE, BBM_PARK)
 WINDOW(pmap_window_all, INVAL_ALL, BBM_PARK)
@@ -193,10 +228,25 @@ WINDOW(pmap_bbml2_range, INVAL_RANGE, BBM_BBML2)
 WINDOW(pmap_bbml2_all, INVAL_ALL, BBM_BBML2)
 WINDOW(pmap_bbml2_pages, INVAL_PAGES, BBM_BBML2)
 #undef WINDOW
+/* One ASID goes whole rather than page by page: there is no user window of INVAL_PAGES. */
+#define WINDOW(name, kind, mode) WINDOW_OF(name, kind, mode, USER)
+WINDOW(pmap_window_user_va, INVAL_VA, BBM_PARK)
+WINDOW(pmap_window_user_range, INVAL_RANGE, BBM_PARK)
+WINDOW(pmap_window_user_all, INVAL_ALL, BBM_PARK)
+WINDOW(pmap_retry_user_va, INVAL_VA, BBM_RETRY)
+WINDOW(pmap_retry_user_range, INVAL_RANGE, BBM_RETRY)
+WINDOW(pmap_retry_user_all, INVAL_ALL, BBM_RETRY)
+WINDOW(pmap_bbml2_user_va, INVAL_VA, BBM_BBML2)
+WINDOW(pmap_bbml2_user_range, INVAL_RANGE, BBM_BBML2)
+WINDOW(pmap_bbml2_user_all, INVAL_ALL, BBM_BBML2)
+#undef WINDOW
+#undef WINDOW_OF
 #undef BREAK
 #undef MAKE
 #undef TLBI_VA
 #undef TLBI_RANGE
+#undef TLBI_USER_VA
+#undef TLBI_USER_RANGE
 
 #define SHAPES(name) { name##_one, name##_some, name##_full }
 #define WINDOWS(prefix)                                         \
@@ -209,11 +259,21 @@ WINDOW(pmap_bbml2_pages, INVAL_PAGES, BBM_BBML2)
 		},                                              \
 	}
 
-static const struct inval_windows windows[] = {
-	[BBM_PARK] = WINDOWS(pmap_window),
-	[BBM_RETRY] = WINDOWS(pmap_retry),
-	[BBM_BBML2] = WINDOWS(pmap_bbml2),
-	[BBM_NAIVE] = WINDOWS(pmap_retry),
+#define USER_WINDOWS(prefix)                                         \
+	{                                                            \
+		{                                                    \
+			[INVAL_VA] = SHAPES(prefix##_user_va),       \
+			[INVAL_RANGE] = SHAPES(prefix##_user_range), \
+			[INVAL_ALL] = SHAPES(prefix##_user_all),     \
+			[INVAL_PAGES] = SHAPES(prefix##_user_all),   \
+		},                                                   \
+	}
+
+static const struct inval_windows windows[][2] = {
+	[BBM_PARK] = { WINDOWS(pmap_window), USER_WINDOWS(pmap_window) },
+	[BBM_RETRY] = { WINDOWS(pmap_retry), USER_WINDOWS(pmap_retry) },
+	[BBM_BBML2] = { WINDOWS(pmap_bbml2), USER_WINDOWS(pmap_bbml2) },
+	[BBM_NAIVE] = { WINDOWS(pmap_retry), USER_WINDOWS(pmap_retry) },
 };
 
 /* Why a change did not happen. */
@@ -231,7 +291,8 @@ static noinline enum kerr note_failure(enum kerr e, uint64_t culprits)
 
 static always_inline enum kerr flush(struct inval_batch *b)
 {
-	const enum kerr e = inval_flush(b, &windows[inval_mode()]);
+	const enum half half = b->park.space != nullptr ? USER : KERNEL;
+	const enum kerr e = inval_flush(b, &windows[inval_mode()][half]);
 
 	return likely(e == KERR_OK) ? e : note_failure(e, b->park.culprits);
 }
@@ -259,7 +320,7 @@ enum kerr pmap_update_entry(struct pmap *pmap, pte_t *slot, va_t at, unsigned le
 	struct inval_batch b;
 
 	KASSERT_HELD(&pmap->lock);
-	inval_begin(&b, pmap->caller);
+	inval_begin(&b, space_of(pmap), pmap->caller);
 	add_change(&b, slot, at, level, expected, fresh);
 	const enum kerr e = flush(&b);
 
@@ -275,7 +336,7 @@ enum kerr pmap_update_batch(struct pmap *pmap, const struct pmap_change *change,
 
 	KASSERT_HELD(&pmap->lock);
 	KASSERT(count > 0 && count <= INVAL_MAX);
-	inval_begin(&b, pmap->caller);
+	inval_begin(&b, space_of(pmap), pmap->caller);
 	for (unsigned i = 0; i < count; i++) {
 		const struct pmap_change *c = &change[i];
 
@@ -297,7 +358,7 @@ enum kerr pmap_update_run(struct pmap *pmap, pte_t *first, va_t at, unsigned lev
 
 	KASSERT_HELD(&pmap->lock);
 	KASSERT(slot_index(first) % CONT_ENTRIES == 0);
-	inval_begin(&b, pmap->caller);
+	inval_begin(&b, space_of(pmap), pmap->caller);
 	struct inval_span *span = inval_add(&b, CONT_ENTRIES);
 
 	span->va = at;

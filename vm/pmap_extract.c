@@ -93,8 +93,21 @@ static bool runs_are_whole(const pte_t *table, unsigned level)
 	return true;
 }
 
+/* UM3: what the kernel's leaves must not have, EL0's must, and the other way round. */
+static bool leaf_is_of_half(pte_t e, bool user)
+{
+	const uint64_t mask = PTE_AP_EL0 | PTE_NG;
+
+	return user ? (e.v & (mask | PTE_PXN)) == (mask | PTE_PXN)
+		    : (e.v & (mask | PTE_UXN)) == PTE_UXN;
+}
+
 static void audit_leaf(pte_t e, unsigned level, va_t at, struct pmap_audit *a)
 {
+	if (!leaf_is_of_half(e, at.v < USER_END)) {
+		a->open++;
+		a->bad = at;
+	}
 	const bool writable = (e.v & PTE_AP_RO) == 0;
 	const bool executable = (e.v & PTE_PXN) == 0 || (e.v & PTE_UXN) == 0;
 
@@ -120,11 +133,11 @@ static void audit_notes(pte_t *table, unsigned level, va_t base, struct pmap_aud
 }
 
 /* Depth-first without recursion: the stack depth of the kernel is a number. */
-static void audit_tree(pte_t *root, struct pmap_audit *a)
+static void audit_tree(pte_t *root, va_t first, struct pmap_audit *a)
 {
 	pte_t *table[PT_LEVELS] = { root };
 	unsigned next[PT_LEVELS] = { 0 };
-	va_t base[PT_LEVELS] = { va(LINEAR_BASE) };
+	va_t base[PT_LEVELS] = { first };
 	unsigned level = 0;
 
 	audit_notes(root, 0, base[0], a);
@@ -155,7 +168,7 @@ bool pmap_audit(struct pmap *pmap, struct pmap_audit *a)
 {
 	*a = (struct pmap_audit){ 0 };
 	spin_lock(&pmap->lock);
-	audit_tree(pmap->root, a);
+	audit_tree(pmap->root, va(pmap->user ? 0 : LINEAR_BASE), a);
 	spin_unlock(&pmap->lock);
-	return a->wx == 0 && a->bad_notes == 0 && a->bad_runs == 0;
+	return a->wx == 0 && a->open == 0 && a->bad_notes == 0 && a->bad_runs == 0;
 }

@@ -68,6 +68,12 @@ static inline pte_t *group_first(pte_t *slot)
 	return table_of(slot) + align_down(slot_index(slot), CONT_ENTRIES);
 }
 
+/* Whose windows and invalidations: nullptr for the kernel's map. */
+static inline struct park_space *space_of(struct pmap *pmap)
+{
+	return pmap->user ? &pmap->space : nullptr;
+}
+
 /* One level down, if a table leads there. */
 static always_inline bool walk_down(struct walk *w, va_t at)
 {
@@ -92,12 +98,12 @@ static always_inline struct walk pmap_walk(const struct pmap *pmap, va_t at)
 }
 
 /* vm/pmap_table.c */
-uint64_t pmap_attr(unsigned flags);
+uint64_t pmap_attr(const struct pmap *pmap, unsigned flags);
 
-/* A fresh table of `level`, empty, with its notes; nullptr without memory. */
-pte_t *table_alloc(unsigned level);
-/* Give back a table that was never linked. */
-void table_free(pte_t *table);
+/* A fresh table of `level`, empty, with its notes, charged; nullptr without memory. */
+pte_t *table_alloc(struct pmap *pmap, unsigned level);
+/* Give back a table that was never linked, or that no walk can reach any more. */
+void table_free(struct pmap *pmap, pte_t *table);
 
 /*
  * Note that an entry changed; that all 16 of a uniform run did, alike; that several did, in one
@@ -130,6 +136,7 @@ void pmap_protect_entry(pte_t *slot, pte_t e);
 
 /* vm/pmap_size.c: all under the lock. */
 struct reserve {
+	struct pmap *pmap;
 	pte_t *table[8];
 	unsigned count;
 };

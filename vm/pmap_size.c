@@ -37,7 +37,7 @@ void pmap_mark_stale(pte_t *slot)
 
 static bool reserve_one(struct reserve *r, unsigned level)
 {
-	pte_t *table = table_alloc(level);
+	pte_t *table = table_alloc(r->pmap, level);
 
 	if (table == nullptr) {
 		return false;
@@ -60,7 +60,7 @@ bool reserve_for_split(struct reserve *r, const struct walk *w, uint64_t bytes)
 void reserve_drop(struct reserve *r)
 {
 	while (r->count > 0) {
-		table_free(r->table[--r->count]);
+		table_free(r->pmap, r->table[--r->count]);
 	}
 }
 

@@ -37,15 +37,19 @@ pa_t pmap_init(const pte_t *boot_root)
 	return heap_pa(root);
 }
 
-uint64_t pmap_attr(unsigned flags)
+/* UM3: each half's leaves are closed to the other. */
+static uint64_t attr_of_half(bool user, bool exec)
 {
-	uint64_t attr = PTE_AF | PTE_SH_INNER | PTE_UXN;
+	return user ? PTE_NG | PTE_AP_EL0 | PTE_PXN | (exec ? 0 : PTE_UXN)
+		    : PTE_UXN | (exec ? 0 : PTE_PXN);
+}
+
+uint64_t pmap_attr(const struct pmap *pmap, unsigned flags)
+{
+	uint64_t attr = PTE_AF | PTE_SH_INNER | attr_of_half(pmap->user, (flags & PMAP_EXEC) != 0);
 
 	if ((flags & PMAP_WRITE) == 0) {
 		attr |= PTE_AP_RO;
-	}
-	if ((flags & PMAP_EXEC) == 0) {
-		attr |= PTE_PXN;
 	}
 	if ((flags & PMAP_DEVICE) != 0) {
 		attr |= (uint64_t)MAIR_DEVICE << PTE_ATTR_SHIFT;
@@ -58,9 +62,31 @@ uint64_t pmap_attr(unsigned flags)
 	return attr;
 }
 
-pte_t *table_alloc(unsigned level)
+static void *page_alloc(struct pmap *pmap)
 {
-	pte_t *table = heap_alloc(1, 1, HEAP_ANY_NODE);
+	if (!memcharge_take(pmap->charge, PAGE_BYTES)) {
+		return nullptr;
+	}
+	void *page = heap_alloc(1, 1, HEAP_ANY_NODE);
+
+	if (page == nullptr) {
+		memcharge_give(pmap->charge, PAGE_BYTES);
+		return nullptr;
+	}
+	pmap->table_pages++;
+	return page;
+}
+
+static void page_free(struct pmap *pmap, void *page)
+{
+	heap_free(page, 1);
+	memcharge_give(pmap->charge, PAGE_BYTES);
+	pmap->table_pages--;
+}
+
+pte_t *table_alloc(struct pmap *pmap, unsigned level)
+{
+	pte_t *table = page_alloc(pmap);
 
 	if (table == nullptr) {
 		return nullptr;
@@ -68,23 +94,23 @@ pte_t *table_alloc(unsigned level)
 	struct table_notes *notes = notes_init(table, level);
 
 	if (level == 2) {
-		notes->saved = heap_alloc(1, 1, HEAP_ANY_NODE);
+		notes->saved = page_alloc(pmap);
 		if (notes->saved == nullptr) {
-			heap_free(table, 1);
+			page_free(pmap, table);
 			return nullptr;
 		}
 	}
 	return table;
 }
 
-void table_free(pte_t *table)
+void table_free(struct pmap *pmap, pte_t *table)
 {
 	struct table_notes *notes = notes_of(table);
 
 	if (notes->saved != nullptr) {
-		heap_free(notes->saved, 1);
+		page_free(pmap, notes->saved);
 	}
-	heap_free(table, 1);
+	page_free(pmap, table);
 }
 
 /* The pair (right - 1, right) is no break any more, or is one again. */
@@ -198,12 +224,12 @@ void table_account_uniform(pte_t *table, uint32_t contiguous)
 }
 
 /* An empty table for a slot of level 2: the saved one, emptied, or a new one. */
-static pte_t *table_for_slot(pte_t *slot, unsigned level)
+static pte_t *table_for_slot(struct pmap *pmap, pte_t *slot, unsigned level)
 {
 	struct table_notes *parent = notes_of(table_of(slot));
 
 	if (level != 2 || parent->saved[slot_index(slot)] == 0) {
-		return table_alloc(level + 1);
+		return table_alloc(pmap, level + 1);
 	}
 	pte_t *table = (pte_t *)(uintptr_t)(parent->saved[slot_index(slot)] & ~SAVED_STALE);
 	parent->saved[slot_index(slot)] = 0;
@@ -230,7 +256,7 @@ pte_t *table_reach(struct pmap *pmap, va_t at, unsigned level)
 		if (pte_is_valid(e)) {
 			return nullptr;
 		}
-		table = table_for_slot(slot, l);
+		table = table_for_slot(pmap, slot, l);
 		if (table == nullptr) {
 			return nullptr;
 		}

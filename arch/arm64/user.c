@@ -13,14 +13,15 @@
  */
 #include "arch/arm64/user.h"
 
-#include <arch/barrier.h>
+#include <arch/cpu.h>
 #include <arch/feature.h>
 
 #include "arch/arm64/boot.h"
 #include "arch/arm64/psci.h"
 #include "arch/arm64/sysreg.h"
 
-static bool must_forget; /* [c] after arch_speculation_init() */
+static bool must_forget;              /* [c] after arch_speculation_init() */
+static uint64_t last_space[MAX_CPUS]; /* each CPU its own */
 
 void arch_user_root_clear(void)
 {
@@ -67,9 +68,11 @@ const char *arch_speculation_init(void)
 	return "branch predictor NOT protected: the firmware offers nothing";
 }
 
-void arch_predictor_forget(void)
+void arch_predictor_enter(uint64_t space)
 {
-	if (must_forget) {
-		smccc_workaround_1();
+	if (!must_forget || last_space[cpu_number()] == space) {
+		return;
 	}
+	last_space[cpu_number()] = space;
+	smccc_workaround_1();
 }

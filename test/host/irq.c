@@ -8,6 +8,7 @@
 #include "kern/stop.h"
 #include "pcpu/pcpu.h"
 #include "test/host/sim_impl.h"
+#include "vm/pmap_user.h"
 
 bool sim_sgi_arrived(const struct sim_cpu *c, unsigned sgi)
 {
@@ -43,6 +44,8 @@ static void top_half(struct sim_cpu *c, unsigned sgi)
 		park_answer((uint64_t)(uintptr_t)c);
 	} else if (sgi == SGI_STOP) {
 		stop_self();
+	} else if (sgi == SGI_SPACE) {
+		pmap_leave_retired();
 	}
 }
 

@@ -31,6 +31,8 @@ enum sim_tlbi {
 	SIM_TLBI_ALL,
 	SIM_TLBI_ALL_LOCAL,
 	SIM_TLBI_ASID,
+	SIM_TLBI_VA_ASID,
+	SIM_TLBI_RANGE_ASID,
 };
 
 /* ---- the seam --------------------------------------------------------------------------- */

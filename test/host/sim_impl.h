@@ -13,7 +13,7 @@
 #define SIM_STORES 1100 /* a table and its surroundings */
 #define SIM_TLBI_OPS 1100
 #define SIM_EARLY 64
-#define SIM_SGIS 4
+#define SIM_SGIS 6
 
 enum sim_wait { SIM_RUNS, SIM_IN_WFE, SIM_IN_WFI, SIM_ENDED };
 

@@ -36,8 +36,8 @@ static uint64_t any(void)
 /* D8.3.1, D8.3.2: the fields of a leaf, bit by bit. */
 static void a_leaf_has_the_fields_of_the_manual(void **state)
 {
-	const pte_t page = pte_leaf(pa(0x0000123456789000), pmap_attr(PMAP_WRITE), 3);
-	const pte_t block = pte_leaf(pa(0x0000123456600000), pmap_attr(PMAP_EXEC), 2);
+	const pte_t page = pte_leaf(pa(0x0000123456789000), pmap_attr(&kernel_pmap, PMAP_WRITE), 3);
+	const pte_t block = pte_leaf(pa(0x0000123456600000), pmap_attr(&kernel_pmap, PMAP_EXEC), 2);
 
 	(void)state;
 	assert_int_equal(bits(page.v, 1, 0), 3); /* page */
@@ -58,8 +58,8 @@ static void a_leaf_has_the_fields_of_the_manual(void **state)
 
 static void memory_types_are_the_indices_of_mair(void **state)
 {
-	const unsigned device = (unsigned)bits(pmap_attr(PMAP_DEVICE), 4, 2);
-	const unsigned nocache = (unsigned)bits(pmap_attr(PMAP_NOCACHE), 4, 2);
+	const unsigned device = (unsigned)bits(pmap_attr(&kernel_pmap, PMAP_DEVICE), 4, 2);
+	const unsigned nocache = (unsigned)bits(pmap_attr(&kernel_pmap, PMAP_NOCACHE), 4, 2);
 
 	(void)state;
 	assert_int_equal(MAIR_VALUE >> (8 * device) & 0xff, 0x04); /* nGnRE */
@@ -115,8 +115,8 @@ static void a_neighbour_follows_if_nothing_but_the_address_differs(void **state)
 {
 	(void)state;
 	for (unsigned bit = 0; bit < 64; bit++) {
-		const pte_t left = pte_leaf(pa(0x40000000), pmap_attr(PMAP_WRITE), 3);
-		pte_t right = pte_leaf(pa(0x40001000), pmap_attr(PMAP_WRITE), 3);
+		const pte_t left = pte_leaf(pa(0x40000000), pmap_attr(&kernel_pmap, PMAP_WRITE), 3);
+		pte_t right = pte_leaf(pa(0x40001000), pmap_attr(&kernel_pmap, PMAP_WRITE), 3);
 
 		assert_true(pte_follows(left, right, 3));
 		right.v ^= UINT64_C(1) << bit;

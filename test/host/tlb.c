@@ -427,8 +427,8 @@ void sim_tlbi(enum sim_tlbi kind, uint64_t operand)
 		return;
 	}
 	op.time = sim.now++; /* whatever is born from here on is later */
-	op.asid = operand >> 48;
-	if (kind == SIM_TLBI_RANGE) {
+	op.asid = operand >> TLBI_ASID_SHIFT;
+	if (kind == SIM_TLBI_RANGE || kind == SIM_TLBI_RANGE_ASID) {
 		if (!cpu_features.tlb_range) {
 			sim_fail("TLBI by range on a CPU that has none");
 		}

@@ -27,10 +27,10 @@ void trace_reset(void)
 	next = 0;
 }
 
-static const char *const sgi_name[] = { "park", "stop", "wake", "storm" };
+static const char *const sgi_name[] = { "park", "stop", "wake", "storm", "hold", "space" };
 static const char *const barrier_name[] = { "dsb ish", "dsb ishst", "dsb nsh", "dmb ish" };
-static const char *const tlbi_name[] = { "vaae1is",   "vaale1is", "vaae1",   "rvaae1is",
-					 "vmalle1is", "vmalle1",  "aside1is" };
+static const char *const tlbi_name[] = { "vaae1is", "vaale1is", "vaae1",  "rvaae1is", "vmalle1is",
+					 "vmalle1", "aside1is", "vae1is", "rvae1is" };
 
 /* A word's name: a mailbox field, or a table entry's address. */
 static void word_name(uint64_t at, char *text, size_t bytes)

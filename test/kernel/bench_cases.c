@@ -269,7 +269,7 @@ enum kerr bench_empty_window(void)
 	struct inval_batch batch;
 	pte_t nothing_changes = { 0 };
 
-	inval_begin(&batch, 0);
+	inval_begin(&batch, nullptr, 0);
 	struct inval_span *span = inval_add(&batch, 1);
 
 	*span = (struct inval_span){ .va = at, .size = BLOCK_BYTES, .operands = 1 };

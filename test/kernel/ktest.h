@@ -31,6 +31,7 @@ extern const struct ktest ktest_cpu[];
 extern const struct ktest ktest_thread[];
 extern const struct ktest ktest_record[];
 extern const struct ktest ktest_user[];
+extern const struct ktest ktest_user_cpus[];
 extern const struct ktest ktest_lifeboat[];
 
 void ktest_fail(const char *file, int line, const char *fact);

@@ -216,7 +216,7 @@ static void a_wait_at_the_door_is_recorded(void)
 {
 	const uint64_t since = mark(OTHER);
 	struct record r;
-	struct park park;
+	struct park park = { 0 };
 
 	irq_mask();
 	token_acquire();

@@ -179,7 +179,7 @@ void provoke_trace(void)
 	traced = open_block(0);
 	const struct walk w = pmap_walk(&kernel_pmap, traced);
 
-	inval_begin(&batch, (uint64_t)(uintptr_t)provoke_trace);
+	inval_begin(&batch, nullptr, (uint64_t)(uintptr_t)provoke_trace);
 	struct inval_span *span = inval_add(&batch, 1);
 
 	span->va = traced;

@@ -223,7 +223,7 @@ static void spin_on_it(void *arg) __attribute__((no_thread_safety_analysis))
 /* A window with nothing to change: what a park alone does. On SPx. */
 static uint64_t bare_park(void *arg)
 {
-	struct park park;
+	struct park park = { 0 };
 
 	(void)arg;
 	irq_mask();

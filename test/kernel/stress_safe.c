@@ -176,12 +176,13 @@ static void refused_at_each_level(const struct pin *pin)
 	spin_lock(&kernel_pmap.lock);
 	for (unsigned level = 1; level <= 3; level++) {
 		const va_t base = va(align_down(pin->va.v, level_bytes(level)));
-		pte_t other = pte_leaf(pa(0), pmap_attr(PMAP_READ), level);
+		pte_t other = pte_leaf(pa(0), pmap_attr(&kernel_pmap, PMAP_READ), level);
 		pte_t *slot = &other; /* never reached: refused before any look */
 
 		CHECK(pmap_update_entry(&kernel_pmap, slot, base, level, other,
-					pte_leaf(pa(level_bytes(level)), pmap_attr(PMAP_READ),
-						 level)) == KERR_PINNED);
+					pte_leaf(pa(level_bytes(level)),
+						 pmap_attr(&kernel_pmap, PMAP_READ), level)) ==
+		      KERR_PINNED);
 	}
 	spin_unlock(&kernel_pmap.lock);
 }
@@ -202,7 +203,8 @@ void work_pinned(void)
 	/* The linear entry of 1 GiB around pinned RAM: refused by physical address. */
 	const struct pin *image = pin_overlaps_va(va(IMAGE_BASE), PAGE_BYTES);
 	const va_t linear = va(LINEAR_BASE + align_down(image->pa.v, GIB));
-	const pte_t block = pte_leaf(pa(linear.v - LINEAR_BASE), pmap_attr(PMAP_WRITE), 1);
+	const pte_t block =
+		pte_leaf(pa(linear.v - LINEAR_BASE), pmap_attr(&kernel_pmap, PMAP_WRITE), 1);
 	pte_t slot = block;
 
 	spin_lock(&kernel_pmap.lock);

@@ -12,6 +12,7 @@ enum sgi {
 	SGI_WAKE = 2,  /* end an idle CPU's WFI; nothing else */
 	SGI_STORM = 3, /* counted, nothing else: stress */
 	SGI_HOLD = 4,  /* urgent: wait while another CPU debugs (kern/hold.h) */
+	SGI_SPACE = 5, /* leave a user space that was retired (vm/pmap_user.h) */
 };
 
 /*

@@ -23,7 +23,8 @@ static inline void arch_user_root_load(pa_t root, uint64_t asid)
 void arch_user_root_clear(void);
 
 /*
- * Another space than before is about to run at EL0: forget what the last one taught the branch
- * predictor, where this CPU needs that and the firmware offers it. Cheap where not.
+ * A space, by a number that is never used again for another, is about to run at EL0. If the last
+ * one was another: forget what that one taught the branch predictor, where this CPU needs that and
+ * the firmware offers it.
  */
-void arch_predictor_forget(void);
+void arch_predictor_enter(uint64_t space);

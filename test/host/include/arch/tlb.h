@@ -30,6 +30,17 @@ static inline void tlbi_rvaae1is(uint64_t operand)
 	sim_tlbi(SIM_TLBI_RANGE, operand);
 }
 
+/* Of one number, for entries that are not global. */
+static inline void tlbi_vae1is(uint64_t operand)
+{
+	sim_tlbi(SIM_TLBI_VA_ASID, operand);
+}
+
+static inline void tlbi_rvae1is(uint64_t operand)
+{
+	sim_tlbi(SIM_TLBI_RANGE_ASID, operand);
+}
+
 /* Everything of one number, not the global entries. */
 static inline void tlbi_aside1is(uint64_t operand)
 {

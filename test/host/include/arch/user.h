@@ -20,6 +20,7 @@ static inline void arch_user_root_clear(void)
 	sim_isb();
 }
 
-static inline void arch_predictor_forget(void)
+static inline void arch_predictor_enter(uint64_t space)
 {
+	(void)space;
 }
