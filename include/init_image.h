@@ -4,8 +4,8 @@
  *
  * THEORY   The kernel has no ELF loader: scripts/flat turned init into this header, a page long,
  *          and segments that begin on pages of the image, so that the read-only ones can be mapped
- *          where they lie. init begins at `entry` with x0 = 0 and x1 = a handle on the machine; it
- *          makes its stack itself, and has the RAM disk in its constants.
+ *          where they lie. init begins at `entry` with x0 = its handle on the machine; it makes its
+ *          stack itself, and has the RAM disk in its constants.
  */
 #pragma once
 

@@ -79,7 +79,8 @@ $(USER_OUT)/ramdisk/%: $(USER_OUT)/%.elf
 
 $(USER_OUT)/ramdisk.cpio: $(RAMDISK_FILES)
 	$(call say,CPIO,$@)
-	$(Q)cd $(USER_OUT)/ramdisk && touch -d @0 $(notdir $^) && \
+	$(Q)rm -rf $(USER_OUT)/stage && mkdir $(USER_OUT)/stage && cp $^ $(USER_OUT)/stage
+	$(Q)cd $(USER_OUT)/stage && touch -d @0 $(notdir $^) && \
 		printf '%s\n' $(sort $(notdir $^)) | \
 		cpio -o -H newc --quiet --reproducible -R 0:0 > $(abspath $@)
 

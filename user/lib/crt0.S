@@ -4,8 +4,8 @@
  */
 
 /*
- * In:    x0 address of the start block, or 0 (init, started by the kernel); x1 the machine's
- *        handle, for init.
+ * In:    x0 address of the start block; for init, which the kernel starts: its handle on the
+ *        machine.
  * Never: returns.
  */
 	.section .text.start, "ax"

@@ -141,7 +141,6 @@ static enum kerr make_block(const struct child *child, const struct spawn_option
 {
 	const handle_t task = child->task;
 	struct start_block block = {
-		.magic = START_BLOCK_MAGIC,
 		.number = o->number,
 		.ramdisk_bytes = o->ramdisk_bytes,
 		.word = o->word,

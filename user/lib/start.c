@@ -21,7 +21,7 @@ struct start_block start;
 
 int main(int argc, char **argv);
 void __libc_init_array(void);
-void start_program(const struct start_block *block, handle_t machine);
+void start_program(uint64_t argument);
 
 static int arguments(char **argv)
 {
@@ -39,14 +39,15 @@ static int arguments(char **argv)
 }
 
 /* The first C function of a program. Runs once, on the stack that the linker script made. */
-void start_program(const struct start_block *block, handle_t machine)
+void start_program(uint64_t argument)
 {
+	const struct start_block *const block = (const struct start_block *)(uintptr_t)argument;
 	char *argv[START_ARGS_MAX + 1];
 
-	if (block != nullptr && block->magic == START_BLOCK_MAGIC) {
+	if (argument == START_BLOCK_ADDRESS) { /* the first handle of a table is a smaller number */
 		start = *block;
 	} else {
-		start.machine = machine;
+		start.machine = (handle_t)argument;
 	}
 	thread_init_main();
 	__libc_init_array();

@@ -30,7 +30,7 @@ static void handle_reused_slot_is_another_handle(void)
 
 static void handle_numbers_that_are_none_are_refused(void)
 {
-	static const handle_t none[] = { 0, 1, 0xffff, 0x10000, 0xffffffff, 0x7fff0001 };
+	static const handle_t none[] = { 0, 1, 0xffff, 0x12340000, 0xffffffff, 0x7fff0001 };
 
 	for (unsigned i = 0; i < sizeof none / sizeof none[0]; i++) {
 		EXPECT_EQ(sys_event_signal(none[i], 1), KERR_HANDLE);

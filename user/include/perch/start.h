@@ -4,19 +4,17 @@
  *
  * THEORY   A program has nothing but the handles that it was given. They are named in its start
  *          block, a page that its parent wrote and mapped for reading; the kernel knows nothing of
- *          it. init gets no block, but the machine's handle in x1.
+ *          it. init gets no block, but the machine's handle in its place.
  */
 #pragma once
 
 #include <abi.h>
 
 #define START_BLOCK_ADDRESS UINT64_C(0x100000)
-#define START_BLOCK_MAGIC UINT64_C(0x5452415453424d50)
 #define START_ARGS_BYTES 1024u
 #define START_ARGS_MAX 32u
 
 struct start_block {
-	uint64_t magic;
 	uint64_t number;     /* chosen by the parent; the badge of its messages to the parent */
 	handle_t parent;     /* endpoint: PARENT_EXIT; 0: nobody wants to know */
 	handle_t console;    /* endpoint of the console server; 0: console_write */
