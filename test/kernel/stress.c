@@ -37,16 +37,31 @@ struct workload {
 };
 
 static const struct workload workloads[] = {
-	{ "fill", work_fill, 3 },         { "mismatch", work_mismatch, 6 },
-	{ "protect", work_protect, 100 }, { "storm", work_storm, 2000 },
-	{ "irq", work_irq, 200 },         { "duel", work_duel, 4 },
-	{ "nomem", work_nomem, 1 },       { "table-inside", work_table_inside, 1 },
-	{ "self", work_self, 50 },        { "extract", work_extract, 100 },
-	{ "pinned", work_pinned, 1 },     { "exec", work_exec, 50 },
-	{ "contig", work_contig, 50 },    { "hotplug", work_hotplug, 1 },
-	{ "lost", work_lost, 1 },         { "locks", work_locks, 1 },
+	{ "fill", work_fill, 3 },
+	{ "mismatch", work_mismatch, 6 },
+	{ "protect", work_protect, 100 },
+	{ "storm", work_storm, 2000 },
+	{ "irq", work_irq, 200 },
+	{ "duel", work_duel, 4 },
+	{ "nomem", work_nomem, 1 },
+	{ "table-inside", work_table_inside, 1 },
+	{ "self", work_self, 50 },
+	{ "extract", work_extract, 100 },
+	{ "pinned", work_pinned, 1 },
+	{ "exec", work_exec, 50 },
+	{ "contig", work_contig, 50 },
+	{ "hotplug", work_hotplug, 1 },
+	{ "lost", work_lost, 1 },
+	{ "locks", work_locks, 1 },
+	{ "user-fill", work_user_fill, 1 },
+	{ "user-mismatch", work_user_mismatch, 2 },
+	{ "user-protect", work_user_protect, 2 },
+	{ "user-storm", work_user_storm, 5 },
+	{ "user-duel", work_user_duel, 2 },
+	{ "user-asid", work_user_asid, 1 },
+	{ "user-spaces", work_user_spaces, 1 },
 };
-#define SHARES 2569
+#define SHARES 2583
 
 void stress_fail(const char *file, int line, const char *fact)
 {
