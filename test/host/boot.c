@@ -40,6 +40,7 @@ static char *saved_bss;
 static unsigned saved_pages;
 static bool kept[SIM_POOL_PAGES];
 static char line[512];
+static char last_line[512];
 static size_t line_bytes;
 static char console[512];
 
@@ -149,6 +150,7 @@ static void end_of_line(void)
 {
 	line[line_bytes] = '\0';
 	line_bytes = 0;
+	snprintf(last_line, sizeof(last_line), "%s", line);
 	if (strncmp(line, "PANIC cpu", 9) == 0) {
 		snprintf(console, sizeof(console), "%s", line);
 		if (!sim.config.expect_panic) {
@@ -210,18 +212,14 @@ void symbol_print(uint64_t pc)
 	kprintf("  %#llx\n", (unsigned long long)pc);
 }
 
+const char *sim_last_line(void)
+{
+	return last_line;
+}
+
 const char *sim_console(void)
 {
 	return console;
-}
-
-/* The coverage build's assertions (test/host/coverage_include). */
-void coverage_assert(bool holds, const char *file, int at, const char *fact);
-void coverage_assert(bool holds, const char *file, int at, const char *fact)
-{
-	if (!holds) {
-		panic_assert(file, at, fact);
-	}
 }
 
 /* ---- the machine as a whole ---- */

@@ -47,7 +47,8 @@ $(HOST)/sim: $(SIM_OBJECTS)
 	$(Q)$(CC) $(HOST_SANITIZE) -o $@ $^
 
 # ---- unit tests of the pure pieces and the allocators ----------------------------------------
-HOST_UNITS := $(HOST)/test_pure $(HOST)/test_alloc $(HOST)/test_slab $(HOST)/test_handle \
+HOST_UNITS := $(HOST)/test_pure $(HOST)/test_alloc $(HOST)/test_tables $(HOST)/test_slab \
+	$(HOST)/test_handle \
 	$(HOST)/test_ipc $(HOST)/test_vm_frame $(HOST)/test_asid $(VM_UNITS)
 HOST_MODEL := $(patsubst %.c,$(HOST)/kernel/%.o,$(SIM_KERNEL)) $(patsubst \
 	%.c,$(HOST)/%.o,$(SIM_MACHINE))
@@ -114,13 +115,16 @@ fuzz-pmap-short: fuzz-pmap-program
 # ---- coverage: the same programs again, instrumented ------------------------------------------
 COVERED := $(filter vm/pmap% ipi/% pcpu/%,$(SIM_KERNEL))
 COVERAGE_RUNS ?= 8000
+comma := ,
+space := $(subst ,, )
 
 .PHONY: coverage coverage-programs
 coverage: ## branches of vm/pmap*, ipi/ and pcpu/ that the host tests take
 	$(Q)$(MAKE) --no-print-directory coverage-programs HOST=$(HOST)/coverage \
 		HOST_SANITIZE='$(HOST_SANITIZE) -fprofile-instr-generate -fcoverage-mapping' \
 		HOST_INCLUDES='-Itest/host/coverage_include $(HOST_INCLUDES)'
-	$(Q)test/host/coverage $(HOST)/coverage $(COVERAGE_RUNS) $(COVERED)
+	$(Q)test/host/coverage $(HOST)/coverage $(COVERAGE_RUNS) \
+		$(subst $(space),$(comma),$(notdir $(HOST_UNITS))) $(COVERED)
 
 coverage-programs: $(HOST)/sim $(HOST_UNITS)
 

@@ -309,21 +309,26 @@ void initiate_big(unsigned cpu)
 
 /*
  * Up to 16 separate pages change their memory type, all in one window; the type is what may not
- * change without a break, and no access minds it.
+ * change without a break, and no access minds it. Without a break (bbml2) it is a software bit.
+ * Neighbours in either order of address are among them.
  */
 void initiate_batch(unsigned cpu)
 {
-	const uint64_t toggle = (uint64_t)MAIR_NOCACHE << PTE_ATTR_SHIFT;
+	const uint64_t toggle = scene.plan.mode == BBM_BBML2
+					? UINT64_C(1) << 55
+					: (uint64_t)MAIR_NOCACHE << PTE_ATTR_SHIFT;
 	struct region *r = region_of(cpu);
 
 	for (unsigned round = 0; round < scene.plan.rounds; round++) {
 		struct pmap_change change[INVAL_MAX];
 		const unsigned count = 1 + (unsigned)sim_random(INVAL_MAX);
 		const unsigned first = (unsigned)sim_random(r->count);
+		const unsigned strides[] = { 29, 1, r->count - 1 };
+		const unsigned stride = strides[sim_random(3)];
 
 		spin_lock(&kernel_pmap.lock);
 		for (unsigned i = 0; i < count; i++) {
-			const va_t at = va(r->base.v + (first + i * 29) % r->count * r->step);
+			const va_t at = va(r->base.v + (first + i * stride) % r->count * r->step);
 			const struct walk w = pmap_walk(&kernel_pmap, at);
 
 			change[i] = (struct pmap_change){

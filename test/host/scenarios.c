@@ -129,7 +129,7 @@ static void make_pinned(struct plan *p, uint64_t v)
 
 static void make_batch(struct plan *p, uint64_t v)
 {
-	static const enum bbm_mode modes[] = { BBM_PARK, BBM_PARK, BBM_PARK, BBM_RETRY };
+	static const enum bbm_mode modes[] = { BBM_PARK, BBM_PARK, BBM_BBML2, BBM_RETRY };
 
 	vary(p, v);
 	p->initiator = initiate_batch;

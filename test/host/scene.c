@@ -250,6 +250,7 @@ static void set_up(void)
 		(struct cpu_features){ .tlb_range = p->tlb_range, .bbm = 2, .bbml2_safe = true };
 	inval_set_mode(BBM_PARK);
 	inval_set_kind(INVAL_AUTO);
+	inval_set_window_delay(2); /* mode retry lingers, in the code at least */
 	park_set_limits(p->drops != 0 ? LOST_PARK_TICKS : 300000, LOST_PARK_ATTEMPTS);
 	for (unsigned cpu = 0; cpu < p->cpus; cpu++) {
 		set_online(cpu, true);

@@ -176,3 +176,5 @@ void sim_trace_print(void);
 
 /* What the kernel printed last: the line of a panic. */
 const char *sim_console(void);
+/* And whatever line was its last. */
+const char *sim_last_line(void);
