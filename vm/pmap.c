@@ -328,14 +328,13 @@ static enum kerr demote_to(struct pmap *pmap, struct reserve *r, va_t at, uint64
 			   uint64_t *span)
 {
 	struct walk w = pmap_walk(pmap, at);
-	enum kerr e = KERR_OK;
+	enum kerr e = reserve_for_split(r, &w, bytes) ? KERR_OK : KERR_NO_MEMORY;
 
 	while (pte_is_leaf(w.entry, w.level) && leaf_span(w.entry, w.level) > bytes &&
 	       e == KERR_OK) {
-		e = reserve_for_split(r, &w, bytes) ? pmap_demote_leaf(pmap, r, &w, at)
-						    : KERR_NO_MEMORY;
-		reserve_drop(r);
+		e = pmap_demote_leaf(pmap, r, &w, at);
 	}
+	reserve_drop(r);
 	*span = pte_is_leaf(w.entry, w.level) ? leaf_span(w.entry, w.level) : level_bytes(w.level);
 	return e;
 }

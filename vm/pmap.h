@@ -91,7 +91,10 @@ enum kerr pmap_unmap(struct pmap *pmap, va_t va, uint64_t size);
  */
 enum kerr pmap_protect(struct pmap *pmap, va_t va, uint64_t size, unsigned flags);
 
-/* Make every page of the range a leaf of at most `bytes` (4 KiB, 64 KiB, 2 MiB, 32 MiB). */
+/*
+ * Make every page of the range a leaf of at most `bytes` (4 KiB, 64 KiB, 2 MiB, 32 MiB). What one
+ * leaf needs is reserved before it is touched; on an error those before it are apart already.
+ */
 enum kerr pmap_demote(struct pmap *pmap, va_t va, uint64_t size, uint64_t bytes);
 
 /* Promote whatever is uniform in the range. KERR_OK also when nothing was. */
