@@ -110,6 +110,20 @@ static const struct argument *find(struct span key)
 	return NULL;
 }
 
+/* Words for programs (user/): init reads them all, the kernel lets them pass. */
+static bool is_for_programs(struct span key)
+{
+	static const char names[][NAME_BYTES] = { "init",    "console", "tasks",
+						  "threads", "calls",   "role" };
+
+	for (size_t i = 0; i < array_len(names); i++) {
+		if (span_is(key, names[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Take a factor off the end: 1, or what k, m, g stand for. */
 static uint64_t take_suffix(struct span *s)
 {
@@ -267,6 +281,9 @@ static bool parse_word(struct span word, struct bootargs *args, char *why, size_
 	}
 	const struct argument *a = find(key);
 
+	if (a == NULL && is_for_programs(key)) {
+		return true;
+	}
 	if (a == NULL) {
 		ksnprintf(why, why_bytes, "unknown");
 		return false;

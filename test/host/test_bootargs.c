@@ -56,6 +56,14 @@ static void an_empty_line_gives_the_defaults(void **state)
 	assert_int_equal(parse(" \t\n "), 0);
 }
 
+static void words_for_programs_pass(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("init=stress tasks=3 threads=0x4 console=kernel calls=9 role=x"), 0);
+	assert_string_equal(reports, "");
+	bad("initial=1", "boot argument 'initial=1': unknown, ignored\n");
+}
+
 static void every_kind_of_value_is_read(void **state)
 {
 	(void)state;
@@ -248,6 +256,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_line_gives_the_defaults),
+		cmocka_unit_test(words_for_programs_pass),
 		cmocka_unit_test(every_kind_of_value_is_read),
 		cmocka_unit_test(each_choice_is_its_enumerator),
 		cmocka_unit_test(an_unknown_word_is_named_and_ignored),
