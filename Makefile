@@ -49,7 +49,7 @@ ARCH_DEBUG := arch/arm64/debug.c arch/arm64/recover.S
 KERN += kern/call.c kern/call_arg.c kern/call_handle.c kern/call_ipc.c kern/call_machine.c \
 	kern/call_thread.c kern/exception.c
 ARCH := arch/arm64/start.S arch/arm64/vectors.S arch/arm64/el3.S arch/arm64/probe.S \
-	arch/arm64/el0.S arch/arm64/fpu.S \
+	arch/arm64/el0.S arch/arm64/fpu.S arch/arm64/ipc_fast.S \
 	arch/arm64/lifeboat.S \
 	arch/arm64/bcm_pm.c arch/arm64/boot_mmu.c arch/arm64/cpu.c \
 	arch/arm64/gic.c arch/arm64/gicv2.c arch/arm64/gicv3.c \

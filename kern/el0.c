@@ -21,6 +21,7 @@
 #include "kern/entry.h"
 #include "kern/exception.h"
 #include "kern/fpu.h"
+#include "kern/ipc.h"
 #include "kern/lock.h"
 #include "kern/reclaim.h"
 #include "kern/sched.h"
@@ -28,6 +29,8 @@
 #include "kern/thread.h"
 #include "kern/trap.h"
 #include "pcpu/recorder.h"
+#include "vm/asid.h"
+#include "vm/pmap_user.h"
 
 static_assert(offsetof(struct pcpu, current) == PCPU_CURRENT);
 static_assert(offsetof(struct pcpu, quiet) == PCPU_QUIET);
@@ -42,6 +45,44 @@ static_assert(offsetof(struct thread, regs.pc) == TH_PC);
 static_assert(offsetof(struct thread, regs.pstate) == TH_PSTATE);
 static_assert(offsetof(struct thread, regs.tls) == TH_TLS);
 
+/* ipc_fast.S */
+static_assert(offsetof(struct pcpu, fast_key) == PCPU_FAST_KEY);
+static_assert(offsetof(struct thread, key) == TH_KEY);
+static_assert(offsetof(struct thread, task) == TH_TASK);
+static_assert(offsetof(struct thread, state) == TH_STATE);
+static_assert(offsetof(struct thread, ipc.wait_obj) == TH_IPC_WAIT);
+static_assert(offsetof(struct thread, ipc.next) == TH_IPC_NEXT);
+static_assert(offsetof(struct thread, ipc.prev) == TH_IPC_NEXT + 8 &&
+	      TH_IPC_PREV == TH_IPC_NEXT + 8);
+static_assert(offsetof(struct thread, ipc.own.caller) == TH_IPC_OWN);
+static_assert(offsetof(struct thread, ipc.slot) == TH_IPC_SLOT);
+static_assert(offsetof(struct thread, ipc.held) == TH_IPC_HELD);
+static_assert(offsetof(struct thread, ipc.bound) == TH_IPC_BOUND);
+static_assert(offsetof(struct task, handles.page) == TASK_HANDLES);
+static_assert(offsetof(struct task, pmap) == TASK_PMAP && TASK_ROOT == TASK_PMAP + 8);
+static_assert(offsetof(struct task, root) == TASK_ROOT);
+static_assert(offsetof(struct pmap, space.window) == PMAP_SPACE);
+static_assert(offsetof(struct pmap, space.asid) == PMAP_SPACE + 8);
+static_assert(offsetof(struct pcpu, asid_active) == PCPU_ASID_ACTIVE);
+static_assert(SLICE_MAILBOX + offsetof(struct mailbox, space) == MAILBOX_SPACE);
+static_assert(offsetof(struct mailbox, loaded) == offsetof(struct mailbox, space) + 8);
+static_assert(ASID_NUMBER_BITS == 16);
+static_assert(offsetof(struct endpoint, lock.next) == EP_LOCK);
+static_assert(offsetof(struct endpoint, lock.serving) == EP_LOCK + 8);
+static_assert(offsetof(struct endpoint, queue.first) == EP_FIRST);
+static_assert(offsetof(struct endpoint, queue.last) == EP_FIRST + 8 && EP_LAST == EP_FIRST + 8);
+static_assert(offsetof(struct endpoint, receivers) == EP_RECEIVERS);
+static_assert(offsetof(struct endpoint, obj.dead) == KOBJ_DEAD);
+static_assert(sizeof(struct handle_slot) == 1 << HANDLE_SLOT_SHIFT);
+static_assert(offsetof(struct handle_slot, word) == 0 && offsetof(struct handle_slot, obj) == 8);
+static_assert(offsetof(struct handle_slot, badge) == 16);
+static_assert(HANDLE_PAGE_SLOTS == 0x80); /* a handle's index and 0xff80 */
+static_assert(KOBJ_ENDPOINT == TYPE_ENDPOINT);
+static_assert(RIGHT_SEND == 1 << RIGHT_SEND_BIT && RIGHT_RECEIVE == 1 << RIGHT_RECEIVE_BIT);
+static_assert(THREAD_RUNNING == STATE_RUNNING && THREAD_RECEIVING == STATE_RECEIVING);
+static_assert(THREAD_CALLING == STATE_CALLING && sizeof(enum thread_state) == 4);
+static_assert(IPC_FLAG_CALL == INFO_CALL && IPC_WORDS == 8);
+
 #define RECLAIM_STEPS 4
 
 /* Masked, on SPx: the thread to resume, before the door; nullptr: the kernel program goes on. */
@@ -51,10 +92,12 @@ static struct thread *leave(void)
 	struct thread *next = sched_next();
 
 	if (next != nullptr) {
-		write_sysreg(ttbr0_el1, next->task->ttbr0);
-		isb();
+		pmap_activate(next->task->pmap);
 		reclaim_quiet();
-	} else if (pcpu_mailbox(pcpu_this())->door != DOOR_KERNEL) {
+	} else {
+		pmap_activate(nullptr);
+	}
+	if (next == nullptr && pcpu_mailbox(pcpu_this())->door != DOOR_KERNEL) {
 		door_enter();
 	}
 	irq_unmask();
@@ -66,6 +109,13 @@ struct thread *entry_el0_exit(void)
 {
 	irq_mask();
 	return leave();
+}
+
+void entry_el0_no_space(void)
+{
+	irq_mask();
+	pmap_activate(nullptr);
+	irq_unmask();
 }
 
 struct thread *entry_el0_irq(struct thread *t)

@@ -19,5 +19,8 @@ struct thread *entry_el0_irq(struct thread *t);
 struct thread *entry_el0_aarch32(struct thread *t);
 struct thread *entry_el0_exit(void);
 
+/* A fast path has begun to switch spaces, and gave up: this CPU runs in none. */
+void entry_el0_no_space(void);
+
 /* On SP0, past the door, interrupts on: a call or a fault. ESR_EL1 and FAR_EL1 as they were. */
 void entry_el0_sync(struct thread *t, uint64_t esr, uint64_t far);

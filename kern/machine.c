@@ -22,6 +22,7 @@
 #include "pcpu/pcpu.h"
 #include "pcpu/pin.h"
 #include "vm/lifeboat.h"
+#include "vm/asid.h"
 #include "vm/pmap.h"
 
 /* Where QEMU's virt, and many a board after it, has its PL011: for a message when no tree says. */
@@ -123,6 +124,7 @@ void machine_init_cpu(unsigned cpu, uint64_t mpidr)
 	}
 	gic_enable(irq_timer_intid());
 	pcpu_this()->timer_deadline = 0; /* the slice may be one of an earlier life */
+	pcpu_this()->asid_active = asid_active(cpu);
 	arch_fpu_open(false);
 	isb();
 }

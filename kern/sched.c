@@ -121,6 +121,7 @@ void thread_block(struct thread *self, enum thread_state why)
 	KASSERT(self == pcpu_this()->current);
 	KASSERT(self->state == THREAD_RUNNING);
 	self->state = why;
+	self->key = thread_key(self);
 	sched_unlock(q);
 	sched_poke();
 }
@@ -163,6 +164,7 @@ void sched_change_wait(struct thread *t, enum thread_state why)
 
 	KASSERT(thread_waits(t));
 	t->state = why;
+	t->key = thread_key(t);
 	sched_unlock(q);
 }
 
@@ -172,6 +174,7 @@ void sched_condemn(struct thread *t)
 
 	t->stop_pending = true;
 	t->kill_pending = true;
+	t->key = thread_key(t);
 	sched_unlock(q);
 }
 
@@ -197,6 +200,7 @@ void sched_set_priority(struct thread *t, uint8_t priority)
 		return;
 	}
 	t->priority = priority;
+	t->key = thread_key(t);
 	if (runs) {
 		q->running = priority;
 	}
@@ -230,6 +234,7 @@ void sched_set_affinity(struct thread *t, uint64_t cpus)
 		sched_ready_unlock(q, t);
 		return;
 	}
+	t->key = thread_key(t);
 	sched_unlock(q);
 	if (runs && (cpus & CPU_BIT(cpu)) == 0) {
 		sched_poke_cpu(cpu);

@@ -15,6 +15,7 @@
 #include <arch/atomic.h>
 #include <arch/barrier.h>
 #include <arch/cpu.h>
+#include <arch/user.h>
 
 #include "arch/arm64/cpu.h"
 #include "ipi/park.h"
@@ -24,6 +25,7 @@
 #include "kern/sched_impl.h"
 #include "kern/trap.h"
 #include "pcpu/recorder.h"
+#include "vm/pmap_user.h"
 
 /* On the request list of its CPU; the reference that keeps it there is the caller's gift. */
 void sched_ask(struct thread *t)
@@ -83,6 +85,7 @@ static struct thread *idle_once(struct pcpu *p)
 	}
 	if (found == nullptr && load_seq_cst(&p->resched) == 0) {
 		irq_timer_arm(timerq_first());
+		pmap_activate(nullptr);
 		stay_before_door(DOOR_IDLE);
 		irq_unmask(); /* R8: the stretch ends; on SPx nothing is taken */
 		reclaim_asleep();
@@ -107,6 +110,14 @@ static void arm_timer(const struct pcpu *p, const struct thread *next)
 	irq_timer_arm(successor && p->slice_end < first ? p->slice_end : first);
 }
 
+/* For the next fast message of this CPU's thread. */
+static uint64_t fast_key(const struct thread *t)
+{
+	const uint64_t key = thread_key(t);
+
+	return (key & THREAD_KEY_SLOW) == 0 && !arch_predictor_forgets() ? key : THREAD_KEY_NEVER;
+}
+
 struct thread *sched_next(void)
 {
 	struct pcpu *p = pcpu_this();
@@ -128,6 +139,7 @@ struct thread *sched_next(void)
 		}
 		if (next != nullptr) {
 			arm_timer(p, next);
+			p->fast_key = fast_key(next);
 			stay_before_door(DOOR_EL0);
 			return next;
 		}

@@ -8,7 +8,9 @@
 
 #include "kern/assert.h"
 #include "kern/thread.h"
+#include "pcpu/heap.h"
 #include "pcpu/slab.h"
+#include "vm/pmap.h"
 
 #define HANDLES_A_STEP 32 /* closed in one bounded step of the end */
 
@@ -59,6 +61,12 @@ enum kerr task_create(uint64_t limit_bytes, struct memcharge *payer, struct task
 	handle_table_init(&task->handles, &task->charge);
 	*out = task;
 	return KERR_OK;
+}
+
+void task_set_pmap(struct task *task, struct pmap *pmap)
+{
+	task->pmap = pmap;
+	task->root = heap_pa(pmap->root).v;
 }
 
 bool task_add(struct task *task, struct thread *t)

@@ -21,6 +21,7 @@
 #include "pcpu/memcharge.h"
 
 struct thread;
+struct pmap;
 
 struct task {
 	struct kobj obj;
@@ -33,11 +34,15 @@ struct task {
 	bool dying; /* [l] takes no more threads */
 	/* [l] where exceptions go: an endpoint, referenced; or nullptr */
 	struct handle_view handler;
-	uint64_t ttbr0; /* [c] */
+	struct pmap *pmap; /* [c] where its threads run; nullptr: nothing is mapped */
+	uint64_t root;     /* [c] its root's physical address */
 };
 
 /* An empty task that may use `limit_bytes`; the caller's is the one reference. */
 enum kerr task_create(uint64_t limit_bytes, struct memcharge *payer, struct task **out);
+
+/* Its threads run in this map, which lives until task_end. Before its first thread starts. */
+void task_set_pmap(struct task *task, struct pmap *pmap);
 
 /* No more threads; those that it has are asked to die. */
 void task_kill(struct task *task);

@@ -149,6 +149,22 @@ void thread_ask(struct thread *t, enum thread_request request)
 	}
 }
 
+/* Does it wait for nothing but a message, or an answer? */
+static bool waits_plainly(const struct thread *t)
+{
+	return (t->state == THREAD_RECEIVING || t->state == THREAD_CALLING) &&
+	       t->ipc.due == DEADLINE_NONE && t->ipc.slot_object == nullptr && !t->ipc.excepted;
+}
+
+uint64_t thread_key(const struct thread *t)
+{
+	const bool slow = t->fpu != nullptr || t->stop_pending || t->kill_pending ||
+			  t->priority != t->base_priority || (t->affinity >> t->cpu & 1) == 0 ||
+			  (thread_waits(t) && !waits_plainly(t));
+
+	return (uint64_t)t->cpu << 32 | (slow ? THREAD_KEY_SLOW : 0) | t->priority;
+}
+
 /* It is DEAD, in no queue, and this CPU's. What hangs on it goes with its last reference. */
 static void bury(struct thread *t)
 {
@@ -182,6 +198,7 @@ static bool obey_locked(struct runq *q, struct thread *t, uint64_t what)
 	if (thread_waits(t)) {
 		t->stop_pending = true;
 		t->kill_pending = t->kill_pending || kill;
+		t->key = thread_key(t);
 		return !kill;
 	}
 	if (t->queued) {

@@ -60,23 +60,24 @@ struct thread {
 	struct kobj obj;
 	uint64_t number; /* [c] for logs and exception messages; never used twice */
 	_Alignas(THREAD_REGS_ALIGN) struct thread_regs regs; /* [p] */
-	enum thread_state state;        /* [q] */
-	uint8_t priority;        /* [q] in force */
+	uint64_t key; /* [q] thread_key(), while it waits; el0.h knows what stands up to ipc */
+	struct task *task; /* [c] */
+	struct ipc_state ipc;
+	enum thread_state state; /* [q] */
+	uint8_t priority; /* [q] in force */
 	uint8_t base_priority; /* [q] its own */
-	bool queued;           /* [q] in the run queue */
-	bool stop_pending;     /* [q] stop instead of waking */
-	bool kill_pending;     /* [q] and die of it */
-	uint32_t cpu;          /* [q] */
-	uint64_t affinity;     /* [q] CPUs it may run on, a bit each */
+	bool queued; /* [q] in the run queue */
+	bool stop_pending; /* [q] stop instead of waking */
+	bool kill_pending; /* [q] and die of it */
+	uint32_t cpu; /* [q] */
+	uint64_t affinity; /* [q] CPUs it may run on, a bit each */
 	struct fpu_state *fpu; /* [p] nullptr: has never used it */
-	struct task *task;     /* [c] */
 
 	struct thread *next, *prev; /* [q] in the run queue */
 	struct thread *task_next, *task_prev; /* the task's lock: its threads */
 	uint64_t requests; /* [a] enum thread_request */
 	struct thread *request_next;
 
-	struct ipc_state ipc;
 	struct timerq_node deadline; /* of its wait */
 	uint64_t exit_reason; /* ESR of what killed it; 0: it ended by itself or was killed */
 };
@@ -92,6 +93,16 @@ static inline bool thread_waits(const struct thread *t)
 {
 	return t->state >= THREAD_SENDING && t->state <= THREAD_PAGER_WAIT;
 }
+
+/*
+ * What the fast paths compare (arch/arm64/ipc_fast.S): CPU, priority, and whether there is any
+ * reason for the slow path: FP registers to switch, a stop or a kill, a priority that is not its
+ * own, a CPU that it must leave, or a wait that a message alone does not end. Pre: its queue's
+ * lock, or it runs here.
+ */
+#define THREAD_KEY_SLOW (UINT64_C(1) << 16)
+#define THREAD_KEY_NEVER (UINT64_C(1) << 62) /* no key is less than 64 above it */
+uint64_t thread_key(const struct thread *t);
 
 /* The thread whose call is being served, or that was interrupted. Pre: this CPU runs threads. */
 struct thread *thread_this(void);

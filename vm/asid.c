@@ -187,6 +187,11 @@ uint64_t asid_use(uint64_t *word)
 	return use_slowly(word);
 }
 
+uint64_t *asid_active(unsigned cpu)
+{
+	return &asid_cpu[cpu].active;
+}
+
 void asid_give_back(uint64_t *word)
 {
 	spin_lock(&asid_lock);

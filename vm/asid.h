@@ -55,5 +55,12 @@ static inline uint64_t asid_number(uint64_t word)
 	return word & ((UINT64_C(1) << ASID_NUMBER_BITS) - 1);
 }
 
+/*
+ * The word that CPU `cpu` runs with, 0 after a rollover: for the fast switch of ipc_fast.S, which
+ * replaces it by the word of the next space, by compare-and-swap, if both are not 0 and of one
+ * generation, and takes the slow path if not.
+ */
+uint64_t *asid_active(unsigned cpu);
+
 /* Generations begun so far: for tests. */
 uint64_t asid_generations(void);

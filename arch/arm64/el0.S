@@ -63,6 +63,10 @@ el0_bad_stack:
 	/* SVC. Call 0 does nothing: it is done here. In: as the prefix leaves it. */
 	.global el0_svc
 el0_svc:
+	cmp	x8, #NR_IPC_CALL
+	b.eq	ipc_call_fast
+	cmp	x8, #NR_IPC_REPLY_RECV
+	b.eq	ipc_reply_recv_fast
 	cbnz	x8, el0_sync_slow
 	mrs	x17, tpidr_el1
 	add	x17, x17, #PCPU_QUIET
@@ -95,6 +99,7 @@ el0_sync_slow:
 	bl	entry_el0_sync
 	msr	daifset, #0xf		/* before SPSel: no interrupt arrives on SPx */
 	msr	spsel, #1
+	.global el0_exit
 el0_exit:
 	bl	entry_el0_exit
 	cbz	x0, host_return

@@ -9,6 +9,9 @@
 #define PCPU_CURRENT 192  /* the thread whose registers an exception from EL0 goes to */
 #define PCPU_QUIET 200    /* grows at every return to EL0 */
 #define PCPU_SP0_BASE 208 /* where SP0 begins in a call from EL0 */
+#define PCPU_FAST_KEY 224 /* thread_key() of the current thread, or KEY_NEVER */
+#define PCPU_ASID_ACTIVE 232 /* asid_active() of this CPU */
+#define MAILBOX_SPACE 0x1058 /* from the slice: the space that it runs; then the one loaded */
 #define PCPU_HOST_SP 216  /* SP0 of the kernel program that gave its CPU to threads */
 
 /* struct thread: the registers of EL0 */
@@ -18,6 +21,35 @@
 #define TH_PC TH_X(32)
 #define TH_PSTATE TH_X(33)
 #define TH_TLS TH_X(34)
+
+/* What ipc_fast.S knows of threads, tasks, handles, endpoints. */
+#define TH_KEY 344
+#define TH_STATE 584
+#define TH_TASK 352
+#define TH_IPC_WAIT 360
+#define TH_IPC_NEXT 368
+#define TH_IPC_PREV 376
+#define TH_IPC_OWN 384
+#define TH_IPC_SLOT 392
+#define TH_IPC_HELD 408
+#define TH_IPC_BOUND 504
+#define TASK_HANDLES 160
+#define TASK_PMAP 840
+#define TASK_ROOT 848
+#define PMAP_SPACE 96 /* its window, then its ASID */
+#define EP_LOCK 56
+#define EP_FIRST 128
+#define EP_LAST 136
+#define EP_RECEIVERS 144
+#define KOBJ_DEAD 32
+#define HANDLE_SLOT_SHIFT 5
+#define TYPE_ENDPOINT 3
+#define RIGHT_SEND_BIT 3
+#define RIGHT_RECEIVE_BIT 4
+#define STATE_RUNNING 2
+#define STATE_RECEIVING 4
+#define STATE_CALLING 5
+#define INFO_CALL (1 << 19)
 
 /* Calls that assembly knows (include/calls.toml). */
 #define NR_NULL 0

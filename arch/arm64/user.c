@@ -68,6 +68,11 @@ const char *arch_speculation_init(void)
 	return "branch predictor NOT protected: the firmware offers nothing";
 }
 
+bool arch_predictor_forgets(void)
+{
+	return must_forget;
+}
+
 void arch_predictor_enter(uint64_t space)
 {
 	if (!must_forget || last_space[cpu_number()] == space) {

@@ -8,9 +8,7 @@
  *          are dead, or a time limit is reached that says that something is wrong.
  */
 #include <arch/atomic.h>
-#include <arch/barrier.h>
 #include <arch/cpu.h>
-#include <arch/pte.h>
 #include <compiler.h>
 #include <memmap.h>
 #include <string.h>
@@ -25,6 +23,7 @@
 #include "kern/work.h"
 #include "pcpu/heap.h"
 #include "test/kernel/ktest.h"
+#include "vm/pmap_user.h"
 
 #define CODE_VA UINT64_C(0x10000)
 #define DATA_VA UINT64_C(0x11000)
@@ -46,7 +45,7 @@ extern const char el0_server[], el0_client[], el0_null[], el0_spin_until[], el0_
 static struct stage {
 	struct task *task;
 	struct task *other; /* the same memory, another address space */
-	pte_t *table[PT_LEVELS];
+	struct pmap pmap[2];
 	char *code;
 	uint64_t *data;
 	struct thread *crew[CREW];
@@ -56,24 +55,19 @@ static struct stage {
 	bool (*until)(void); /* the boot CPU comes back for this, too */
 } stage;
 
-static pte_t user_leaf(const void *page, uint64_t access)
+/* The code and the data at their addresses, in a space of its own. */
+static bool map_in(struct task *task, struct pmap *pmap)
 {
-	return pte_leaf(heap_pa(page),
-			access | PTE_AF | PTE_SH_INNER | PTE_AP_EL0 | PTE_NG | PTE_PXN, 3);
-}
-
-static void make_tables(void)
-{
-	for (unsigned level = 0; level < PT_LEVELS; level++) {
-		stage.table[level] = heap_alloc(1, 1, HEAP_ANY_NODE);
-		if (level > 0) {
-			stage.table[level - 1][0] = pte_table(heap_pa(stage.table[level]));
-		}
+	if (pmap_user_init(pmap, nullptr) != KERR_OK ||
+	    pmap_map(pmap, va(CODE_VA), heap_pa(stage.code), PAGE_BYTES, PMAP_USER | PMAP_EXEC) !=
+		    KERR_OK ||
+	    pmap_map(pmap, va(DATA_VA), heap_pa(stage.data), PAGE_BYTES, PMAP_USER | PMAP_WRITE) !=
+		    KERR_OK) {
+		ktest_fail(__FILE__, __LINE__, "a space");
+		return false;
 	}
-	stage.table[3][level_index(va(CODE_VA), 3)] = user_leaf(stage.code, PTE_AP_RO);
-	stage.table[3][level_index(va(DATA_VA), 3)] = user_leaf(stage.data, PTE_UXN);
-	dsb_ishst();
-	isb();
+	task_set_pmap(task, pmap);
+	return true;
 }
 
 static bool stage_open(void)
@@ -88,9 +82,9 @@ static bool stage_open(void)
 		return false;
 	}
 	memcpy(stage.code, el0_stub, (size_t)(el0_stub_end - el0_stub));
-	make_tables();
-	stage.task->ttbr0 = heap_pa(stage.table[0]).v | UINT64_C(1) << 48;
-	stage.other->ttbr0 = heap_pa(stage.table[0]).v | UINT64_C(2) << 48;
+	if (!map_in(stage.task, &stage.pmap[0]) || !map_in(stage.other, &stage.pmap[1])) {
+		return false;
+	}
 	__asm__ volatile("ic ialluis\n\tdsb ish\n\tisb" ::: "memory");
 	return true;
 }
@@ -194,12 +188,10 @@ static void stage_close(void)
 		reclaim_poll(64);
 	}
 	EXPECT(!reclaim_pending());
-	for (unsigned level = 0; level < PT_LEVELS; level++) {
-		heap_free(stage.table[level], 1);
-	}
+	pmap_user_destroy(&stage.pmap[0]);
+	pmap_user_destroy(&stage.pmap[1]);
 	heap_free(stage.code, 1);
 	heap_free(stage.data, 1);
-	__asm__ volatile("dsb ishst\n\ttlbi vmalle1is\n\tdsb ish\n\tisb" ::: "memory");
 }
 
 #define ME (UINT64_C(1) << cpu_number())

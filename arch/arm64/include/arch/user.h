@@ -22,6 +22,9 @@ static inline void arch_user_root_load(pa_t root, uint64_t asid)
 /* The reserved empty root, ASID 0: nothing is mapped below the kernel's half. */
 void arch_user_root_clear(void);
 
+/* Does arch_predictor_enter() do anything on this machine? */
+bool arch_predictor_forgets(void);
+
 /*
  * A space, by a number that is never used again for another, is about to run at EL0. If the last
  * one was another: forget what that one taught the branch predictor, where this CPU needs that and

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * arch/arm64/ipc_fast.S - ipc_call and ipc_reply_recv where nothing is in the way.
+ *
+ * THEORY   The message stays in x0-x7: only the registers that it does not use change hands. All of
+ *          this runs on SPx, before the door, with interrupts masked, on pinned memory. It is taken
+ *          when the handle lies in the first page of the table, the message is words only, there is
+ *          no deadline and no reply object, and the partner waits on this CPU for just that.
+ *          "Just that" is one comparison: a thread's key is its CPU, its priority, and a bit for
+ *          every reason to take the slow path; the partner's must be ours, but for a priority that
+ *          may be higher. Whatever else holds, the slow path does the same, from the beginning: up
+ *          to the lines marked "from here on" nothing has changed but the saved registers.
+ *          So the partner runs at once, in the rest of our time slice, without the scheduler:
+ *          nothing more urgent is ready, or an interrupt would be pending (kern/sched.c).
+ * LOCKING  The endpoint's lock is taken if it is free, by its words (kern/lock.h), without the
+ *          books that a spin_lock() keeps: nothing is called under it.
+ * RACE     Waiters of that lock are woken only if there are some. One that draws its ticket just
+ *          now may be missed; it looks again at the next tick of the event stream, as every wait
+ *          does.
+ * SEE      kern/endpoint.c for what each store means, kern/ipc.h for the rules.
+ */
+#include <memmap.h>
+
+#include "arch/arm64/el0.h"
+
+	.text
+
+	/*
+	 * In: as the prefix of el0_sync leaves it. Out: x15 = endpoint, x16 = badge.
+	 * Burns: x13-x17.
+	 */
+	.macro	arguments right
+	orr	x13, x11, x12		/* reply object, deadline */
+	cbnz	x13, el0_sync_slow
+	cmp	x10, #8			/* words only */
+	b.hi	el0_sync_slow
+	tst	x9, #0xff80		/* first page of the table */
+	b.ne	el0_sync_slow
+	ldr	x13, [x18, #TH_TASK]
+	ldr	x13, [x13, #TASK_HANDLES]
+	cbz	x13, el0_sync_slow
+	ubfiz	x14, x9, #HANDLE_SLOT_SHIFT, #7
+	add	x13, x13, x14
+	ldar	x14, [x13]		/* pairs with begin_grace(), kern/reclaim.c */
+	ldp	x15, x16, [x13, #8]
+	eor	x17, x14, x9
+	lsr	x17, x17, #8		/* generation of the handle, and type */
+	cmp	x17, #TYPE_ENDPOINT
+	b.ne	el0_sync_slow
+	tbz	w14, #\right, el0_sync_slow
+	.endm
+
+	/* What the partner does not get by message. Burns: x13, x14. */
+	.macro	save_kept
+	mrs	x13, tpidrro_el0
+	stp	x13, x19, [x18, #TH_X(18)]
+	stp	x20, x21, [x18, #TH_X(20)]
+	stp	x22, x23, [x18, #TH_X(22)]
+	stp	x24, x25, [x18, #TH_X(24)]
+	stp	x26, x27, [x18, #TH_X(26)]
+	stp	x28, x29, [x18, #TH_X(28)]
+	mrs	x13, sp_el0
+	stp	x30, x13, [x18, #TH_X(30)]
+	mrs	x13, elr_el1
+	mrs	x14, spsr_el1
+	stp	x13, x14, [x18, #TH_PC]
+	mrs	x13, tpidr_el0
+	str	x13, [x18, #TH_TLS]
+	.endm
+
+	/* Out: x17 = next ticket's word, x19 = serving's, x20 = what serving will be. */
+	.macro	lock_endpoint
+	add	x17, x15, #EP_LOCK
+	add	x19, x17, #8
+	ldaxr	x20, [x17]
+	ldar	x13, [x19]
+	cmp	x13, x20
+	b.ne	restore_slow
+	add	x20, x20, #1
+	stxr	w13, x20, [x17]
+	cbnz	w13, restore_slow
+	.endm
+
+	/*
+	 * In: x21 = partner, x22 = slice. Out: the partner's key is this CPU's; x14 = ours.
+	 * Burns: x13, x23.
+	 */
+	.macro	compare_keys
+	ldr	x13, [x21, #TH_KEY]
+	ldr	x14, [x22, #PCPU_FAST_KEY]
+	sub	x23, x13, x14
+	cmp	x23, #63
+	b.hi	unlock_slow
+	str	x13, [x22, #PCPU_FAST_KEY]	/* from here on there is no way back */
+	.endm
+
+	/*
+	 * pmap_activate() and asid_use() (vm/), where no window is open, and both spaces have a
+	 * number of this generation: a rollover takes this CPU's word away, so a word that is
+	 * there is of the newest.
+	 * In: x14 = the partner's task. Burns: x13, x15, x16, x23-x25.
+	 */
+	.macro	switch_space
+	add	x14, x14, #TASK_PMAP
+	ldp	x15, x16, [x14]		/* and TASK_ROOT */
+	cbz	x15, finish_slow
+	add	x15, x15, #PMAP_SPACE
+	add	x23, x22, #(MAILBOX_SPACE & ~0xfff)
+	add	x23, x23, #(MAILBOX_SPACE & 0xfff)
+	stlr	x15, [x23]		/* we come; pairs with open_window(), ipi/park.c */
+	ldar	x13, [x15]
+	cbnz	x13, finish_slow
+	ldr	x24, [x15, #8]
+	ldr	x25, [x22, #PCPU_ASID_ACTIVE]
+	ldaxr	x13, [x25]
+	cbz	x13, finish_slow
+	eor	x13, x13, x24
+	lsr	x13, x13, #16
+	cbnz	x13, finish_slow
+	stxr	w13, x24, [x25]
+	cbnz	w13, finish_slow
+	orr	x16, x16, x24, lsl #48
+	msr	ttbr0_el1, x16
+	isb
+	str	x15, [x23, #8]		/* loaded */
+	.endm
+
+	/* The lock is free; the partner runs, with x8-x10 set. */
+	.macro	leave_to_partner
+	stlr	x20, [x19]
+	ldar	x13, [x17]
+	cmp	x13, x20
+	b.ne	7f
+6:	ldr	x13, [x18, #TH_TASK]
+	ldr	x14, [x21, #TH_TASK]
+	cmp	x13, x14
+	b.eq	5f
+	switch_space
+5:	mov	x18, x21
+	ldp	x13, x14, [x18, #TH_SP]
+	ldp	x15, x16, [x18, #TH_PSTATE]
+	msr	sp_el0, x13
+	msr	elr_el1, x14
+	msr	spsr_el1, x15
+	msr	tpidr_el0, x16
+	mov	x8, xzr
+	mov	x11, xzr
+	mov	x12, xzr
+	mov	x13, xzr
+	mov	x14, xzr
+	mov	x15, xzr
+	mov	x16, xzr
+	mov	x17, xzr
+	ldp	x20, x21, [x18, #TH_X(20)]
+	ldp	x22, x23, [x18, #TH_X(22)]
+	ldp	x24, x25, [x18, #TH_X(24)]
+	ldp	x26, x27, [x18, #TH_X(26)]
+	ldp	x28, x29, [x18, #TH_X(28)]
+	ldr	x30, [x18, #TH_X(30)]
+	ldp	x18, x19, [x18, #TH_X(18)]
+	msr	tpidrro_el0, xzr
+	eret
+	dsb	nsh			/* nothing is speculated past the ERET */
+	isb
+7:	dsb	ishst
+	sev
+	b	6b
+	.endm
+
+	/* Words from x[x10] on are no part of the message: zero. Burns: x13. */
+	.macro	scrub_words
+	tbnz	w10, #3, 8f
+	adr	x13, 9f
+	add	x13, x13, x10, lsl #2
+	br	x13
+9:	mov	x0, xzr
+	mov	x1, xzr
+	mov	x2, xzr
+	mov	x3, xzr
+	mov	x4, xzr
+	mov	x5, xzr
+	mov	x6, xzr
+	mov	x7, xzr
+8:
+	.endm
+
+	/* The first in the queue receives; we wait in its reply slot. */
+	.global ipc_call_fast
+ipc_call_fast:
+	arguments RIGHT_SEND_BIT
+	save_kept
+	lock_endpoint
+	ldr	x21, [x15, #EP_FIRST]
+	cbz	x21, unlock_slow
+	mrs	x22, tpidr_el1
+	compare_keys
+	str	x14, [x18, #TH_KEY]
+	ldr	x23, [x21, #TH_IPC_NEXT]
+	str	x23, [x15, #EP_FIRST]
+	cbnz	x23, 3f
+	str	xzr, [x15, #EP_LAST]
+2:	str	xzr, [x21, #TH_IPC_WAIT]
+	add	x24, x21, #TH_IPC_OWN
+	str	x24, [x18, #TH_IPC_HELD]
+	mov	w13, #STATE_CALLING
+	str	w13, [x18, #TH_STATE]
+	mov	w13, #STATE_RUNNING
+	str	w13, [x21, #TH_STATE]
+	str	x21, [x22, #PCPU_CURRENT]
+	stlr	x18, [x24]		/* whoever finds us there finds all of the above */
+	mov	x9, x16
+	scrub_words
+	orr	x10, x10, #INFO_CALL
+	leave_to_partner
+3:	str	xzr, [x23, #TH_IPC_PREV]
+	b	2b
+
+	/* Our caller goes on; we wait in the endpoint's queue, which is empty. */
+	.global ipc_reply_recv_fast
+ipc_reply_recv_fast:
+	arguments RIGHT_RECEIVE_BIT
+	ldr	x13, [x18, #TH_IPC_BOUND]
+	cbnz	x13, el0_sync_slow
+	save_kept
+	lock_endpoint
+	ldr	x13, [x15, #EP_FIRST]
+	ldr	x14, [x15, #KOBJ_DEAD]
+	orr	x13, x13, x14
+	cbnz	x13, unlock_slow
+	ldr	x21, [x18, #TH_IPC_OWN]
+	cbz	x21, unlock_slow
+	mrs	x22, tpidr_el1
+	compare_keys
+	str	x14, [x18, #TH_KEY]
+	str	xzr, [x18, #TH_IPC_OWN]	/* only this CPU's threads compete for it */
+	str	xzr, [x21, #TH_IPC_HELD]
+	stp	x18, x18, [x15, #EP_FIRST]
+	stp	xzr, xzr, [x18, #TH_IPC_NEXT]
+	str	x15, [x18, #TH_IPC_WAIT]
+	add	x24, x18, #TH_IPC_OWN
+	str	x24, [x18, #TH_IPC_SLOT]
+	mov	w13, #1
+	strb	w13, [x15, #EP_RECEIVERS]
+	mov	w13, #STATE_RECEIVING
+	str	w13, [x18, #TH_STATE]
+	mov	w13, #STATE_RUNNING
+	str	w13, [x21, #TH_STATE]
+	str	x21, [x22, #PCPU_CURRENT]
+	mov	x9, xzr
+	scrub_words
+	leave_to_partner
+
+	/* The partner runs, but not at once: its message goes to where its registers are. */
+finish_slow:
+	stp	x0, x1, [x21, #TH_X(0)]
+	stp	x2, x3, [x21, #TH_X(2)]
+	stp	x4, x5, [x21, #TH_X(4)]
+	stp	x6, x7, [x21, #TH_X(6)]
+	stp	xzr, x9, [x21, #TH_X(8)]
+	stp	x10, xzr, [x21, #TH_X(10)]
+	stp	xzr, xzr, [x21, #TH_X(12)]
+	stp	xzr, xzr, [x21, #TH_X(14)]
+	stp	xzr, xzr, [x21, #TH_X(16)]
+	mov	x18, x22
+	mov	x29, xzr
+	bl	entry_el0_no_space
+	b	el0_exit
+
+	/* The slow path saves all registers anew: they must be EL0's. */
+unlock_slow:
+	stlr	x20, [x19]
+	dsb	ishst
+	sev
+restore_slow:
+	ldp	x20, x21, [x18, #TH_X(20)]
+	ldp	x22, x23, [x18, #TH_X(22)]
+	ldr	x24, [x18, #TH_X(24)]
+	ldr	x19, [x18, #TH_X(19)]
+	b	el0_sync_slow
