@@ -228,7 +228,8 @@ bool kdb_interrupt(uint32_t intid, uint64_t pc, struct trap_frame *frame)
 
 void kdb_at_end(unsigned status)
 {
-	if (console_intid == 0 || status == 0 || (!is_asked_for() && !key_pressed())) {
+	if ((console_intid | lent_intid) == 0 || status == 0 ||
+	    (!is_asked_for() && !key_pressed())) {
 		return;
 	}
 	if (!stop_is_mine()) {

@@ -58,6 +58,8 @@ static void write_breakpoint(unsigned i, uint64_t value, uint64_t control)
 		WRITE(4);
 		WRITE(5);
 #undef WRITE
+	default:
+		break; /* DEBUG_BREAKPOINTS_MAX */
 	}
 }
 

@@ -15,7 +15,8 @@ PLATFORM_LIBFDT := $(addprefix .deps/libfdt/,fdt.c fdt_ro.c fdt_rw.c fdt_address
 	fdt_strerror.c fdt_wip.c)
 PLATFORM_TREES := $(patsubst %.dts,$(PLATFORM_OUT)/trees/%.dtb, \
 	$(notdir $(wildcard dts/*.dts dts/test/*.dts)))
-PLATFORM_TESTS := $(addprefix $(PLATFORM_OUT)/,test_bootargs test_fdt test_string)
+PLATFORM_TESTS := $(addprefix $(PLATFORM_OUT)/,test_bootargs test_fdt test_kdb_line \
+	test_string)
 FUZZ_SECONDS ?= 60
 FUZZ_RUNS := 20000
 
@@ -23,6 +24,7 @@ FUZZ_RUNS := 20000
 test-host-platform: $(PLATFORM_TESTS) $(PLATFORM_OUT)/fuzz_fdt $(PLATFORM_TREES)
 	$(Q)$(PLATFORM_OUT)/test_bootargs
 	$(Q)$(PLATFORM_OUT)/test_fdt $(PLATFORM_OUT)/trees
+	$(Q)$(PLATFORM_OUT)/test_kdb_line
 	$(Q)$(PLATFORM_OUT)/test_string
 	$(Q)rm -rf $(PLATFORM_OUT)/smoke && mkdir $(PLATFORM_OUT)/smoke
 	$(Q)$(PLATFORM_OUT)/fuzz_fdt -seed=1 -runs=$(FUZZ_RUNS) -max_len=8192 -timeout=10 \
@@ -46,6 +48,9 @@ $(PLATFORM_OUT)/test_bootargs: test/host/test_bootargs.c kern/bootargs.c kern/fo
 	$(call platform_link,,-lcmocka)
 
 $(PLATFORM_OUT)/test_fdt: test/host/test_fdt.c $(PLATFORM_FDT) $(PLATFORM_LIBFDT)
+	$(call platform_link,,-lcmocka)
+
+$(PLATFORM_OUT)/test_kdb_line: test/host/test_kdb_line.c kern/kdb_line.c
 	$(call platform_link,,-lcmocka)
 
 # It includes kern/string.c itself, with other names.
