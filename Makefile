@@ -31,7 +31,10 @@ IPI := ipi/park.c ipi/inval.c
 VM := vm/asid.c vm/frame.c vm/frame_cache.c vm/kmap.c vm/memory.c \
 	vm/pmap_user.c \
 	vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c vm/pmap_size.c vm/pmap_table.c
-VM += vm/region.c
+VM += vm/region.c vm/reserv.c vm/budget.c \
+	vm/object.c vm/object_index.c vm/object_pages.c vm/object_pager.c vm/object_secret.c \
+	vm/object_dma.c vm/space.c vm/space_change.c vm/space_advise.c vm/space_tables.c \
+	vm/fault.c vm/fault_class.c
 VM += vm/lifeboat.c
 KERN := kern/bootargs.c kern/fatal.c kern/fdt.c kern/fdt_dev.c kern/fdt_mem.c kern/fdt_reg.c \
 	kern/format.c kern/handle.c \
@@ -66,6 +69,8 @@ KTEST := test/kernel/stress.c test/kernel/stress_load.c test/kernel/stress_size.
 	test/kernel/bench.c \
 	test/kernel/bench_cases.c test/kernel/provoke.c
 KTEST += test/kernel/ktest_lifeboat.c test/kernel/provoke_map.c
+KTEST += test/kernel/stress_vm.c test/kernel/vm_user.c \
+	test/kernel/ktest_vm.c test/kernel/ktest_vm_object.c
 SOURCES := $(ARCH) $(ARCH_DEBUG) $(KERN) $(PCPU) $(IPI) $(VM) $(KTEST)
 
 # ---- the kernel -----------------------------------------------------------------------------

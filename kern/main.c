@@ -37,14 +37,18 @@
 #include "pcpu/pin.h"
 #include "pcpu/recorder.h"
 #include "vm/asid.h"
+#include "vm/budget.h"
 #include "vm/frame.h"
 #include "vm/lifeboat.h"
 #include "vm/memory.h"
+#include "vm/object.h"
 #include "vm/pmap.h"
 #include "vm/pmap_audit.h"
 
 #define BOOT_HEAP_PAGES 64
 #define STOP_SECONDS 2 /* that a report waits for a CPU to stop */
+#define DMA_ORDER 9 /* 2 MiB */
+#define DMA_ORDER_LARGE 12
 #define FDT_WINDOW (4 * MIB)
 #define WINDOW_DELAY_DEFAULT 20
 #define FDT_MAGIC_HERE 0xedfe0dd0u /* d00dfeed, big-endian in memory */
@@ -226,6 +230,17 @@ static void start_cpus(void)
 	log_printf("boot", "cpus=%u of %u", up, bootinfo.cpu_count);
 }
 
+/* What user memory needs besides tables: the pool of devices, and limits on windows. */
+static void vm_start(void)
+{
+	const unsigned order = memory.ram >= 2 * GIB ? DMA_ORDER_LARGE : DMA_ORDER;
+
+	budget_init(arch_counter_hz());
+	if (dma_pool_init(order) != KERR_OK) {
+		log_printf("boot", "no DMA pool: not enough contiguous memory");
+	}
+}
+
 /* What the live tables say, at the end of boot. */
 static void audit(void)
 {
@@ -286,6 +301,7 @@ static void boot_on_slice(void)
 	smp_set_main(run_secondary);
 	start_cpus();
 	pin_seal();
+	vm_start();
 	log_printf("boot", "mode=%s pcpu=%s park=%s", inval_mode_name(inval_mode()),
 		   bootargs.pcpu == PCPU_SCATTERED ? "scattered" : "block",
 		   arch_masks_by_priority() ? "nmi" : "irq");

@@ -43,6 +43,8 @@
 	X(transient_faults, "faults on a mapping that was being changed")        \
 	X(spurious_make, "faults whose walk was good, with no change on record") \
 	X(recursions, "exceptions taken on the exception stack")                 \
+	X(faults, "faults in user maps judged by their regions")                 \
+	X(faults_spurious, "of these, found the tables as they should be")       \
 	X(extract_retries, "look-ups repeated: a window opened meanwhile")       \
 	X(asid_rollovers, "generations of address space identifiers begun")      \
 	X(user_faults, "copies from or to user memory that met a fault")

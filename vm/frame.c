@@ -262,6 +262,17 @@ void frame_split(pa_t base, unsigned from_order, unsigned order)
 	spin_unlock(&frame_lock);
 }
 
+bool frame_manages(pa_t base, uint64_t bytes)
+{
+	for (unsigned i = 0; i < range_count; i++) {
+		if (ranges_meet(base.v, bytes, ranges[i].base * PAGE_BYTES,
+				ranges[i].count * PAGE_BYTES)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 struct frame_stats frame_stats(void)
 {
 	struct frame_stats s = { 0 };

@@ -53,6 +53,9 @@ void frame_free_one(pa_t frame);
  */
 void frame_zero(pa_t base, uint64_t bytes);
 
+/* Is a frame of [base, base + bytes) managed here? */
+bool frame_manages(pa_t base, uint64_t bytes);
+
 struct frame_stats {
 	uint64_t total;
 	uint64_t free; /* in blocks or caches */

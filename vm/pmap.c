@@ -269,9 +269,10 @@ static enum kerr protect_leaf(struct pmap *pmap, va_t at, unsigned flags, uint64
 {
 	const struct walk w = pmap_walk(pmap, at);
 	const uint64_t attr = pmap_attr(pmap, flags) & PTE_PROTECT_MASK;
+	const uint64_t span = leaf_span(w.entry, w.level);
 
-	*bytes = leaf_span(w.entry, w.level);
-	if ((w.entry.v & PTE_PROTECT_MASK) == attr) {
+	*bytes = span - at.v % span;
+	if (!pte_is_valid(w.entry) || (w.entry.v & PTE_PROTECT_MASK) == attr) {
 		return KERR_OK;
 	}
 	if (w.level == 2) {
@@ -305,7 +306,9 @@ enum kerr pmap_protect(struct pmap *pmap, va_t start, uint64_t size, unsigned fl
 	pmap->caller = caller_pc();
 	e = is_alive(pmap);
 	if (e == KERR_OK) {
-		e = is_full(pmap, start, size) ? split_ends(pmap, &r, start, size) : KERR_ABSENT;
+		e = (flags & PMAP_SPARSE) != 0 || is_full(pmap, start, size)
+			    ? split_ends(pmap, &r, start, size)
+			    : KERR_ABSENT;
 	}
 	if (e == KERR_OK) {
 		uint64_t bytes = 0;

@@ -43,6 +43,8 @@
 #define PMAP_PAGES (1u << 8)      /* enter 4 KiB leaves, whatever would fit */
 #define PMAP_NO_PROMOTE (1u << 9) /* leave them as they are */
 #define PMAP_SW1 (1u << 10)       /* a software bit, for tests of what must not be merged */
+/* Option of pmap_protect(). */
+#define PMAP_SPARSE (1u << 11) /* pass over what is not mapped */
 
 struct pmap {
 	struct spinlock lock;

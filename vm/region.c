@@ -78,15 +78,18 @@ static struct region *rotate_right(struct region_tree *tree, struct region *r)
 /* RG2 again at one node; returns what stands in its place. */
 static struct region *balance(struct region_tree *tree, struct region *r)
 {
-	if (height(r->left) > height(r->right) + 1) {
-		if (height(r->left->left) < height(r->left->right)) {
-			rotate_left(tree, r->left);
+	struct region *left = r->left;
+	struct region *right = r->right;
+
+	if (left != nullptr && left->height > height(right) + 1) {
+		if (height(left->left) < height(left->right)) {
+			rotate_left(tree, left);
 		}
 		return rotate_right(tree, r);
 	}
-	if (height(r->right) > height(r->left) + 1) {
-		if (height(r->right->right) < height(r->right->left)) {
-			rotate_right(tree, r->right);
+	if (right != nullptr && right->height > height(left) + 1) {
+		if (height(right->right) < height(right->left)) {
+			rotate_right(tree, right);
 		}
 		return rotate_left(tree, r);
 	}

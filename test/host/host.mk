@@ -63,12 +63,19 @@ $(HOST_UNITS): $(HOST)/%: $(HOST)/test/host/%.o $(HOST_MODEL)
 	$(call say,HOSTLD,$@)
 	$(Q)$(CC) $(HOST_SANITIZE) -o $@ $^ -lcmocka
 
+$(VM_FLAT_UNITS): $(HOST)/%: $(HOST)/test/host/%.o $(HOST)/test/host/fake_pmap.o \
+		$(HOST)/test/host/vm_scene.o $(VM_FLAT) \
+		$(patsubst %.c,$(HOST)/%.o,$(SIM_MACHINE))
+	$(call say,HOSTLD,$@)
+	$(Q)$(CC) $(HOST_SANITIZE) -o $@ $^ -lcmocka
+
+-include $(VM_FLAT:.o=.d) $(VM_FLAT_UNITS:$(HOST)/%=$(HOST)/test/host/%.d)
 -include $(SIM_OBJECTS:.o=.d) $(patsubst $(HOST)/%,$(HOST)/test/host/%.d, \
 	$(HOST_UNITS) $(HOST)/fuzz_pmap)
 
 .PHONY: sim sim-long host-test test-host host-units
-host-units: $(HOST_UNITS)
-	$(Q)for t in $(HOST_UNITS); do ASAN_OPTIONS=detect_leaks=0 $$t || exit 1; done
+host-units: $(HOST_UNITS) $(VM_FLAT_UNITS)
+	$(Q)for t in $^; do ASAN_OPTIONS=detect_leaks=0 $$t || exit 1; done
 
 # The top Makefile's test-host gains the model.
 test-host: host-units sim fuzz-pmap-short

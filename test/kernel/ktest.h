@@ -27,6 +27,8 @@ extern const struct ktest ktest_saved[];
 extern const struct ktest ktest_access[];
 extern const struct ktest ktest_pin[];
 extern const struct ktest ktest_memory[];
+extern const struct ktest ktest_vm[];
+extern const struct ktest ktest_vm_object[];
 extern const struct ktest ktest_cpu[];
 extern const struct ktest ktest_thread[];
 extern const struct ktest ktest_record[];

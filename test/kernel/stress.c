@@ -60,8 +60,14 @@ static const struct workload workloads[] = {
 	{ "user-duel", work_user_duel, 2 },
 	{ "user-asid", work_user_asid, 1 },
 	{ "user-spaces", work_user_spaces, 1 },
+	{ "space", work_space, 2 },
+	{ "pressure", work_pressure, 1 },
+	{ "share", work_share, 2 },
+	{ "secret", work_secret, 2 },
+	{ "hostile", work_hostile, 1 },
+	{ "pager", work_pager, 2 },
 };
-#define SHARES 2583
+#define SHARES 2593
 
 void stress_fail(const char *file, int line, const char *fact)
 {

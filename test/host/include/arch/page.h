@@ -13,6 +13,8 @@ void arch_frame_mark(pa_t frame, uint64_t pattern);
 bool arch_frame_is_marked(pa_t frame, uint64_t pattern);
 void arch_frame_sync_code(pa_t frame);
 
+pa_t page_behind(va_t page);
+
 /* What a frame holds: 0 after zeroing. */
 uint64_t page_word(pa_t frame);
 void page_set_word(pa_t frame, uint64_t word);

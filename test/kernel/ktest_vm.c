@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test/kernel/ktest_vm.c - spaces: first touch to superpage, rights by access, revocation,
+ * pressure, calls with anything for arguments.
+ */
+#include <compiler.h>
+#include <memmap.h>
+
+#include "kern/work.h"
+#include "pcpu/heap.h"
+#include "pcpu/pcpu.h"
+#include "test/kernel/ktest.h"
+#include "test/kernel/vm_user.h"
+#include "vm/frame.h"
+#include "vm/reserv.h"
+
+#define AT (16 * RUN32_BYTES)
+#define VM_RW (VM_READ | VM_WRITE)
+#define FUZZ_CALLS 20000
+
+static struct memcharge charge;
+
+static struct space *open_space(void)
+{
+	struct space *space = nullptr;
+
+	charge = (struct memcharge){ .limit_bytes = GIB };
+	if (space_create(&charge, &space) != KERR_OK) {
+		ktest_fail(__FILE__, __LINE__, "a space can be made");
+		return nullptr;
+	}
+	user_enter(space);
+	return space;
+}
+
+/* The CPU still runs it: destroying takes it away from there. */
+static void close_space(struct space *space)
+{
+	EXPECT(space_audit(space));
+	space_destroy(space);
+	EXPECT_EQ(memcharge_used(&charge), 0);
+	EXPECT_EQ(reserv_stats().listed, 0);
+}
+
+static void superpages_come_by_themselves(void)
+{
+	const uint64_t windows = counter_sum(CTR_promote_2m);
+	struct space *space = open_space();
+
+	REQUIRE(space != nullptr && user_map_anon(space, AT, 2 * BLOCK_BYTES, VM_RW) == KERR_OK);
+	EXPECT_EQ(user_leaf(space, AT), 0);
+	EXPECT(user_holds(space, AT, PAGE_BYTES, 0)); /* zeroed */
+	EXPECT_EQ(user_leaf(space, AT), PAGE_BYTES);
+	EXPECT(user_fill(space, AT, RUN64_BYTES, 7));
+	EXPECT_EQ(user_leaf(space, AT), RUN64_BYTES);
+	EXPECT(user_fill(space, AT, BLOCK_BYTES, 7));
+	EXPECT_EQ(user_leaf(space, AT), BLOCK_BYTES);
+	EXPECT_EQ(counter_sum(CTR_promote_2m), windows + 1);
+	EXPECT(user_holds(space, AT, BLOCK_BYTES, 7));
+	EXPECT_EQ(user_leaf(space, AT + BLOCK_BYTES), 0);
+	close_space(space);
+}
+
+static void runs_of_32m_come_by_themselves(void)
+{
+	const uint64_t free = frame_stats().free * PAGE_BYTES;
+	struct space *space;
+
+	if (free < 3 * RUN32_BYTES) {
+		ktest_skip("too little memory");
+		return;
+	}
+	space = open_space();
+	/* Reservations follow each other in memory as long as it is not in pieces. */
+	REQUIRE(space != nullptr && user_map_anon(space, AT, 2 * RUN32_BYTES, VM_RW) == KERR_OK);
+	EXPECT(user_fill(space, AT, 2 * RUN32_BYTES, 3));
+	EXPECT(user_leaf(space, AT) >= BLOCK_BYTES);
+	EXPECT(user_holds(space, AT, 2 * RUN32_BYTES, 3));
+	close_space(space);
+}
+
+static void rights_are_what_the_region_says(void)
+{
+	struct space *space = open_space();
+	uint64_t value;
+
+	REQUIRE(space != nullptr && user_map_anon(space, AT, BLOCK_BYTES, VM_RW) == KERR_OK);
+	EXPECT(user_fill(space, AT, BLOCK_BYTES, 1));
+	REQUIRE(space_protect(space, va(AT + 5 * PAGE_BYTES), PAGE_BYTES, VM_READ) == KERR_OK);
+	EXPECT_EQ(user_write(space, AT + 5 * PAGE_BYTES, 0), FAULT_BAD_ACCESS);
+	EXPECT_EQ(user_read(space, AT + 5 * PAGE_BYTES, &value), FAULT_RESOLVED);
+	EXPECT_EQ(value, 6);
+	EXPECT_EQ(user_write(space, AT + 4 * PAGE_BYTES, 5), FAULT_RESOLVED);
+	EXPECT_EQ(user_write(space, AT + 6 * PAGE_BYTES, 7), FAULT_RESOLVED);
+	EXPECT(user_leaf(space, AT) < BLOCK_BYTES);
+	REQUIRE(space_protect(space, va(AT + 5 * PAGE_BYTES), PAGE_BYTES, VM_RW) == KERR_OK);
+	EXPECT_EQ(user_write(space, AT + 5 * PAGE_BYTES, 6), FAULT_RESOLVED);
+	EXPECT_EQ(user_leaf(space, AT), BLOCK_BYTES); /* together again */
+	REQUIRE(space_unmap(space, va(AT + 9 * PAGE_BYTES), PAGE_BYTES) == KERR_OK);
+	EXPECT_EQ(user_read(space, AT + 9 * PAGE_BYTES, &value), FAULT_BAD_ADDRESS);
+	EXPECT(user_holds(space, AT, 9 * PAGE_BYTES, 1));
+	EXPECT(user_holds(space, AT + 10 * PAGE_BYTES, BLOCK_BYTES - 10 * PAGE_BYTES, 11));
+	REQUIRE(space_protect(space, va(AT), PAGE_BYTES, 0) == KERR_OK);
+	EXPECT_EQ(user_read(space, AT, &value), FAULT_BAD_ACCESS);
+	close_space(space);
+}
+
+static void sharers_see_one_memory_until_it_is_revoked(void)
+{
+	struct space *first = open_space();
+	struct memcharge other_charge = { .limit_bytes = GIB };
+	struct memory_object *object;
+	struct space *second;
+	uint64_t value;
+
+	REQUIRE(first != nullptr && space_create(&other_charge, &second) == KERR_OK);
+	REQUIRE(object_create(MEM_ANON, 2 * BLOCK_BYTES, &charge, nullptr, &object) == KERR_OK);
+	EXPECT_EQ(user_map(first, object, 0, AT, 2 * BLOCK_BYTES, VM_RW), KERR_OK);
+	EXPECT_EQ(user_map(second, object, 0, AT + GIB, 2 * BLOCK_BYTES, VM_READ), KERR_OK);
+	EXPECT(user_fill(first, AT, 2 * BLOCK_BYTES, 100));
+	user_enter(second);
+	EXPECT(user_holds(second, AT + GIB, 2 * BLOCK_BYTES, 100));
+	EXPECT_EQ(user_leaf(second, AT + GIB), BLOCK_BYTES);
+	EXPECT_EQ(user_write(second, AT + GIB, 1), FAULT_BAD_ACCESS);
+	EXPECT_EQ(object_unmap_all(object), KERR_OK);
+	for (uint64_t off = 0; off < 2 * BLOCK_BYTES; off += PAGE_BYTES) {
+		EXPECT_EQ(user_leaf(first, AT + off), 0);
+		EXPECT_EQ(user_leaf(second, AT + GIB + off), 0);
+	}
+	EXPECT_EQ(user_read(second, AT + GIB, &value), FAULT_BAD_ACCESS);
+	user_enter(first);
+	EXPECT_EQ(user_read(first, AT, &value), FAULT_BAD_ACCESS);
+	space_destroy(second);
+	EXPECT_EQ(memcharge_used(&other_charge), 0);
+	object_unref(object);
+	close_space(first);
+}
+
+/* All memory but about `leave` frames, in blocks of 2 MiB. */
+struct hoard {
+	pa_t block[512];
+	unsigned count;
+};
+
+static void hoard_memory(struct hoard *h, uint64_t leave)
+{
+	h->count = 0;
+	while (frame_stats().free > leave + 512 && h->count < array_len(h->block) &&
+	       frame_alloc(9, 0, &h->block[h->count]) == KERR_OK) {
+		h->count++;
+	}
+}
+
+static void release_memory(struct hoard *h)
+{
+	while (h->count > 0) {
+		frame_free(h->block[--h->count], 9);
+	}
+}
+
+/* Memory is short: whatever reservations kept is used, to the last frame, and nothing is lost. */
+static void under_pressure_reservations_are_broken(void)
+{
+	static struct hoard hoard;
+	const uint64_t broken = reserv_stats().broken;
+	struct space *space = open_space();
+	uint64_t page = 0;
+
+	REQUIRE(space != nullptr && user_map_anon(space, AT, 4 * RUN32_BYTES, VM_RW) == KERR_OK);
+	hoard_memory(&hoard, 4096);
+	if (frame_stats().free > 8192) {
+		release_memory(&hoard);
+		ktest_skip("too much memory to use all of it");
+		space_destroy(space);
+		return;
+	}
+	/* Every block that is left is set aside, for a page each. */
+	for (uint64_t off = 0; off < 4 * RUN32_BYTES; off += BLOCK_BYTES) {
+		if (user_write(space, AT + off, off / PAGE_BYTES) != FAULT_RESOLVED) {
+			break;
+		}
+	}
+	while (user_write(space, AT + page * PAGE_BYTES, page) == FAULT_RESOLVED) {
+		page++;
+	}
+	EXPECT(page > 1000);
+	EXPECT(reserv_stats().broken > broken);
+	EXPECT_EQ(reserv_stats().listed, 0);
+	EXPECT_EQ(frame_stats().free, 0);
+	EXPECT(user_holds(space, AT, page * PAGE_BYTES, 0));
+	release_memory(&hoard);
+	close_space(space);
+}
+
+static uint64_t fuzz_random(void)
+{
+	static uint64_t x = 0x2545f4914f6cdd1d;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return x * UINT64_C(0x9e3779b97f4a7c15) >> 8;
+}
+
+/* An address or a length: sensible, at an edge, or anything. */
+static uint64_t fuzz_word(void)
+{
+	static const uint64_t edges[] = { 0,
+					  1,
+					  PAGE_BYTES - 1,
+					  USER_BASE,
+					  USER_END,
+					  USER_END - 1,
+					  LINEAR_BASE,
+					  UINT64_MAX,
+					  IMAGE_BASE,
+					  UINT64_C(1) << 63,
+					  BLOCK_BYTES,
+					  GIB };
+	const uint64_t r = fuzz_random();
+
+	switch (r % 8) {
+	case 0:
+		return edges[r / 8 % array_len(edges)];
+	case 1:
+		return r << 8 | r >> 48;
+	case 2:
+		return edges[r / 8 % array_len(edges)] + (r >> 20) % 3 * PAGE_BYTES - PAGE_BYTES;
+	default:
+		return AT + (r >> 8) % 1024 * PAGE_BYTES;
+	}
+}
+
+static uint64_t fuzz_length(void)
+{
+	const uint64_t r = fuzz_random();
+
+	return r % 4 == 0 ? fuzz_word() : (r >> 8) % 600 * PAGE_BYTES;
+}
+
+static void one_call(struct space *space, struct memory_object *object)
+{
+	const uint64_t at = fuzz_word();
+	const uint64_t bytes = fuzz_length();
+	const unsigned flags = (unsigned)fuzz_random() & 0x3f;
+	const struct space_request q = {
+		flags % 5 == 0 ? nullptr : object,     fuzz_length(), at, bytes, flags,
+		(unsigned)fuzz_random() & VM_PROT_MASK
+	};
+	struct space_info info;
+	uint64_t value;
+	va_t out;
+
+	switch (fuzz_random() % 7) {
+	case 0:
+	case 1:
+		(void)space_map(space, &q, &out);
+		break;
+	case 2:
+		(void)space_unmap(space, va(at), bytes);
+		break;
+	case 3:
+		(void)space_protect(space, va(at), bytes, flags);
+		break;
+	case 4:
+		(void)space_advise(space, va(at), bytes < 64 * MIB ? bytes : 0,
+				   (enum memory_advice)(flags % 6));
+		break;
+	case 5:
+		(void)space_query(space, va(at), &info);
+		break;
+	default:
+		(void)user_read(space, at, &value);
+		(void)user_write(space, at, flags);
+		break;
+	}
+}
+
+static void calls_with_anything_do_no_harm(void)
+{
+	struct space *space = open_space();
+	struct memory_object *object;
+
+	REQUIRE(space != nullptr);
+	charge.limit_bytes = 64 * MIB;
+	REQUIRE(object_create(MEM_ANON, 4 * BLOCK_BYTES, &charge, nullptr, &object) == KERR_OK);
+	for (unsigned i = 0; i < FUZZ_CALLS; i++) {
+		one_call(space, object);
+	}
+	EXPECT(memcharge_used(&charge) <= charge.limit_bytes);
+	object_unref(object);
+	close_space(space);
+}
+
+static void spaces_without_memory_are_refused(void)
+{
+	struct memcharge small = { .limit_bytes = 3 * PAGE_BYTES };
+	struct space *space;
+
+	heap_fail_after(0);
+	EXPECT(space_create(nullptr, &space) == KERR_NO_MEMORY);
+	(void)heap_fail_after(UINT64_MAX);
+	REQUIRE(space_create(&small, &space) == KERR_OK);
+	user_enter(space);
+	/* A root, and no room for three more tables. */
+	EXPECT_EQ(user_map_anon(space, AT, BLOCK_BYTES, VM_RW), KERR_OK);
+	EXPECT_EQ(user_write(space, AT, 1), FAULT_NO_MEMORY);
+	EXPECT(memcharge_used(&small) <= small.limit_bytes);
+	space_destroy(space);
+	EXPECT_EQ(memcharge_used(&small), 0);
+}
+
+const struct ktest ktest_vm[] = {
+	{ "superpages_come_by_themselves", superpages_come_by_themselves, 1 },
+	{ "runs_of_32m_come_by_themselves", runs_of_32m_come_by_themselves, 1 },
+	{ "rights_are_what_the_region_says", rights_are_what_the_region_says, 1 },
+	{ "sharers_see_one_memory_until_it_is_revoked", sharers_see_one_memory_until_it_is_revoked,
+	  1 },
+	{ "under_pressure_reservations_are_broken", under_pressure_reservations_are_broken, 1 },
+	{ "calls_with_anything_do_no_harm", calls_with_anything_do_no_harm, 1 },
+	{ "spaces_without_memory_are_refused", spaces_without_memory_are_refused, 1 },
+	{ nullptr, nullptr, 0 },
+};

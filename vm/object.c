@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vm/object.c - memory objects: their life, and the regions that show them. See vm/object.h.
+ */
+#include "vm/object.h"
+
+#include <arch/atomic.h>
+#include <arch/barrier.h>
+
+#include "pcpu/pin.h"
+#include "pcpu/slab.h"
+#include "vm/frame.h"
+#include "vm/object_impl.h"
+
+static struct slab_class object_class = SLAB_CLASS("memobj", struct memory_object);
+
+enum kerr object_new(enum memory_kind kind, uint64_t bytes, struct memcharge *charge,
+		     struct memory_object **out)
+{
+	if (bytes == 0 || bytes > OBJECT_BYTES_MAX) {
+		return KERR_RANGE;
+	}
+	if (!is_aligned(bytes, PAGE_BYTES)) {
+		return KERR_INVALID;
+	}
+	struct memory_object *object = slab_alloc(&object_class, charge);
+
+	if (object == nullptr) {
+		return KERR_NO_MEMORY;
+	}
+	object->lock = (struct spinlock)SPINLOCK("memobj", LOCK_MEMOBJ);
+	object->refs = 1;
+	object->bytes = bytes;
+	object->charge = charge;
+	object->kind = kind;
+	object->index_height = object_index_height(bytes);
+	*out = object;
+	return KERR_OK;
+}
+
+void object_free(struct memory_object *object)
+{
+	KASSERT(object->regions == nullptr); /* OB1: each holds a reference */
+	KASSERT(object->index == nullptr && object->resident == 0);
+	slab_free(&object_class, object, object->charge);
+}
+
+enum kerr object_create(enum memory_kind kind, uint64_t bytes, struct memcharge *charge,
+			struct window_budget *budget, struct memory_object **out)
+{
+	struct memory_object *object;
+
+	if (kind != MEM_ANON && kind != MEM_SECRET && kind != MEM_DMA) {
+		return KERR_INVALID;
+	}
+	enum kerr e = object_new(kind, bytes, charge, &object);
+
+	if (e != KERR_OK) {
+		return e;
+	}
+	if (kind == MEM_SECRET) {
+		e = object_secret_fill(object, budget);
+	} else if (kind == MEM_DMA) {
+		e = object_dma_take(object);
+	}
+	if (e != KERR_OK) {
+		object_free(object);
+		return e;
+	}
+	*out = object;
+	return KERR_OK;
+}
+
+enum kerr object_create_phys(pa_t base, uint64_t bytes, bool cached, struct memcharge *charge,
+			     struct memory_object **out)
+{
+	struct memory_object *object;
+
+	if (!is_aligned(base.v, PAGE_BYTES)) {
+		return KERR_INVALID;
+	}
+	if (base.v >= LINEAR_BYTES || bytes > LINEAR_BYTES - base.v) {
+		return KERR_RANGE;
+	}
+	/* Memory that the kernel gives out, or that it stands on, is not for sale. */
+	if (frame_manages(base, bytes) || pin_overlaps_pa(base, bytes) != nullptr) {
+		return KERR_RANGE;
+	}
+	const enum kerr e = object_new(MEM_PHYS, bytes, charge, &object);
+
+	if (e != KERR_OK) {
+		return e;
+	}
+	object->base = base;
+	object->cached = cached;
+	*out = object;
+	return KERR_OK;
+}
+
+void object_ref(struct memory_object *object)
+{
+	const uint64_t was = fetch_add_relaxed(&object->refs, 1);
+
+	KASSERT(was > 0);
+}
+
+bool object_ref_try(struct memory_object *object)
+{
+	uint64_t was;
+
+	do {
+		was = load_relaxed(&object->refs);
+		if (was == 0) {
+			return false;
+		}
+	} while (!cas_acquire(&object->refs, was, was + 1));
+	return true;
+}
+
+/* Nobody names the object any more, and nobody maps it: one reservation a step. */
+static void destroy(struct memory_object *object)
+{
+	for (;;) {
+		spin_lock(&object->lock); /* reserv_reclaim() may look at the same one */
+		struct reserv *rv = object_index_from(object, 0);
+		const uint64_t count = rv != nullptr ? rv->count : 0;
+
+		if (rv != nullptr) {
+			object_index_clear(object, rv->index);
+			object->resident -= count;
+		}
+		spin_unlock(&object->lock);
+		if (rv == nullptr) {
+			break;
+		}
+		if (object->kind == MEM_SECRET) {
+			object_secret_restore(object, rv);
+		}
+		object_pager_forget(object, rv);
+		reserv_destroy(rv, object->charge);
+		memcharge_give(object->charge, count * PAGE_BYTES);
+	}
+	if (object->kind == MEM_DMA) {
+		object_dma_give(object);
+	}
+	object_free(object);
+}
+
+void object_unref(struct memory_object *object)
+{
+	dmb_ish(); /* what was done with it is done before it is gone; pairs with the one below */
+	const uint64_t was = fetch_add_relaxed(&object->refs, UINT64_MAX);
+
+	KASSERT(was > 0);
+	if (was == 1) {
+		dmb_ish();
+		destroy(object);
+	}
+}
+
+enum memory_kind object_kind(const struct memory_object *object)
+{
+	return object->kind;
+}
+
+uint64_t object_bytes(const struct memory_object *object)
+{
+	return object->bytes;
+}
+
+uint64_t object_resident(struct memory_object *object)
+{
+	spin_lock(&object->lock);
+	const uint64_t pages = object->resident;
+
+	spin_unlock(&object->lock);
+	return pages * PAGE_BYTES;
+}
+
+/* ---- the regions that show it ---- */
+
+static void unlink_region(struct memory_object *object, struct region *r)
+{
+	if (r->object_prev != nullptr) {
+		r->object_prev->object_next = r->object_next;
+	} else {
+		object->regions = r->object_next;
+	}
+	if (r->object_next != nullptr) {
+		r->object_next->object_prev = r->object_prev;
+	} else {
+		object->last = r->object_prev;
+	}
+}
+
+static void append_region(struct memory_object *object, struct region *r)
+{
+	r->object_prev = object->last;
+	r->object_next = nullptr;
+	if (object->last != nullptr) {
+		object->last->object_next = r;
+	} else {
+		object->regions = r;
+	}
+	object->last = r;
+}
+
+static void prepend_region(struct memory_object *object, struct region *r)
+{
+	r->object_prev = nullptr;
+	r->object_next = object->regions;
+	if (object->regions != nullptr) {
+		object->regions->object_prev = r;
+	} else {
+		object->last = r;
+	}
+	object->regions = r;
+}
+
+/*
+ * A new region needs no visit: it maps nothing yet, and what is busy it cannot map. One that was
+ * split from another needs it as that one does.
+ */
+void object_add_region(struct memory_object *object, struct region *r, const struct region *like)
+{
+	KASSERT_HELD(&object->lock);
+	r->epoch = like != nullptr ? like->epoch : object->epoch;
+	if (r->epoch == object->epoch) {
+		append_region(object, r);
+	} else {
+		prepend_region(object, r);
+	}
+}
+
+void object_remove_region(struct memory_object *object, struct region *r)
+{
+	KASSERT_HELD(&object->lock);
+	unlink_region(object, r);
+}
+
+bool object_claim(struct memory_object *object, uint64_t first, uint64_t end)
+{
+	KASSERT_HELD(&object->lock);
+	if (object->busy_end != 0) {
+		return false;
+	}
+	object->busy_first = first;
+	object->busy_end = end;
+	return true;
+}
+
+void object_release(struct memory_object *object)
+{
+	KASSERT_HELD(&object->lock);
+	object->busy_first = 0;
+	object->busy_end = 0;
+}
