@@ -26,8 +26,8 @@ bool hold_others(uint64_t cpus, uint64_t ticks, uint64_t *left);
 void hold_release(uint64_t ticks);
 
 /*
- * Wait here if another CPU holds. `frame`, `pc`: what an interrupt or exception interrupted; without
- * a frame EL0; neither in a wait loop, or idle. On SPx or with interrupts masked.
+ * Wait here if another CPU holds. `frame`, `pc`: what an interrupt or exception interrupted;
+ * without a frame EL0; neither in a wait loop, or idle. On SPx or with interrupts masked.
  */
 void hold_here(struct trap_frame *frame, uint64_t pc);
 

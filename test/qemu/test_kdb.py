@@ -5,6 +5,8 @@ Each test starts a machine, waits for the prompt, types commands, and looks at w
 command and the next prompt. What is typed wrong costs one line that begins "kdb: ", no more.
 """
 
+import os
+import random
 import re
 import time
 
@@ -25,6 +27,7 @@ class Kdb:
 
     def __init__(self, run):
         self.run = run
+        run.child.delaybeforesend = None
         self.greeting = self.wait()
 
     def wait(self, seconds=60):
@@ -141,6 +144,43 @@ def test_bad_input_costs_one_line_each_and_kdb_goes_on(kdb):
     assert k.ask("") == "" and k.ask("   ") == ""
     assert k.ask("pte 0").strip() == "INVALID"
     assert k.reboot() == 0
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_noise_and_random_commands_never_end_it(kdb, seed):
+    """Random bytes, then commands with random arguments: each ends at the next prompt."""
+    k = kdb()
+    chance = random.Random(seed)
+    noise = [c for c in range(256) if chr(c) not in "\x01\x03\r\n"]     # Ctrl-A is QEMU's
+    for _ in range(60):
+        line = bytes(chance.choices(noise, k=chance.randrange(1, 200)))
+        os.write(k.run.child.child_fd, line + b"zzz reboot\r")
+        assert "kdb: " in k.wait()
+    addresses = [0, 1, 8, IMAGE, IMAGE + 0x2000, ARENA, UART, UART + 0x200000, 1 << 47, (1 << 64) - 8,
+                 0xFFFF000040000000, 0xFFFF80007FE00000, 0xFFFFC00040000000]
+    commands = ["walk", "pte", "map", "x", "xv", "sym", "pcpu", "bt", "regs", "trace", "counters",
+                "break", "help", "pins", "park", "cpus", "lockstat"]
+    for _ in range(150):
+        words = [chance.choice(commands)]
+        for _ in range(chance.randrange(4)):
+            value = chance.choice([chance.choice(addresses) + chance.choice([0, 8, 0x1000]),
+                                   chance.getrandbits(chance.randrange(1, 66)),
+                                   chance.randrange(5)])
+            words.append(chance.choice(["{:x}", "{:#x}", "{}", "-{}", "kmain+{:x}"]).format(value))
+        k.ask(" ".join(words))
+    for number in range(6):
+        k.ask(f"break -{number}")
+    assert "result=pass" in k.ask("stress only=storm cycles=5")
+    assert k.reboot() == 0
+
+
+def test_a_panic_can_be_looked_at(perch):
+    run = perch(ARGS="provoke=overflow kdb=on", TIMEOUT=60)
+    run.expect("(PANIC|REPORT) END")
+    k = Kdb(run)
+    assert "nothing goes on" in k.greeting
+    assert k.ask("cpus").count(" stopped") == 3
+    assert k.reboot() == 1
 
 
 def test_its_own_fault_comes_back_to_the_prompt(kdb):
