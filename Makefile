@@ -67,7 +67,7 @@ KTEST := test/kernel/stress.c test/kernel/stress_load.c test/kernel/stress_size.
 	test/kernel/ktest_saved.c test/kernel/ktest_size.c \
 	test/kernel/ktest_user.c test/kernel/ktest_user_cpus.c \
 	test/kernel/bench.c \
-	test/kernel/bench_cases.c test/kernel/provoke.c
+	test/kernel/bench_cases.c test/kernel/bench_user.c test/kernel/provoke.c
 KTEST += test/kernel/ktest_lifeboat.c test/kernel/provoke_map.c
 KTEST += test/kernel/stress_vm.c test/kernel/vm_user.c \
 	test/kernel/ktest_vm.c test/kernel/ktest_vm_object.c
