@@ -152,12 +152,19 @@ _Noreturn void machine_reboot(unsigned status)
 	arch_halt();
 }
 
-_Noreturn void arch_machine_end(unsigned status)
+static void end_afloat(uint64_t status)
 {
-	kdb_at_end(status);
-	kprintf("PERCH END status=%u\n", status);
+	log_fresh_line();
+	kprintf("PERCH END status=%u\n", (unsigned)status);
 	uart_flush();
 	psci_system_off();
 	bcm_pm_reset();
 	arch_halt();
+}
+
+/* From the lifeboat, so that the end is told whatever became of the live tables. */
+_Noreturn void arch_machine_end(unsigned status)
+{
+	kdb_at_end(status);
+	arch_lifeboat(end_afloat, status);
 }

@@ -58,8 +58,12 @@ class Stub:
         self.socket.sendall(b"$" + data + b"#%02x" % (sum(data) & 0xFF))
 
     def ask(self, text):
+        """The answer. That the machine stopped is told unasked too, at any moment: passed over."""
         self.send(text)
-        return self.packet()
+        while True:
+            answer = self.packet()
+            if text == "?" or not answer.startswith("T"):
+                return answer
 
     def read(self, address, size):
         """Physical memory."""

@@ -35,6 +35,12 @@ class Entry:
         last = self.va + (1 << SHIFT[self.level]) - 1
         return [name for name, base in REGIONS if base <= last][-1]
 
+    @property
+    def is_pinned(self):
+        """Does it map, or lead to, pinned memory? The window onto the boot tree is none."""
+        window = 0xFFFFC00000000000 <= self.va < 0xFFFFFF8000000000
+        return self.region in ("pinned", "device", "image") and not window
+
     def covers(self, va):
         return va >> SHIFT[self.level] == self.va >> SHIFT[self.level]
 

@@ -36,7 +36,7 @@ class Victim:
         socket = str(tmp_path / "gdb")
         self.run = perch(ARGS=f"run=stress cycles=2500 seed={seed} {args}", TIMEOUT=60,
                          EXTRA=f"-gdb unix:{socket},server=on,wait=off", **options)
-        image = int(self.run.expect(r"image=(0x[0-9a-f]+)")[1], 16)
+        image = int(self.run.expect(r"image=(0x[0-9a-f]+) ")[1], 16)
         self.run.expect("workload storm")
         time.sleep(random.Random(seed).random() / 4)
         self.stub = Stub(socket)
@@ -97,7 +97,8 @@ def cases():
 def test_corruption_of_a_random_entry_ends_in_a_report(perch, tmp_path, seed):
     rng = random.Random(seed)
     machine = rng.choice(({}, {"GIC": 2}, {"CPU": "max"}))
-    victim = Victim(perch, tmp_path, seed, "", **machine)
+    warden = rng.choice(("", "warden=cpu3"))
+    victim = Victim(perch, tmp_path, seed, warden, **machine)
     outside = {e.slot for e in victim.on_walk_of("vectors")}
     region = rng.choice([name for name, _ in tables.REGIONS])
     inside = [e for e in victim.entries if e.slot not in outside]
@@ -106,6 +107,8 @@ def test_corruption_of_a_random_entry_ends_in_a_report(perch, tmp_path, seed):
     victim.write(entry, value)
     outcome = verdict(victim.run, entry, value)
     victim.run.log.write(f"harness: outcome={outcome} outside={len(outside)}\n")
+    if warden and entry.is_pinned:
+        assert outcome in ("warden", "recursion", "fatal", "panic")
 
 
 @pytest.mark.parametrize("level", range(4))
