@@ -18,6 +18,7 @@ KEY = "\x1c"            # Ctrl-\
 IMAGE = 0xFFFFFFFF80000000
 ARENA = 0xFFFFA00000000000
 UART = 0xFFFFB00000000000
+STORM = "run=stress only=storm,irq,exec seconds=3"
 COMMANDS = set("help walk pte map pcpu pins cpus park bt regs trace x w break cont step reboot "
                "stress lockstat counters sym".split())
 
@@ -253,11 +254,13 @@ def test_write_changes_memory_and_nothing_else(kdb):
 
 
 @pytest.mark.parametrize("options", [{"GIC": 3}, {"GIC": 2}, {"CPU": "max", "SMP": 2},
-                                     {"ARGS": "run=stress cycles=1500 park=nmi"},
+                                     {"ARGS": STORM + " park=nmi"},
                                      pytest.param({"BOARD": "raspi4b"}, marks=pytest.mark.full)])
 def test_the_break_key_holds_a_running_stress_and_cont_resumes_it(perch, options):
-    """Three times into the middle of the stress; it passes all the same."""
-    run = perch(**{"ARGS": "run=stress cycles=1500", "TIMEOUT": 150, **options})
+    """Three times into the middle of the stress; it passes all the same.
+
+    Not among the workloads: `lost`, in which a CPU is deaf on purpose."""
+    run = perch(**{"ARGS": STORM, "TIMEOUT": 150, **options})
     run.expect("workload storm")
     for _ in range(3):
         run.send(KEY)
@@ -270,7 +273,7 @@ def test_the_break_key_holds_a_running_stress_and_cont_resumes_it(perch, options
         run.child.expect_exact(PROMPT)
         assert re.search(r" cpu1 (park|irq|change|fault)", run.child.before)
         run.send("cont\r")
-        run.child.expect("workload")
+        time.sleep(0.1)
     text = run.passed()
     words = key_values(next(line for line in text.split("\n") if line.startswith("stress: result")))
     assert words["result"] == "pass" and words["transient_faults"] == "0"
