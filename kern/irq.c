@@ -36,7 +36,6 @@ void irq_timer_start(uint64_t period_ticks)
 	mine->ticks = period_ticks;
 	timerq_cancel(&mine->node);
 	timerq_add(&mine->node, counter_now() + period_ticks, again);
-	irq_timer_arm(timerq_first());
 	irq_unmask();
 }
 
@@ -61,6 +60,15 @@ void irq_timer_arm(uint64_t deadline)
 		timer_set(wanted);
 	} else {
 		timer_stop();
+	}
+}
+
+void irq_timer_no_later(uint64_t deadline)
+{
+	const struct pcpu *p = pcpu_this();
+
+	if (p->timer_deadline == 0 || deadline < p->timer_deadline) {
+		irq_timer_arm(deadline);
 	}
 }
 

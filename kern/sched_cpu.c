@@ -110,12 +110,17 @@ static void arm_timer(const struct pcpu *p, const struct thread *next)
 	irq_timer_arm(successor && p->slice_end < first ? p->slice_end : first);
 }
 
-/* For the next fast message of this CPU's thread. */
-static uint64_t fast_key(const struct thread *t)
+/*
+ * What the fast paths compare: a receiver with its caller's key, a caller with fast_key, which has
+ * the priority that others believe this CPU runs. Here the two are one.
+ */
+static void set_keys(struct pcpu *p, struct thread *t)
 {
 	const uint64_t key = thread_key(t);
+	const bool fast = (key & THREAD_KEY_SLOW) == 0 && !arch_predictor_forgets();
 
-	return (key & THREAD_KEY_SLOW) == 0 && !arch_predictor_forgets() ? key : THREAD_KEY_NEVER;
+	t->key = fast ? key : THREAD_KEY_NEVER;
+	p->fast_key = t->key;
 }
 
 struct thread *sched_next(void)
@@ -139,7 +144,7 @@ struct thread *sched_next(void)
 		}
 		if (next != nullptr) {
 			arm_timer(p, next);
-			p->fast_key = fast_key(next);
+			set_keys(p, next);
 			stay_before_door(DOOR_EL0);
 			return next;
 		}

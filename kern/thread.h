@@ -101,6 +101,7 @@ static inline bool thread_waits(const struct thread *t)
  * lock, or it runs here.
  */
 #define THREAD_KEY_SLOW (UINT64_C(1) << 16)
+#define THREAD_KEY_FPU (UINT64_C(1) << 17) /* not slow, but alike on both sides */
 #define THREAD_KEY_NEVER (UINT64_C(1) << 62) /* no key is less than 64 above it */
 uint64_t thread_key(const struct thread *t);
 

@@ -13,6 +13,7 @@
 #include <compiler.h>
 
 #include "kern/assert.h"
+#include "kern/irq.h"
 #include "kern/lock.h"
 
 struct timerq {
@@ -123,6 +124,7 @@ void timerq_add(struct timerq_node *node, uint64_t deadline, void (*fn)(struct t
 	q->root = meld(q->root, node);
 	q->first = q->root->deadline;
 	store_release(&node->cpu, (uint64_t)cpu_number() + 1);
+	irq_timer_no_later(node->deadline);
 	spin_unlock(&q->lock);
 }
 

@@ -117,6 +117,9 @@ void pcpu_register(unsigned cpu, uint32_t node, uint64_t mpidr, void *slice);
 /* The red zones at the foot of the stacks are intact. O(1), for slow exits. */
 bool pcpu_stacks_intact(const struct pcpu *p);
 
+/* The kernel stack has not reached its red zone: one word of it, for every call. */
+bool pcpu_stack_untouched(const struct pcpu *p);
+
 static inline void count_add(enum counter c, uint64_t n)
 {
 	pcpu_this()->counter[c] += n;

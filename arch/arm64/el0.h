@@ -24,6 +24,7 @@
 
 /* What ipc_fast.S knows of threads, tasks, handles, endpoints. */
 #define TH_KEY 344
+#define TH_FPU 608
 #define TH_STATE 584
 #define TH_TASK 352
 #define TH_IPC_WAIT 360
@@ -49,6 +50,7 @@
 #define STATE_RUNNING 2
 #define STATE_RECEIVING 4
 #define STATE_CALLING 5
+#define KEY_FPU_BIT 17
 #define INFO_CALL (1 << 19)
 
 /* Calls that assembly knows (include/calls.toml). */
