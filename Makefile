@@ -30,7 +30,8 @@ PCPU := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/memcharge.c pcpu/recorder.c \
 IPI := ipi/park.c ipi/inval.c
 VM := vm/asid.c vm/frame.c vm/frame_cache.c vm/kmap.c vm/memory.c \
 	vm/pmap_user.c \
-	vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c vm/pmap_size.c vm/pmap_table.c
+	vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c vm/pmap_range.c vm/pmap_size.c \
+	vm/pmap_table.c
 VM += vm/region.c vm/reserv.c vm/budget.c \
 	vm/object.c vm/object_index.c vm/object_pages.c vm/object_pager.c vm/object_secret.c \
 	vm/object_dma.c vm/space.c vm/space_change.c vm/space_advise.c vm/space_tables.c \

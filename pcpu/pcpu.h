@@ -46,7 +46,6 @@ struct user_fault {
 };
 
 #define PARK_HIST_BUCKETS 64
-#define BREAK_LOG 32
 #define RECORDER_STEP 256 /* a record's number * 256 + its kind is its id */
 
 struct thread;

@@ -274,6 +274,7 @@ enum kerr bench_empty_window(void)
 
 	*span = (struct inval_span){ .va = at, .size = BLOCK_BYTES, .operands = 1 };
 	span->pa = memory;
+	span->tag = 0;
 	batch.entry[0] = (struct inval_entry){ .slot = &nothing_changes };
 	irq_mask(); /* as under the tables' lock */
 	const enum kerr e = inval_flush(&batch, &windows);
