@@ -233,6 +233,22 @@ def test_break_step_and_go_on(kdb):
     assert k.reboot() == 0
 
 
+def test_a_breakpoint_stops_every_cpu_that_comes_by(kdb):
+    """All CPUs run into it: one prompts, the others are held and come next."""
+    k = kdb()
+    k.ask("break access_arena")
+    greetings = [k.ask("stress only=storm cycles=3")]
+    greetings += [k.ask("cont") for _ in range(12)]
+    cpus = {re.search(r"kdb: cpu(\d): breakpoint at 0x\w+ access_arena\+0", text)[1]
+            for text in greetings}
+    assert len(cpus) >= 2
+    for _ in range(4):
+        assert ": step at " in k.ask("step 7")
+    k.ask("break -0")
+    assert "result=pass" in k.ask("cont")
+    assert k.reboot() == 0
+
+
 def test_all_breakpoints_of_the_cpu(kdb):
     k = kdb()
     for i in range(6):
