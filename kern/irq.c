@@ -9,6 +9,7 @@
 #include "arch/arm64/timer.h"
 #include "kern/entry.h"
 #include "kern/irq.h"
+#include "kern/irq_object.h"
 #include "kern/lock.h"
 #include "kern/sched.h"
 #include "kern/timerq.h"
@@ -80,10 +81,10 @@ void entry_timer(void)
 	sched_timer();
 }
 
-/* Nobody claimed it: silence it rather than take it for ever. */
+/* A driver's: masked, and its event signalled. Nobody's: silenced rather than taken for ever. */
 void entry_interrupt(uint32_t intid)
 {
-	if (intid >= GIC_PPI_BASE) {
+	if (!irq_object_signal(intid) && intid >= GIC_PPI_BASE) {
 		gic_disable(intid);
 	}
 }

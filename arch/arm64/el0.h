@@ -58,6 +58,8 @@
 #define NR_IPC_CALL 22
 #define NR_IPC_REPLY_RECV 23
 #define NR_IPC_RECV 24
+#define NR_EVENT_WAIT 30
+#define NR_IRQ_ACK 34
 
 #define ESR_EC_SHIFT 26
 #define EC_SVC64 0x15 /* as ESR_EC_SVC64 of sysreg.h, which is for C */

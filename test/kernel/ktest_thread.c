@@ -13,9 +13,12 @@
 #include <memmap.h>
 #include <string.h>
 
+#include "arch/arm64/gic.h"
 #include "arch/arm64/sysreg.h"
 #include "arch/arm64/timer.h"
+#include "kern/event.h"
 #include "kern/ipc.h"
+#include "kern/irq_object.h"
 #include "kern/reclaim.h"
 #include "kern/sched.h"
 #include "kern/task.h"
@@ -38,8 +41,8 @@
 #define WORD(n) (DATA_VA + (n) * 16)
 
 extern const char el0_stub[], el0_stub_end[];
-extern const char el0_server[], el0_client[], el0_null[], el0_spin_until[], el0_keep[], el0_fp[],
-	el0_spin[], el0_count[], el0_wfi[];
+extern const char el0_driver[], el0_server[], el0_client[], el0_null[], el0_spin_until[],
+	el0_keep[], el0_fp[], el0_spin[], el0_count[], el0_wfi[];
 
 /* One task, its two pages, and what runs in it. */
 static struct stage {
@@ -51,6 +54,7 @@ static struct stage {
 	struct thread *crew[CREW];
 	unsigned crew_count;
 	uint64_t go_at; /* ticks: the word GO is set then */
+	uint32_t pend; /* an interrupt that comes every millisecond; 0: none */
 	uint64_t limit;
 	bool (*until)(void); /* the boot CPU comes back for this, too */
 } stage;
@@ -140,6 +144,9 @@ static void tick(struct timerq_node *node)
 {
 	if (counter_now() >= stage.go_at) {
 		store_release(&stage.data[GO * 2], 1);
+	}
+	if (stage.pend != 0) {
+		gic_pend(stage.pend);
 	}
 	timerq_add(node, counter_now() + arch_counter_hz() / 1000, tick);
 }
@@ -519,7 +526,44 @@ static void a_server_answers_from_another_cpu(void)
 	call_and_answer(ME, ALL & ~ME & -(ALL & ~ME), PRIORITY);
 }
 
+/* Nothing drives the last line that a controller of any board has here. */
+static void a_driver_gets_its_interrupt(void)
+{
+	const uint32_t line = gic_line_count() - 1;
+	struct event *ev;
+	struct irq_object *irq;
+	struct irq_object *again;
+	handle_t event;
+	handle_t number;
+
+	if (!stage_open()) {
+		return;
+	}
+	if (event_create(nullptr, &ev) != KERR_OK ||
+	    irq_object_create(nullptr, line, true, &irq) != KERR_OK ||
+	    irq_object_bind(irq, ev, 0x10) != KERR_OK ||
+	    handle_new(&stage.task->handles, &ev->obj, RIGHT_READ, 0, &event) != KERR_OK ||
+	    handle_new(&stage.task->handles, &irq->obj, RIGHT_MANAGE, 0, &number) != KERR_OK) {
+		ktest_fail(__FILE__, __LINE__, "an interrupt with its event");
+		return;
+	}
+	EXPECT_EQ(irq_object_create(nullptr, line, true, &again), KERR_EXISTS);
+	stage.data[2] = number;
+	struct thread *driver = cast(el0_driver, event, 1, ALL);
+
+	stage.pend = line;
+	start_all();
+	play(0);
+	EXPECT(ended_well(driver));
+	EXPECT_EQ(handle_close(&stage.task->handles, event), KERR_OK);
+	EXPECT_EQ(handle_close(&stage.task->handles, number), KERR_OK);
+	kobj_put(&ev->obj);
+	kobj_put(&irq->obj);
+	stage_close();
+}
+
 const struct ktest ktest_thread[] = {
+	{ "a_driver_gets_its_interrupt", a_driver_gets_its_interrupt, 1 },
 	{ "a_server_answers_on_the_same_cpu", a_server_answers_on_the_same_cpu, 1 },
 	{ "a_more_urgent_server_answers", a_more_urgent_server_answers, 1 },
 	{ "a_less_urgent_server_answers", a_less_urgent_server_answers, 1 },
