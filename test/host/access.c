@@ -20,22 +20,21 @@ struct leaf {
 	uint64_t size;
 };
 
-/* 16 entries that carry Contiguous, alike and in a row, or the run is misprogrammed. */
+/*
+ * 16 entries that carry Contiguous, alike and in a row, or the run is misprogrammed. Without a park,
+ * others may look while a window breaks or makes them.
+ */
 static bool run_is_whole(const uint64_t *slot, unsigned level)
 {
 	const uint64_t *first = (const uint64_t *)align_down((uint64_t)(uintptr_t)slot,
 							     CONT_ENTRIES * sizeof(*slot));
+	const uint64_t e = store_visible(slot) - (uint64_t)(slot - first) * level_bytes(level);
 
-	for (unsigned i = 1; i < CONT_ENTRIES; i++) {
-		const uint64_t e = store_visible(&first[i]);
+	for (unsigned i = 0; i < CONT_ENTRIES; i++) {
+		const uint64_t other = store_visible(&first[i]);
+		const bool in_window = inval_mode() == BBM_RETRY && (other & PTE_VALID) == 0;
 
-		/* Without a park, others may look while a window breaks or makes the 16. */
-		if (inval_mode() == BBM_RETRY &&
-		    ((e | store_visible(&first[0])) & PTE_VALID) != 0 &&
-		    ((e & store_visible(&first[0])) & PTE_VALID) == 0) {
-			continue;
-		}
-		if (e != store_visible(&first[0]) + i * level_bytes(level)) {
+		if (other != e + i * level_bytes(level) && !in_window) {
 			return false;
 		}
 	}
