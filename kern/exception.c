@@ -96,6 +96,7 @@ void exception_from_el0(struct thread *self, uint64_t esr, uint64_t far)
 		exception_raise(self, EXC_BREAKPOINT, 0, esr);
 		break;
 	case ESR_EC_STEP_EL0:
+		self->steps = false;
 		exception_raise(self, EXC_STEP, 0, esr);
 		break;
 	default: /* what EL0 may not do, or what is not there: one and the same to it */

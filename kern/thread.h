@@ -69,6 +69,7 @@ struct thread {
 	bool queued; /* [q] in the run queue */
 	bool stop_pending; /* [q] stop instead of waking */
 	bool kill_pending; /* [q] and die of it */
+	bool steps; /* [q] takes an exception after its next instruction */
 	uint32_t cpu; /* [q] */
 	uint64_t affinity; /* [q] CPUs it may run on, a bit each */
 	struct fpu_state *fpu; /* [p] nullptr: has never used it */

@@ -63,6 +63,7 @@ struct pcpu {
 	uint64_t *asid_active; /* [p] asid_active() of this CPU */
 	bool (*host_until)(void *arg); /* [p] when it wants it back; nullptr: it has it */
 	void *host_arg;
+	bool steps_el0; /* [p] single step of EL0 is on */
 	uint64_t resched; /* [a] look for another thread on the way out */
 	uint64_t slice_end; /* [p] of the current thread, ticks */
 	uint64_t timer_deadline; /* [p] what the timer is set to; 0: nothing */
