@@ -11,7 +11,6 @@
 #include "kern/kdb_flow.h"
 
 #include <arch/barrier.h>
-#include <arch/cpu.h>
 #include <compiler.h>
 #include <memmap.h>
 #include <string.h>
@@ -82,16 +81,17 @@ bool kdb_flow_prepare(struct trap_frame *frame)
 
 bool kdb_flow_stepped(struct trap_frame *frame)
 {
-	/* Another CPU may just be stepping off a breakpoint. */
-	const bool asked = steps_left > 0 && cpu_number() == kdb.cpu;
-
 	frame->spsr &= ~SPSR_SS;
-	if (asked && --steps_left > 0) {
+	if (steps_left > 1) {
+		steps_left--;
 		step_from(frame);
 		return false;
 	}
+	const bool last = steps_left == 1;
+
+	steps_left = 0;
 	debug_sync();
-	return asked;
+	return last;
 }
 
 /* May the machine go on at all? */

@@ -50,10 +50,6 @@ def describe_esr(esr):
     return words
 
 
-def door_name(door):
-    return DOORS[door] if door < len(DOORS) else str(door)
-
-
 class Physical:
     """Reads by physical address through QEMU's stub."""
 
@@ -207,7 +203,7 @@ class Pcpu(Command):
         base = pcpu["base"]
         door = int(target.mailbox(at)["door"])
         print(f"cpu{cpu} slice={at:#x} node={int(base['node'])} mpidr={int(base['mpidr']):#x} "
-              f"door={door_name(door)}")
+              f"door={DOORS[door] if door < len(DOORS) else door}")
         held = [target.name(int(base["lock"][i])) for i in range(int(base["lock_count"]))]
         wanted = int(base["lock_wanted"])
         print(f"  holds {', '.join(held) or 'no lock'}"
@@ -227,17 +223,15 @@ class Park(Command):
 
     def run(self, target, words):
         state = target.variable("park_state")
-        owner = int(state["owner"])     # a slice
-        cpu_of = {at: f"cpu{cpu}" for cpu, at in target.slices()}
+        owner = int(state["owner"])
         print(f"window={int(state['window'])} generation={int(state['generation'])} "
               f"online={int(state['online']):#x} "
-              f"token={cpu_of.get(owner, hex(owner)) if owner else 'free'}")
+              f"token={'cpu' + str(owner - 1) if owner else 'free'}")
         for cpu, at in target.slices():
             box = target.mailbox(at)
             request, ack, release, door, pc = (
                 int(box[field]) for field in ("request", "ack", "release", "door", "ack_pc"))
-            text = (f"  cpu{cpu} door={door_name(door)} request={request} ack={ack} "
-                    f"release={release}")
+            text = f"  cpu{cpu} door={DOORS[door]} request={request} ack={ack} release={release}"
             if request > release:
                 text += " PARKED" if ack == request else " ASKED"
             print(text + (f" interrupted {target.name(pc)}" if pc else ""))
