@@ -11,10 +11,13 @@
 
 #include "arch/arm64/cpu.h"
 #include "ipi/inval.h"
+#include "arch/arm64/sysreg.h"
+#include "kern/run.h"
 #include "kern/usercopy.h"
 #include "kern/work.h"
 #include "pcpu/heap.h"
 #include "pcpu/pcpu.h"
+#include "pcpu/pin.h"
 #include "test/kernel/ktest_user.h"
 #include "vm/asid.h"
 #include "vm/frame.h"
@@ -249,6 +252,52 @@ static void a_copy_tells_how_far_it_came(void)
 	user_close(u);
 }
 
+/* What the MMU would let EL0 read: AT S1E0R (Arm ARM C5.4). */
+static bool el0_can_read(uint64_t at)
+{
+	uint64_t par;
+
+	__asm__ volatile("at s1e0r, %1\n\tisb\n\tmrs %0, par_el1" : "=r"(par) : "r"(at));
+	return (par & PAR_F) == 0;
+}
+
+/* Asked of the MMU for every region of the kernel, with a space loaded whose page it can read. */
+static void el0_reads_no_kernel_memory(void)
+{
+	struct user *u = &user[0];
+	const uint64_t places[] = {
+		(uint64_t)(uintptr_t)&el0_reads_no_kernel_memory, /* text */
+		(uint64_t)(uintptr_t)&ktest_user,                 /* rodata */
+		(uint64_t)(uintptr_t)&user,                       /* data */
+		(uint64_t)(uintptr_t)&places,                     /* stack */
+		(uint64_t)(uintptr_t)pcpu_this(),
+		(uint64_t)(uintptr_t)kernel_pmap.root,
+	};
+
+	REQUIRE(user_open(u, ORDER_2M));
+	EXPECT(map_all(u, RW));
+	run_space(&u->pmap);
+	EXPECT(el0_can_read(AT));
+	EXPECT(!el0_can_read(AT - PAGE_BYTES));
+	for (unsigned i = 0; i < array_len(places); i++) {
+		EXPECT(!el0_can_read(places[i]));
+	}
+	for (unsigned i = 0; pin_at(i) != nullptr; i++) {
+		EXPECT(!el0_can_read(pin_at(i)->va.v));
+	}
+	for (uint32_t m = 0; m < bootinfo.memory_count; m++) {
+		for (uint64_t i = 0; i < 64; i++) {
+			const uint64_t off = bootinfo.memory[m].size / 64 * i;
+
+			EXPECT(!el0_can_read(LINEAR_BASE + bootinfo.memory[m].base + off));
+			EXPECT(!el0_can_read(PINNED_BASE + bootinfo.memory[m].base + off));
+		}
+	}
+	run_space(nullptr);
+	EXPECT(!el0_can_read(AT));
+	user_close(u);
+}
+
 static void malformed_user_ranges_are_refused(void)
 {
 	struct user *u = &user[0];
@@ -380,6 +429,7 @@ const struct ktest ktest_user[] = {
 	{ "a_space_maps_its_memory_and_nothing_else", a_space_maps_its_memory_and_nothing_else, 1 },
 	{ "permissions_are_those_of_el0", permissions_are_those_of_el0, 1 },
 	{ "a_copy_tells_how_far_it_came", a_copy_tells_how_far_it_came, 1 },
+	{ "el0_reads_no_kernel_memory", el0_reads_no_kernel_memory, 1 },
 	{ "malformed_user_ranges_are_refused", malformed_user_ranges_are_refused, 1 },
 	{ "a_space_changes_size_and_holds_its_data", a_space_changes_size_and_holds_its_data, 1 },
 	{ "a_gibibyte_is_mapped_at_once", a_gibibyte_is_mapped_at_once, 1 },
