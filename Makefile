@@ -30,7 +30,8 @@ PCPU := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/memcharge.c pcpu/recorder.c \
 IPI := ipi/park.c ipi/inval.c
 VM := vm/asid.c vm/frame.c vm/frame_cache.c vm/kmap.c vm/memory.c \
 	vm/pmap_user.c \
-	vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c vm/pmap_size.c vm/pmap_table.c
+	vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c vm/pmap_range.c vm/pmap_size.c \
+	vm/pmap_table.c
 VM += vm/region.c vm/reserv.c vm/budget.c \
 	vm/object.c vm/object_index.c vm/object_pages.c vm/object_pager.c vm/object_secret.c \
 	vm/object_dma.c vm/space.c vm/space_change.c vm/space_advise.c vm/space_tables.c \
@@ -45,7 +46,6 @@ KERN := kern/bootargs.c kern/fatal.c kern/fdt.c kern/fdt_dev.c kern/fdt_mem.c ke
 	kern/object.c kern/panic.c \
 	kern/reclaim.c kern/report.c kern/report_past.c kern/report_walk.c kern/run.c kern/smp.c \
 	kern/string.c kern/symbols.c kern/trap.c kern/usercopy.c kern/work.c
-KERN += kern/init.c kern/call_mem.c kern/mem_object.c user/init_image.S
 KERN += kern/physread.c kern/warden.c
 KERN += kern/hold.c kern/kdb.c kern/kdb_cpu.c kern/kdb_flow.c kern/kdb_line.c kern/kdb_mem.c \
 	kern/kdb_past.c kern/kdb_words.c
@@ -68,9 +68,9 @@ KTEST := test/kernel/stress.c test/kernel/stress_load.c test/kernel/stress_size.
 	test/kernel/ktest_saved.c test/kernel/ktest_size.c \
 	test/kernel/ktest_user.c test/kernel/ktest_user_cpus.c \
 	test/kernel/bench.c \
-	test/kernel/bench_cases.c test/kernel/provoke.c
+	test/kernel/bench_cases.c test/kernel/bench_user.c test/kernel/provoke.c
 KTEST += test/kernel/ktest_lifeboat.c test/kernel/provoke_map.c
-KTEST += test/kernel/stress_vm.c test/kernel/vm_user.c \
+KTEST += test/kernel/bench_vm.c test/kernel/stress_vm.c test/kernel/vm_user.c \
 	test/kernel/ktest_vm.c test/kernel/ktest_vm_object.c
 SOURCES := $(ARCH) $(ARCH_DEBUG) $(KERN) $(PCPU) $(IPI) $(VM) $(KTEST)
 

@@ -12,6 +12,7 @@
 #include <arch/tlb.h>
 #include <memmap.h>
 
+#include "ipi/park_fast.h"
 #include "kern/assert.h"
 #include "kern/lock.h"
 #include "kern/stop.h"
@@ -20,6 +21,7 @@
 
 /* Past so many operands one invalidation of everything is cheaper, here and for who refills. */
 #define INVAL_VA_LIMIT 16
+#define LATELY 64 /* records of each CPU */
 #define RANGE_PAGES_MAX (UINT64_C(1) << 21)
 
 struct inval_tuning inval_tuning = { .mode = BBM_PARK, .wanted = INVAL_AUTO };
@@ -52,8 +54,7 @@ uint64_t inval_window_delay(void)
 	return window_delay;
 }
 
-/* A test or a benchmark asks for a kind: as far as this CPU has it, and the entries allow it. */
-static noinline enum inval_kind forced_kind(bool tables, bool user)
+noinline enum inval_kind inval_forced_kind(bool tables, bool user)
 {
 	const enum inval_kind wanted = inval_tuning.wanted;
 
@@ -63,34 +64,9 @@ static noinline enum inval_kind forced_kind(bool tables, bool user)
 	return wanted != INVAL_RANGE || cpu_features.tlb_range ? wanted : INVAL_ALL;
 }
 
-/*
- * An entry that is one leaf needs one operand; an entry that is a table needs one for each leaf
- * under it, one range, or everything (Arm ARM D8.16: the walk cache goes with any of them, because
- * none is last-level-only).
- */
-static always_inline enum inval_kind choose_kind(bool tables, bool user)
-{
-	if (unlikely(inval_tuning.wanted != INVAL_AUTO)) {
-		return forced_kind(tables, user);
-	}
-	if (!tables) {
-		return INVAL_VA;
-	}
-	return cpu_features.tlb_range ? INVAL_RANGE : INVAL_ALL;
-}
-
 static bool is_of_table(const struct inval_span *s)
 {
 	return s->operands > INVAL_MAX;
-}
-
-static always_inline uint64_t operand(enum inval_kind kind, va_t at, uint64_t size, bool table)
-{
-	if (kind != INVAL_RANGE) {
-		return tlbi_operand_va(at);
-	}
-	/* One block takes a range of two pages, whatever its size. */
-	return tlbi_operand_range(at, table ? size / PAGE_BYTES : 2);
 }
 
 static void plan_span(struct inval_batch *batch, const struct inval_span *s, uint32_t end)
@@ -99,7 +75,7 @@ static void plan_span(struct inval_batch *batch, const struct inval_span *s, uin
 	uint64_t at = s->va.v;
 
 	for (uint32_t n = s->first; n < end; n++, at += step) {
-		batch->entry[n].tlbi = operand(batch->kind, va(at), step, is_of_table(s));
+		batch->entry[n].tlbi = inval_operand(batch->kind, va(at), step, is_of_table(s));
 	}
 }
 
@@ -111,22 +87,13 @@ static void plan(struct inval_batch *batch)
 	for (uint32_t i = 0; i < batch->span_count; i++) {
 		tables = tables || is_of_table(&batch->span[i]);
 	}
-	batch->kind = choose_kind(tables, batch->park.space != nullptr);
+	batch->kind = inval_choose_kind(tables, batch->park.space != nullptr);
 	for (uint32_t i = 0; i < batch->span_count; i++) {
-		const struct inval_span *s = &batch->span[i];
+		struct inval_span *s = &batch->span[i];
 
+		s->tag = rec_span(s->va.v, s->size, batch->kind);
 		plan_span(batch, s, i + 1 < batch->span_count ? s[1].first : batch->count);
 	}
-}
-
-/* The same for one entry, which needs no loop. */
-static always_inline void plan_one(struct inval_batch *batch)
-{
-	const struct inval_span *s = &batch->span[0];
-	const bool table = is_of_table(s);
-
-	batch->kind = choose_kind(table, batch->park.space != nullptr);
-	batch->entry[0].tlbi = operand(batch->kind, s->va, s->size, table);
 }
 
 /* R3: by virtual and by physical address, at every level, in every build. Token held. */
@@ -142,12 +109,19 @@ static always_inline enum kerr admit(const struct inval_batch *batch, uint32_t s
 	return KERR_OK;
 }
 
+/* The entries of span i; 0 where there is one, which is known when compiled. */
+static always_inline struct inval_entry *entry_of(struct inval_batch *batch, uint32_t spans,
+						  uint32_t i)
+{
+	return &batch->entry[spans == 1 ? 0 : batch->span[i].first];
+}
+
 /* Everyone is parked: the last look before the break. */
 static always_inline enum kerr check(const struct inval_batch *batch, uint32_t count,
 				     uint32_t spans)
 {
 	for (uint32_t i = 0; i < spans; i++) {
-		KASSERT(pin_never_at(batch->span[i].va, batch->span[i].size)); /* R3, again */
+		KASSERT(pin_never_at(batch->span[i].va, 1)); /* R3, again */
 	}
 	for (uint32_t i = 0; i < count; i++) {
 		if (arch_pte_load(batch->entry[i].slot).v != batch->entry[i].expected.v) {
@@ -162,90 +136,100 @@ static always_inline void note_before(struct inval_batch *batch, uint32_t spans)
 {
 	for (uint32_t i = 0; i < spans; i++) {
 		struct inval_span *s = &batch->span[i];
-		const struct inval_entry *e = &batch->entry[s->first];
-		struct record *r =
-			rec(REC_CHANGE, rec_span(s->va.v, s->size, batch->kind), e->expected.v);
+		const struct inval_entry *e = entry_of(batch, spans, i);
+		struct record *r = rec(REC_CHANGE, s->tag, e->expected.v);
 
 		r->c = e->fresh.v;
 		r->d = batch->caller;
 		s->record = r;
-		break_log_add(s->va, s->size);
 	}
 }
 
+/* Counted by kind: a leaf takes one, and so does anything that is not done page by page. */
 static always_inline void note_tlbi(const struct inval_batch *batch, uint32_t count, uint32_t spans,
 				    uint64_t *counter)
 {
-	if (batch->kind == INVAL_ALL) {
-		counter[batch->park.space != nullptr ? CTR_tlbi_asid : CTR_tlbi_all]++;
-	} else if (batch->kind == INVAL_RANGE) {
-		counter[CTR_tlbi_range] += count;
-	} else {
+	static_assert((int)CTR_tlbi_range - (int)CTR_tlbi_va == (int)INVAL_RANGE &&
+			      (int)CTR_tlbi_all - (int)CTR_tlbi_va == (int)INVAL_ALL,
+		      "the counters are in the order of the kinds");
+	if (unlikely(batch->kind == INVAL_PAGES)) {
 		for (uint32_t i = 0; i < spans; i++) {
 			counter[CTR_tlbi_va] += batch->span[i].operands;
 		}
+		return;
 	}
+	if (unlikely(batch->park.space != nullptr) && batch->kind == INVAL_ALL) {
+		counter[CTR_tlbi_asid]++;
+		return;
+	}
+	counter[CTR_tlbi_va + (unsigned)batch->kind] += batch->kind == INVAL_ALL ? 1 : count;
 }
 
-static always_inline void note_after(struct inval_batch *batch, uint32_t count, uint32_t spans)
+static always_inline void note_after(struct inval_batch *batch, uint32_t count, uint32_t spans,
+				     uint64_t ticks)
 {
 	struct pcpu *p = pcpu_this();
 
-	p->window_last = batch->window_ticks;
-	if (unlikely(p->window_last > p->window_max)) {
-		p->window_max = p->window_last;
+	p->window_last = ticks;
+	if (unlikely(ticks > p->window_max)) {
+		p->window_max = ticks;
 	}
 	p->counter[CTR_windows]++;
 	p->counter[CTR_breaks] += inval_mode() != BBM_BBML2 ? count : 0;
 	p->counter[CTR_makes] += count;
 	note_tlbi(batch, count, spans, p->counter);
 	for (uint32_t i = 0; i < spans; i++) {
-		rec_took(batch->span[i].record, batch->window_ticks);
+		rec_took(batch->span[i].record, ticks);
 	}
+}
+
+static always_inline enum kerr park_all(struct park *park)
+{
+	if (likely(inval_mode() == BBM_PARK)) {
+		return park_open(park);
+	}
+	park_begin_unparked(park);
+	return KERR_OK;
 }
 
 static always_inline enum kerr open_and_change(struct inval_batch *batch, uint32_t count,
 					       uint32_t spans)
 {
-	enum kerr e = KERR_OK;
+	enum kerr e = park_all(&batch->park);
 
-	if (likely(inval_mode() == BBM_PARK)) {
-		e = park_begin(&batch->park);
-		if (unlikely(e != KERR_OK)) {
-			return e;
-		}
-	} else {
-		park_begin_unparked(&batch->park);
+	if (unlikely(e != KERR_OK)) {
+		return e;
 	}
 	e = check(batch, count, spans);
-	if (likely(e == KERR_OK)) {
-		note_before(batch, spans);
-		const uint64_t start = counter_now();
-
-		batch->window(batch); /* R4 */
-		batch->window_ticks = counter_now() - start;
+	if (unlikely(e != KERR_OK)) {
+		park_close(&batch->park);
+		return e;
 	}
-	park_end(&batch->park);
-	return e;
+	note_before(batch, spans);
+	const uint64_t start = counter_now();
+
+	batch->window(batch); /* R4 */
+	const uint64_t ticks = counter_now() - start;
+
+	park_close(&batch->park);
+	note_after(batch, count, spans, ticks);
+	return KERR_OK;
 }
 
 /* The whole of a flush, on SPx. `count` and `spans` are constants for a batch of one entry. */
 static always_inline uint64_t flush_body(struct inval_batch *batch, uint32_t count, uint32_t spans)
 {
-	token_acquire();
+	token_take();
 	enum kerr e = admit(batch, spans); /* under the token: pin_grow() needs it too */
 
 	if (likely(e == KERR_OK)) {
 		e = open_and_change(batch, count, spans);
 	}
-	if (likely(e == KERR_OK)) {
-		note_after(batch, count, spans);
-	}
-	token_release();
+	token_pass();
 	return e;
 }
 
-static uint64_t flush_one_on_spx(void *arg)
+uint64_t inval_one_on_spx(void *arg)
 {
 	return flush_body(arg, 1, 1);
 }
@@ -259,24 +243,31 @@ static uint64_t flush_some_on_spx(void *arg)
 
 enum kerr inval_flush(struct inval_batch *batch, const struct inval_windows *windows)
 {
-	enum kerr e;
-
 	KASSERT(batch->count > 0);
-	KASSERT(!arch_on_spx());
-	KASSERT(this_cpu()->mask_depth > 0); /* the tables' lock: the stretch is being measured */
-	if (batch->count == 1) {
-		plan_one(batch);
-		batch->window = windows->window[batch->kind][INVAL_ONE];
-		e = (enum kerr)arch_call_on_spx(flush_one_on_spx, batch);
-	} else {
-		plan(batch);
-		batch->window =
-			windows->window[batch->kind]
-				       [batch->count == INVAL_MAX ? INVAL_FULL : INVAL_SOME];
-		e = (enum kerr)arch_call_on_spx(flush_some_on_spx, batch);
+	plan(batch);
+	const enum inval_shape shape = batch->count == 1           ? INVAL_ONE
+				       : batch->count == INVAL_MAX ? INVAL_FULL
+								   : INVAL_SOME;
+
+	batch->window = windows->window[batch->kind][shape];
+	return inval_on_spx(flush_some_on_spx, batch);
+}
+
+bool inval_changed_lately(va_t at)
+{
+	for (unsigned cpu = 0; cpu < pcpu_count(); cpu++) {
+		struct record r;
+
+		for (unsigned age = 0; age < LATELY && recorder_read(cpu, age, &r); age++) {
+			const uint64_t base = r.a & ~REC_SPAN_BITS;
+
+			if (record_kind(&r) == REC_CHANGE &&
+			    at.v - base < UINT64_C(1) << (r.a & REC_SPAN_LOG)) {
+				return true;
+			}
+		}
 	}
-	stop_poll();
-	return e;
+	return false;
 }
 
 static enum inval_kind kernel_range(va_t at, uint64_t size, uint64_t stride, uint64_t leaves)

@@ -14,12 +14,18 @@
  */
 #pragma once
 
+#include <arch/cpu.h>
+#include <arch/feature.h>
 #include <arch/pte.h>
+#include <arch/tlbi_operand.h>
+#include <compiler.h>
 #include <kerr.h>
+#include <memmap.h>
 #include <modes.h>
 
 #include "ipi/park.h"
 #include "kern/assert.h"
+#include "kern/stop.h"
 
 #define INVAL_MAX 16 /* entries: one contiguous run, or 16 single ones */
 
@@ -37,7 +43,19 @@ enum inval_kind {
 #define INVAL_KINDS INVAL_AUTO
 
 /* How many entries a batch has: a full one (a run) needs no look at the count. */
-enum inval_shape { INVAL_ONE, INVAL_SOME, INVAL_FULL, INVAL_SHAPES };
+enum inval_shape { INVAL_ONE, INVAL_SOME, INVAL_FULL };
+#define INVAL_SHAPES 4 /* a power of two: found by shifts */
+
+/* Mode and kind for the whole machine; boot arguments and tests. */
+struct inval_tuning {
+	enum bbm_mode mode;
+	enum inval_kind wanted;
+};
+extern struct inval_tuning inval_tuning;
+static inline enum bbm_mode inval_mode(void)
+{
+	return inval_tuning.mode;
+}
 
 struct inval_batch;
 struct record;
@@ -61,6 +79,7 @@ struct inval_span {
 	va_t va;
 	pa_t pa; /* the memory behind it (not a table's page) */
 	uint64_t size; /* bytes; va is aligned to it */
+	uint64_t tag; /* rec_span() of the three, for the record */
 	uint32_t first; /* its first entry in the batch */
 	uint32_t operands; /* TLBIs by address that it takes: 1, 16, or 512 for a table */
 	struct record *record; /* of the flush: what the flight recorder says about it */
@@ -72,10 +91,9 @@ struct inval_batch {
 	enum inval_kind kind;
 	inval_window *window;
 	uint64_t caller; /* who asked for the change: for the records */
+	struct park park;
 	struct inval_entry entry[INVAL_MAX];
 	struct inval_span span[INVAL_MAX];
-	struct park park;
-	uint64_t window_ticks; /* how long mappings were broken */
 };
 
 /*
@@ -105,6 +123,46 @@ static inline struct inval_span *inval_add(struct inval_batch *batch, uint32_t e
 	return span;
 }
 
+/* A test or a benchmark asks for a kind: as far as this CPU has it, and the entries allow it. */
+enum inval_kind inval_forced_kind(bool tables, bool user);
+
+/*
+ * An entry that is one leaf needs one operand; an entry that is a table needs one for each leaf
+ * under it, one range, or everything (Arm ARM D8.16: the walk cache goes with any of them, because
+ * none is last-level-only).
+ */
+static always_inline enum inval_kind inval_choose_kind(bool tables, bool user)
+{
+	if (unlikely(inval_tuning.wanted != INVAL_AUTO)) {
+		return inval_forced_kind(tables, user);
+	}
+	if (!tables) {
+		return INVAL_VA;
+	}
+	return cpu_features.tlb_range ? INVAL_RANGE : INVAL_ALL;
+}
+
+/* The operand for an entry that maps `size` bytes. */
+static always_inline uint64_t inval_operand(enum inval_kind kind, va_t at, uint64_t size,
+					    bool table)
+{
+	if (likely(kind != INVAL_RANGE)) {
+		return tlbi_operand_va(at);
+	}
+	/* One block takes a range of two pages, whatever its size. */
+	return tlbi_operand_range(at, table ? size / PAGE_BYTES : 2);
+}
+
+static always_inline enum kerr inval_on_spx(uint64_t (*flush)(void *), struct inval_batch *batch)
+{
+	KASSERT(!arch_on_spx());
+	KASSERT(this_cpu()->mask_depth > 0); /* the tables' lock: the stretch is being measured */
+	const enum kerr e = (enum kerr)arch_call_on_spx(flush, batch);
+
+	stop_poll();
+	return e;
+}
+
 /*
  * Do it. KERR_PINNED: a range meets pinned memory, or a place where nothing ever changes size.
  * KERR_BUSY: a CPU did not park (batch->park.culprits). KERR_CHANGED: an entry is not what was
@@ -112,19 +170,26 @@ static inline struct inval_span *inval_add(struct inval_batch *batch, uint32_t e
  */
 enum kerr inval_flush(struct inval_batch *batch, const struct inval_windows *windows);
 
-/* Mode and kind for the whole machine; boot arguments and tests. */
-struct inval_tuning {
-	enum bbm_mode mode;
-	enum inval_kind wanted;
-};
-extern struct inval_tuning inval_tuning;
-void inval_set_mode(enum bbm_mode mode);
-static inline enum bbm_mode inval_mode(void)
+/*
+ * The same for one entry, planned by the caller: park.space, kind, window, caller, entry[0], and va, pa, size
+ * and operands of span[0] are set, nothing else of the batch need be.
+ */
+uint64_t inval_one_on_spx(void *batch);
+
+static always_inline enum kerr inval_flush_one(struct inval_batch *batch)
 {
-	return inval_tuning.mode;
+	return inval_on_spx(inval_one_on_spx, batch);
 }
+
+void inval_set_mode(enum bbm_mode mode);
 const char *inval_mode_name(enum bbm_mode mode);
 void inval_set_kind(enum inval_kind kind);
+
+/*
+ * Did a CPU change the entry behind this address lately? By the flight recorders: for the
+ * classification of faults. Pinned memory only.
+ */
+bool inval_changed_lately(va_t at);
 
 /* Mode retry: rounds of a delay loop while the entry is broken. */
 void inval_set_window_delay(uint64_t rounds);

@@ -9,36 +9,16 @@
 #include <arch/cpu.h>
 #include <arch/ipi.h>
 
+#include "ipi/park_fast.h"
 #include "kern/assert.h"
 #include "kern/lock.h"
 #include "kern/log.h"
 #include "kern/stop.h"
 #include "pcpu/recorder.h"
 
-/* Each on a line of its own: the token is fought for, the window is read by every door. */
-static struct {
-	cacheline_aligned uint64_t next;   /* tickets of the token: drawn, */
-	uint64_t serving;                  /* and whose turn it is */
-	uint64_t owner;                    /* 0: free, else CPU number + 1 */
-	cacheline_aligned uint64_t window; /* [token] generation that is open, 0: none */
-	uint64_t generation;               /* [token] newest ever used */
-	uint64_t online;                   /* [token] CPUs that take part */
-	uint64_t attempt_ticks;
-	uint64_t attempts;
-	uint64_t persist_ticks; /* [c] */
-	uint64_t deaf_since; /* [token] counter at the first of the failures in a row, 0: none */
-} park_state;
-
-struct broken {
-	uint64_t va;
-	uint64_t size;
-};
-static struct broken break_log[BREAK_LOG]; /* [token] ring */
-static uint64_t break_log_next;
+struct park_state park_state;
 
 #define SLOW_WAITS_PER_SECOND 10000 /* a wait for a lock of 100 us or more is recorded */
-
-#define CPU_BIT(cpu) (UINT64_C(1) << (cpu))
 
 static void note_slow_wait(const struct spinlock *lock, uint64_t ticks)
 {
@@ -82,15 +62,10 @@ uint64_t park_online(void)
 
 bool token_is_mine(void)
 {
-	return load_relaxed(&park_state.owner) == (uint64_t)cpu_number() + 1;
+	return token_is_ours();
 }
 
-static void token_own(void)
-{
-	store_relaxed(&park_state.owner, (uint64_t)cpu_number() + 1);
-}
-
-static noinline void token_wait(uint64_t ticket)
+noinline void token_wait(uint64_t ticket)
 {
 	const struct wait wait = wait_begin();
 
@@ -98,27 +73,16 @@ static noinline void token_wait(uint64_t ticket)
 		wait_round(); /* R5 */
 	} while (load_acquire(&park_state.serving) != ticket);
 	wait_end(&wait);
-	token_own();
 }
 
 void token_acquire(void)
 {
-	KASSERT(!token_is_mine());
-	/* Drawn before `serving` is read: pairs with ticket_pass(). */
-	const uint64_t ticket = fetch_add_seq_cst(&park_state.next, 1);
-
-	if (unlikely(load_seq_cst(&park_state.serving) != ticket)) {
-		token_wait(ticket);
-		return;
-	}
-	token_own();
+	token_take();
 }
 
 void token_release(void)
 {
-	KASSERT(token_is_mine());
-	store_relaxed(&park_state.owner, 0);
-	ticket_pass(&park_state.next, &park_state.serving);
+	token_pass();
 }
 
 void park_set_online(unsigned cpu, bool online)
@@ -127,48 +91,6 @@ void park_set_online(unsigned cpu, bool online)
 
 	KASSERT(token_is_mine()); /* PK4 */
 	store_seq_cst(&park_state.online, online ? now | CPU_BIT(cpu) : now & ~CPU_BIT(cpu));
-}
-
-/* Publish a new generation, and its window. */
-static always_inline uint64_t publish_window(struct park *p)
-{
-	p->window = p->space != nullptr ? &p->space->window : &park_state.window;
-	KASSERT(*p->window == 0);
-	p->gen = load_relaxed(&park_state.generation) + 1;
-	store_seq_cst(p->window, p->gen);
-	/* after the window: pairs with stable_walk() */
-	store_release(&park_state.generation, p->gen);
-	return p->gen;
-}
-
-/* Could the CPU touch what this window breaks? Pairs with door_enter(), pmap_activate(). */
-static always_inline bool concerns(const struct park *p, const struct mailbox *m)
-{
-	return likely(p->space == nullptr) ? load_seq_cst(&m->door) == DOOR_KERNEL
-					   : load_seq_cst(&m->space) == (uintptr_t)p->space;
-}
-
-/*
- * Open a window, and post a request to whoever it concerns. Returns them; none has been
- * interrupted yet.
- */
-static always_inline uint64_t open_window(struct park *p, uint64_t others)
-{
-	const uint64_t gen = publish_window(p);
-	uint64_t ask = 0;
-
-	for (; others != 0; others &= others - 1) {
-		const unsigned cpu = (unsigned)__builtin_ctzll(others);
-		struct mailbox *m = mailbox_of(cpu);
-
-		if (concerns(p, m)) {
-			store_release(&m->request, gen);
-			ask |= CPU_BIT(cpu);
-		} else {
-			count(CTR_ipis_spared);
-		}
-	}
-	return ask;
 }
 
 /* Has the CPU acknowledged exactly this generation, or does it not concern it any more? PK1 */
@@ -211,23 +133,21 @@ static bool park_wait_acks(struct park *p, uint64_t start)
 	return true;
 }
 
-static always_inline void let_go(const struct park *p)
+noinline void park_let_go(const struct park *p)
 {
 	for (uint64_t targets = p->targets; targets != 0; targets &= targets - 1) {
 		const unsigned cpu = (unsigned)__builtin_ctzll(targets);
 
 		store_release(&mailbox_of(cpu)->release, p->gen);
 	}
-	store_release(p->window, 0);
-	dsb_ishst();
-	cpu_sev();
+	close_window(p);
+	rec_end(p->record);
 }
 
 /* PK2: before the break only. The generation is dead; whoever parks for it late leaves at once. */
 static void park_abandon(struct park *p)
 {
-	let_go(p);
-	rec_end(p->record);
+	park_let_go(p);
 	count_add(CTR_ipis_sent, (uint64_t)__builtin_popcountll(p->targets));
 	count(CTR_retries);
 	rec(REC_PARK_ABANDON, p->gen, p->culprits);
@@ -299,7 +219,7 @@ static void check_persistence(const struct park *p)
 }
 
 /* Somebody is past the door. */
-static noinline enum kerr park_others(struct park *p, uint64_t others)
+noinline enum kerr park_others(struct park *p, uint64_t others)
 {
 	const uint64_t attempts = load_relaxed(&park_state.attempts);
 	const struct wait wait = wait_begin();
@@ -310,6 +230,7 @@ static noinline enum kerr park_others(struct park *p, uint64_t others)
 		}
 		if (park_ask(p)) {
 			note_parked(p->targets, &wait);
+			p->culprits = 0;
 			park_state.deaf_since = 0;
 			return KERR_OK;
 		}
@@ -323,12 +244,7 @@ static noinline enum kerr park_others(struct park *p, uint64_t others)
 
 enum kerr park_begin(struct park *p)
 {
-	const uint64_t others = load_relaxed(&park_state.online) & ~CPU_BIT(cpu_number());
-
-	KASSERT(token_is_mine());
-	p->culprits = 0;
-	p->targets = open_window(p, others);
-	return p->targets == 0 ? KERR_OK : park_others(p, others);
+	return park_open(p);
 }
 
 void park_begin_unparked(struct park *p)
@@ -343,11 +259,7 @@ void park_begin_unparked(struct park *p)
 
 void park_end(struct park *p)
 {
-	KASSERT(*p->window == p->gen);
-	let_go(p);
-	if (p->targets != 0) {
-		rec_end(p->record);
-	}
+	park_close(p);
 }
 
 bool park_answer(uint64_t pc)
@@ -438,27 +350,6 @@ void door_leave(enum door_state state)
 	store_release(&m->door, state); /* after the last access to unpinned memory */
 	dsb_ishst();
 	cpu_sev(); /* an initiator may be waiting for our acknowledgement: it need not any more */
-}
-
-void break_log_add(va_t at, uint64_t size)
-{
-	struct broken *b = &break_log[break_log_next++ % BREAK_LOG];
-
-	store_relaxed(&b->size, 0);
-	store_release(&b->va, at.v);
-	store_release(&b->size, size);
-}
-
-bool break_log_has(va_t at)
-{
-	for (unsigned i = 0; i < BREAK_LOG; i++) {
-		const uint64_t size = load_acquire(&break_log[i].size);
-
-		if (at.v - load_acquire(&break_log[i].va) < size) {
-			return true;
-		}
-	}
-	return false;
 }
 
 void park_report_culprits(uint64_t cpus)

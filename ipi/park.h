@@ -103,10 +103,6 @@ void park_report_culprits(uint64_t cpus);
 void park_set_limits(uint64_t attempt_ticks, unsigned attempts);
 void park_get_limits(uint64_t *attempt_ticks, unsigned *attempts);
 
-/* The last ranges that were broken, for the classification of faults. */
-void break_log_add(va_t va, uint64_t size);
-bool break_log_has(va_t va);
-
 /* Set the wait hook of kern/lock.h, and the limits' defaults. Boot CPU, once. */
 void park_init(uint64_t counter_hz);
 

@@ -8,6 +8,7 @@
  * RULES    R6: whoever fills an invalidation batch holds the lock of its tables until the batch is
  *          flushed (IB2), so no lock held means that nothing is owed.
  */
+#include <arch/atomic.h>
 #include <arch/barrier.h>
 #include <arch/cpu.h>
 #include <gen/call_nr.h>
@@ -37,6 +38,7 @@ static_assert(offsetof(struct pcpu, quiet) == PCPU_QUIET);
 static_assert(offsetof(struct pcpu, sp0_base) == PCPU_SP0_BASE);
 static_assert(offsetof(struct pcpu, host_sp) == PCPU_HOST_SP);
 static_assert(CALL_NULL == NR_NULL && CALL_IPC_CALL == NR_IPC_CALL);
+static_assert(CALL_EVENT_WAIT == NR_EVENT_WAIT && CALL_IRQ_ACK == NR_IRQ_ACK);
 static_assert(CALL_IPC_REPLY_RECV == NR_IPC_REPLY_RECV && CALL_IPC_RECV == NR_IPC_RECV);
 static_assert(ESR_EC_SVC64 == EC_SVC64);
 static_assert(offsetof(struct thread, regs) == TH_REGS);
@@ -50,6 +52,8 @@ static_assert(offsetof(struct pcpu, fast_key) == PCPU_FAST_KEY);
 static_assert(offsetof(struct thread, key) == TH_KEY);
 static_assert(offsetof(struct thread, task) == TH_TASK);
 static_assert(offsetof(struct thread, state) == TH_STATE);
+static_assert(offsetof(struct thread, fpu) == TH_FPU);
+static_assert(THREAD_KEY_FPU == 1 << KEY_FPU_BIT);
 static_assert(offsetof(struct thread, ipc.wait_obj) == TH_IPC_WAIT);
 static_assert(offsetof(struct thread, ipc.next) == TH_IPC_NEXT);
 static_assert(offsetof(struct thread, ipc.prev) == TH_IPC_NEXT + 8 &&
@@ -86,9 +90,9 @@ static_assert(IPC_FLAG_CALL == INFO_CALL && IPC_WORDS == 8);
 #define RECLAIM_STEPS 4
 
 /* Masked, on SPx: the thread to resume, before the door; nullptr: the kernel program goes on. */
-static struct thread *leave(void)
+static struct thread *leave_slowly(void)
 {
-	KASSERT(this_cpu()->lock_count == 0); /* R6 */
+	irq_mask();
 	struct thread *next = sched_next();
 
 	if (next != nullptr) {
@@ -105,9 +109,30 @@ static struct thread *leave(void)
 	return next;
 }
 
+/*
+ * Nobody has asked this CPU to look for another thread: the same one goes on. Everything that asks
+ * sets `resched`, another CPU before its interrupt: what is set after the look is seen by the
+ * interrupt that then comes.
+ */
+static struct thread *leave(void)
+{
+	struct pcpu *p = pcpu_this();
+
+	KASSERT(p->base.lock_count == 0); /* R6 */
+	KASSERT(p->base.mask_depth == 0);
+	if (load_relaxed(&p->resched) != 0 || p->current == nullptr) {
+		return leave_slowly();
+	}
+	pmap_activate(p->current->task->pmap);
+	if (pcpu_mailbox(p)->door == DOOR_KERNEL) {
+		door_leave(DOOR_EL0);
+	}
+	reclaim_quiet();
+	return p->current;
+}
+
 struct thread *entry_el0_exit(void)
 {
-	irq_mask();
 	return leave();
 }
 
@@ -122,12 +147,12 @@ struct thread *entry_el0_irq(struct thread *t)
 {
 	irq_mask();
 	trap_top_half(t->regs.pc, nullptr);
+	irq_unmask();
 	return leave();
 }
 
 struct thread *entry_el0_aarch32(struct thread *t)
 {
-	irq_mask();
 	thread_die(t, read_sysreg(esr_el1));
 	return leave();
 }
@@ -159,5 +184,5 @@ void entry_el0_sync(struct thread *t, uint64_t esr, uint64_t far)
 	if (reclaim_pending()) {
 		reclaim_poll(RECLAIM_STEPS);
 	}
-	KASSERT(pcpu_stacks_intact(pcpu_this()));
+	KASSERT(pcpu_stack_untouched(pcpu_this()));
 }

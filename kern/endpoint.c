@@ -249,9 +249,10 @@ enum kerr ipc_reply(struct thread *self, struct reply *reply, const struct ipc_m
 		ipc_discard(self);
 		return KERR_ABSENT;
 	}
-	if (caller->ipc.excepted != 0) {
+	if (caller->ipc.excepted) {
+		caller->ipc.excepted = false;
 		ipc_discard(self);
-		ipc_answer_exception(caller, m->words, IPC_INFO_WORDS(m->info));
+		thread_exception_reply(caller, m->words, IPC_INFO_WORDS(m->info));
 		return KERR_OK;
 	}
 	e = ipc_deliver(self, caller);
@@ -274,11 +275,11 @@ enum kerr ipc_send_exception(struct thread *t, struct endpoint *ep, uint64_t bad
 		.calls = true,
 	};
 
-	t->ipc.excepted = flag;
+	t->ipc.excepted = true;
 	const enum kerr e = ipc_send(t, ep, &m, DEADLINE_NONE);
 
 	if (e != KERR_OK) {
-		t->ipc.excepted = 0;
+		t->ipc.excepted = false;
 	}
 	return e;
 }

@@ -8,10 +8,8 @@
 #include "kern/ipc.h"
 #include "kern/log.h"
 #include "kern/machine.h"
-#include "kern/mem_object.h"
 #include "kern/task.h"
 #include "kern/thread.h"
-#include "vm/fault.h"
 
 #define X_LR 30
 
@@ -58,39 +56,25 @@ void exception_raise(struct thread *self, enum exception_kind kind, uint64_t add
 	}
 }
 
-/* What the memory system says of a fault that it does not resolve. */
-static enum exception_kind kind_of(enum fault_verdict verdict)
-{
-	switch (verdict) {
-	case FAULT_ALIGNMENT:
-		return EXC_ALIGNMENT;
-	case FAULT_NO_MEMORY:
-		return EXC_NO_MEMORY;
-	case FAULT_WAIT_PAGER: /* and there is no pager */
-	case FAULT_HARDWARE:
-	case FAULT_ENDLESS:
-		return EXC_HARDWARE;
-	default:
-		return EXC_PAGE_FAULT;
-	}
-}
-
 bool exception_page(struct thread *self, uint64_t address, uint64_t esr, bool from_el0)
 {
-	struct fault_info info;
-	const enum fault_verdict verdict = vm_fault(self->task->space, va(address), esr, &info);
-
-	if (verdict == FAULT_RESOLVED) {
-		return true;
-	}
-	if (verdict == FAULT_WAIT_PAGER &&
-	    pager_ask(self, info.pager, info.offset, info.class.access)) {
-		return true;
-	}
 	if (from_el0) {
-		exception_raise(self, kind_of(verdict), address, esr);
+		exception_raise(self, EXC_PAGE_FAULT, address, esr);
 	}
 	return false;
+}
+
+static void abort_from_el0(struct thread *self, uint64_t esr, uint64_t far)
+{
+	const unsigned dfsc = ESR_DFSC(esr);
+
+	if (dfsc == ESR_DFSC_ALIGNMENT) {
+		exception_raise(self, EXC_ALIGNMENT, far, esr);
+	} else if (ESR_DFSC_IS_EXTERNAL(dfsc) || dfsc == ESR_DFSC_TLB_CONFLICT) {
+		exception_raise(self, EXC_HARDWARE, (esr & ESR_FNV) != 0 ? 0 : far, esr);
+	} else {
+		(void)exception_page(self, far, esr, true);
+	}
 }
 
 void exception_from_el0(struct thread *self, uint64_t esr, uint64_t far)
@@ -98,7 +82,7 @@ void exception_from_el0(struct thread *self, uint64_t esr, uint64_t far)
 	switch (ESR_EC(esr)) {
 	case ESR_EC_IABT_EL0:
 	case ESR_EC_DABT_EL0:
-		(void)exception_page(self, (esr & ESR_FNV) != 0 ? 0 : far, esr, true);
+		abort_from_el0(self, esr, far);
 		break;
 	case ESR_EC_PC_ALIGNMENT:
 		exception_raise(self, EXC_ALIGNMENT, far, esr);
@@ -112,6 +96,7 @@ void exception_from_el0(struct thread *self, uint64_t esr, uint64_t far)
 		exception_raise(self, EXC_BREAKPOINT, 0, esr);
 		break;
 	case ESR_EC_STEP_EL0:
+		self->steps = false;
 		exception_raise(self, EXC_STEP, 0, esr);
 		break;
 	default: /* what EL0 may not do, or what is not there: one and the same to it */

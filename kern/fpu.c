@@ -6,6 +6,7 @@
 
 #include "arch/arm64/fpu.h"
 #include "kern/assert.h"
+#include "kern/sched.h"
 #include "kern/task.h"
 #include "kern/thread.h"
 #include "pcpu/slab.h"
@@ -20,6 +21,7 @@ bool fpu_first_use(struct thread *t)
 		return false;
 	}
 	fpu_come(t);
+	sched_poke(); /* its key changes */
 	return true;
 }
 

@@ -9,6 +9,7 @@
 #include "arch/arm64/timer.h"
 #include "kern/entry.h"
 #include "kern/irq.h"
+#include "kern/irq_object.h"
 #include "kern/lock.h"
 #include "kern/sched.h"
 #include "kern/timerq.h"
@@ -36,7 +37,6 @@ void irq_timer_start(uint64_t period_ticks)
 	mine->ticks = period_ticks;
 	timerq_cancel(&mine->node);
 	timerq_add(&mine->node, counter_now() + period_ticks, again);
-	irq_timer_arm(timerq_first());
 	irq_unmask();
 }
 
@@ -64,6 +64,15 @@ void irq_timer_arm(uint64_t deadline)
 	}
 }
 
+void irq_timer_no_later(uint64_t deadline)
+{
+	const struct pcpu *p = pcpu_this();
+
+	if (p->timer_deadline == 0 || deadline < p->timer_deadline) {
+		irq_timer_arm(deadline);
+	}
+}
+
 /* On SPx. The one shot is spent: its level falls when it is set again, or stopped. */
 void entry_timer(void)
 {
@@ -72,10 +81,10 @@ void entry_timer(void)
 	sched_timer();
 }
 
-/* Nobody claimed it: silence it rather than take it for ever. */
+/* A driver's: masked, and its event signalled. Nobody's: silenced rather than taken for ever. */
 void entry_interrupt(uint32_t intid)
 {
-	if (intid >= GIC_PPI_BASE) {
+	if (!irq_object_signal(intid) && intid >= GIC_PPI_BASE) {
 		gic_disable(intid);
 	}
 }

@@ -16,5 +16,8 @@ void irq_timer_stop(void);
  */
 void irq_timer_arm(uint64_t deadline);
 
+/* The same, unless it is set to something earlier: that interrupt looks what comes next. */
+void irq_timer_no_later(uint64_t deadline);
+
 /* The timer's interrupt number, from the device tree. */
 uint32_t irq_timer_intid(void);

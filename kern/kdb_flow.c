@@ -11,6 +11,7 @@
 #include "kern/kdb_flow.h"
 
 #include <arch/barrier.h>
+#include <arch/cpu.h>
 #include <compiler.h>
 #include <memmap.h>
 #include <string.h>
@@ -81,17 +82,16 @@ bool kdb_flow_prepare(struct trap_frame *frame)
 
 bool kdb_flow_stepped(struct trap_frame *frame)
 {
+	/* Another CPU may just be stepping off a breakpoint. */
+	const bool asked = steps_left > 0 && cpu_number() == kdb.cpu;
+
 	frame->spsr &= ~SPSR_SS;
-	if (steps_left > 1) {
-		steps_left--;
+	if (asked && --steps_left > 0) {
 		step_from(frame);
 		return false;
 	}
-	const bool last = steps_left == 1;
-
-	steps_left = 0;
 	debug_sync();
-	return last;
+	return asked;
 }
 
 /* May the machine go on at all? */

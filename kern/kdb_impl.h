@@ -59,7 +59,7 @@ bool kdb_cpu(const char *word, unsigned *out);
 /* A complaint: one line. */
 [[gnu::format(printf, 1, 2)]] void kdb_error(const char *fmt, ...);
 
-/* Structures in memory that may not be mapped, aligned words: false if one cannot be reached. */
+/* From memory that may not be mapped: false if a word cannot be reached. Words, aligned. */
 bool kdb_copy(uint64_t from, void *to, size_t bytes);
 
 /* kdb_words.c: cut a line, find a command. */

@@ -39,11 +39,8 @@ void wait_round(void)
 	}
 }
 
-static always_inline void mask_begin(uint64_t place)
+static always_inline void mask_begin(struct cpubase *cpu, uint64_t state, uint64_t place)
 {
-	struct cpubase *cpu = this_cpu();
-	const uint64_t state = arch_irq_mask();
-
 	if (cpu->mask_depth++ == 0) {
 		cpu->mask_state = state;
 		cpu->mask_since = counter_now();
@@ -68,7 +65,7 @@ static always_inline void mask_end(struct cpubase *cpu)
 
 void irq_mask(void)
 {
-	mask_begin(caller_pc());
+	mask_begin(this_cpu(), arch_irq_mask(), caller_pc());
 }
 
 void irq_unmask(void)
@@ -93,10 +90,11 @@ uint64_t wait_end(const struct wait *w)
 	return ticks;
 }
 
-static always_inline void own(struct spinlock *lock, struct cpubase *cpu)
+static always_inline void own(struct spinlock *lock, struct cpubase *cpu, uint32_t held)
 {
-	store_relaxed(&lock->owner, (uint64_t)cpu->cpu + 1);
-	cpu->lock[cpu->lock_count++] = lock;
+	store_relaxed(&lock->owner, (uint64_t)(uintptr_t)cpu);
+	cpu->lock[held] = lock;
+	cpu->lock_count = held + 1;
 }
 
 static struct spinlock *contended; /* [a] a stack that only grows */
@@ -133,7 +131,7 @@ static noinline void wait_for(struct spinlock *lock, uint64_t ticket)
 		wait_round();
 	} while (load_acquire(&lock->serving) != ticket);
 	cpu->lock_wanted = nullptr;
-	own(lock, cpu);
+	own(lock, cpu, cpu->lock_count);
 	const uint64_t ticks = wait_end(&wait);
 
 	note_wait(lock, ticks);
@@ -142,13 +140,13 @@ static noinline void wait_for(struct spinlock *lock, uint64_t ticket)
 	}
 }
 
-void spin_lock(struct spinlock *lock) __attribute__((no_thread_safety_analysis))
+/* Interrupts are masked, `state` was before. What is rare is called last: no frame is needed. */
+static always_inline void take(struct spinlock *lock, uint64_t state, uint64_t place)
 {
 	struct cpubase *cpu = this_cpu();
-
-	mask_begin(caller_pc());
 	const uint32_t held = cpu->lock_count;
 
+	mask_begin(cpu, state, place);
 	KASSERT(held < LOCKS_HELD_MAX);
 	KASSERT(held == 0 || cpu->lock[held - 1]->rank < lock->rank); /* R7 */
 	/* Drawn before `serving` is read: pairs with ticket_pass(). */
@@ -158,7 +156,21 @@ void spin_lock(struct spinlock *lock) __attribute__((no_thread_safety_analysis))
 		wait_for(lock, ticket);
 		return;
 	}
-	own(lock, cpu);
+	own(lock, cpu, held);
+}
+
+static noinline void take_by_priority(struct spinlock *lock, uint64_t place)
+{
+	take(lock, arch_irq_mask_priority(), place);
+}
+
+void spin_lock(struct spinlock *lock) __attribute__((no_thread_safety_analysis))
+{
+	if (unlikely(arch_irqs_by_priority)) {
+		take_by_priority(lock, caller_pc());
+		return;
+	}
+	take(lock, arch_irq_mask(), caller_pc());
 }
 
 void spin_unlock(struct spinlock *lock) __attribute__((no_thread_safety_analysis))

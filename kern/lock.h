@@ -42,7 +42,7 @@ enum lock_rank {
 struct __attribute__((capability("mutex"))) spinlock {
 	uint64_t next;    /* the ticket that the next CPU draws */
 	uint64_t serving; /* the ticket whose turn it is */
-	uint64_t owner;   /* 0: free, else CPU number + 1 */
+	uint64_t owner;   /* 0: free, else the CPU's slice */
 	enum lock_rank rank;
 	const char *name;
 	uint64_t contended; /* acquisitions that had to wait */
@@ -59,7 +59,7 @@ void spin_unlock(struct spinlock *lock) __attribute__((release_capability(*lock)
 /* Does *this* CPU hold it? */
 static inline bool spin_is_held(const struct spinlock *lock)
 {
-	return load_relaxed(&lock->owner) == (uint64_t)cpu_number() + 1;
+	return load_relaxed(&lock->owner) == (uint64_t)(uintptr_t)this_cpu();
 }
 
 /* For reports: the kernel's own locks that were ever waited for, newest first. */

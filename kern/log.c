@@ -23,8 +23,11 @@ static bool bypass;        /* no lock: its holder is held */
 static bool quiet;         /* a program drives the console */
 static unsigned cpu_fixed; /* what to print without a hook */
 
+static char last_char = '\n';
+
 static void sink_char(char c)
 {
+	last_char = c;
 	if (c == '\n') {
 		sink_put('\r');
 	}
@@ -125,10 +128,18 @@ bool log_is_quiet(void)
 	return quiet;
 }
 
+void log_fresh_line(void)
+{
+	if (last_char != '\n') {
+		kprintf("\n");
+	}
+}
+
 void log_panic(unsigned cpu)
 {
 	quiet = false;
 	log_set_lock(NULL);
 	cpu_hook = NULL;
 	cpu_fixed = cpu;
+	log_fresh_line();
 }

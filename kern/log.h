@@ -40,6 +40,9 @@ void log_set_cpu_hook(unsigned (*cpu)(void));
 void log_quiet(bool on);
 bool log_is_quiet(void);
 
+/* End the line that somebody began and was stopped in, or whose format is lost. */
+void log_fresh_line(void);
+
 /* From here on no lock is taken and the CPU hook is not called: for a CPU that stopped the rest. */
 void log_panic(unsigned cpu);
 

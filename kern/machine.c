@@ -11,6 +11,7 @@
 #include "arch/arm64/boot.h"
 #include "arch/arm64/cpu.h"
 #include "arch/arm64/fpu.h"
+#include "arch/arm64/debug.h"
 #include "arch/arm64/gic.h"
 #include "arch/arm64/psci.h"
 #include "arch/arm64/timer.h"
@@ -126,6 +127,7 @@ void machine_init_cpu(unsigned cpu, uint64_t mpidr)
 	pcpu_this()->timer_deadline = 0; /* the slice may be one of an earlier life */
 	pcpu_this()->asid_active = asid_active(cpu);
 	arch_fpu_open(false);
+	debug_sync(); /* a CPU that comes late has the debugger's breakpoints too */
 	isb();
 }
 
@@ -152,12 +154,19 @@ _Noreturn void machine_reboot(unsigned status)
 	arch_halt();
 }
 
-_Noreturn void arch_machine_end(unsigned status)
+static void end_afloat(uint64_t status)
 {
-	kdb_at_end(status);
-	kprintf("PERCH END status=%u\n", status);
+	log_fresh_line();
+	kprintf("PERCH END status=%u\n", (unsigned)status);
 	uart_flush();
 	psci_system_off();
 	bcm_pm_reset();
 	arch_halt();
+}
+
+/* From the lifeboat, so that the end is told whatever became of the live tables. */
+_Noreturn void arch_machine_end(unsigned status)
+{
+	kdb_at_end(status);
+	arch_lifeboat(end_afloat, status);
 }

@@ -42,6 +42,52 @@ static void copy(uint64_t from, void *to, size_t bytes)
 	}
 }
 
+static uint64_t load(uint64_t at)
+{
+	return *(const volatile uint64_t *)(uintptr_t)(LIFEBOAT_BASE + at);
+}
+
+/*
+ * Does the live linear map lead to this frame? On the lifeboat. Tables are pinned: what points
+ * elsewhere is garbage.
+ */
+static bool is_linear(uint64_t root, uint64_t frame)
+{
+	const va_t at = va(LINEAR_BASE + frame);
+	pa_t table = pa(root & PTE_ADDR_MASK & ~(uint64_t)LIFEBOAT_ROOT_BIT);
+
+	for (unsigned level = 0; frame < LINEAR_BYTES; level++) {
+		if (pin_overlaps_pa(table, PAGE_BYTES) == nullptr ||
+		    !lifeboat_has_ram(table, PAGE_BYTES)) {
+			return false;
+		}
+		const pte_t e = { load(table.v + level_index(at, level) * sizeof(e)) };
+		const uint64_t inside = level_bytes(level) - 1;
+
+		if (level > 0 && pte_is_leaf(e, level)) {
+			return ((pte_pa(e).v ^ frame) & ~inside) == 0;
+		}
+		if (!pte_is_table(e, level)) {
+			return false;
+		}
+		table = pte_pa(e);
+	}
+	return false;
+}
+
+/* Every page pinned or linear: no secret. On the lifeboat. */
+static bool may_be_read(uint64_t root, pa_t at, size_t bytes)
+{
+	const uint64_t end = at.v + bytes;
+
+	for (uint64_t page = align_down(at.v, PAGE_BYTES); page < end; page += PAGE_BYTES) {
+		if (pin_overlaps_pa(pa(page), PAGE_BYTES) == nullptr && !is_linear(root, page)) {
+			return false;
+		}
+	}
+	return true;
+}
+
 bool phys_read(pa_t at, void *to, size_t bytes)
 {
 	if (bytes == 0 || !lifeboat_has_ram(at, bytes) || !is_pinned(to, bytes) ||
@@ -53,12 +99,16 @@ bool phys_read(pa_t at, void *to, size_t bytes)
 	write_sysreg(daif, DAIF_ALL);
 	const uint64_t root = lifeboat_enter();
 
-	copy(LIFEBOAT_BASE + at.v, to, bytes);
+	const bool ok = may_be_read(root, at, bytes);
+
+	if (ok) {
+		copy(LIFEBOAT_BASE + at.v, to, bytes);
+	}
 	if ((root & LIFEBOAT_ROOT_BIT) == 0) {
 		lifeboat_leave(root);
 	}
 	write_sysreg(daif, daif);
-	return true;
+	return ok;
 }
 
 bool phys_read_word(pa_t at, uint64_t *out)

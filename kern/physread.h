@@ -3,13 +3,15 @@
  * kern/physread.h - memory by its physical address, through the lifeboat's map.
  *
  * GUARANTEE Whatever the live tables say, phys_read() reads RAM that the kernel manages and nothing
- *          else: no device, no hole, no memory that the device tree reserves. It does not fault (an
+ *          else: no device, no hole, no memory that the device tree reserves. Of that it refuses
+ *          what is neither pinned nor in the linear map: the frames of secret objects, which are
+ *          in neither. (So a broken entry of the linear map hides what it mapped: a report says
+ *          that it cannot read there, and no secret is ever shown.) It does not fault (an
  *          external abort of the RAM itself apart) and takes no lock, so it serves a report, a
  *          debugger, or a CPU that has just stopped the others. It works on either root: on the
  *          live one it switches for the time of the call, interrupts masked, at the price of this
  *          CPU's TLB; so ask for much at once.
- * NOT HERE Consistency: another CPU that runs may be writing what is read. Secret memory: there is
- *          none yet that a reader must be refused.
+ * NOT HERE Consistency: another CPU that runs may be writing what is read.
  */
 #pragma once
 
@@ -19,8 +21,8 @@
 bool lifeboat_is_on(void);
 
 /*
- * Read [at, at + bytes) into `to`, which need not be aligned. False: part of the range is not such
- * memory, or `to` or this CPU's slice is not pinned (pcpu=scattered), and nothing was written.
+ * Read [at, at + bytes) into `to`, at any alignment. False: part of the range is not such memory,
+ * or `to` or this CPU's slice is not pinned (pcpu=scattered), and nothing was written.
  */
 bool phys_read(pa_t at, void *to, size_t bytes);
 

@@ -83,10 +83,23 @@ static bool in_entry_path(uint64_t pc)
 				   strcmp(name, "vectors") == 0 || strcmp(name, "enter_sp0") == 0);
 }
 
+/* From EL0 two instructions more would be paid by every system call. */
+static bool in_el0_path(uint64_t pc)
+{
+	uint64_t offset;
+	const char *name = symbol_find(pc, &offset);
+
+	return name != nullptr && strncmp(name, "el0_", 4) == 0;
+}
+
 static void print_first_cause(const struct report_fatal *f)
 {
 	if (!trap_is_recursion(f->reason)) {
 		kprintf("first cause: this exception\n");
+		return;
+	}
+	if (in_el0_path(f->frame->elr)) {
+		kprintf("first cause lost: an exception from EL0, whose entry keeps no ELR\n");
 		return;
 	}
 	if (in_entry_path(f->frame->elr)) {

@@ -127,7 +127,8 @@ void report_why(uint64_t at)
 		report_print_walk(va(at), &w);
 		return;
 	}
-	kprintf("  its frame %#llx is no RAM of ours\n", (unsigned long long)frame);
+	kprintf("  its frame %#llx is no RAM of ours, or in no map that a report may read\n",
+		(unsigned long long)frame);
 }
 
 static void print_leaf(pte_t e, unsigned level)
@@ -177,7 +178,7 @@ void report_print_walk(va_t at, const struct report_walk *w)
 
 		kprintf("  L%u[%u] ", level, level_index(at, level));
 		if (w->cut && level == w->level) {
-			kprintf("not read: its table %#llx is not in RAM\n",
+			kprintf("not read: its table %#llx is not RAM of the kernel's\n",
 				(unsigned long long)w->table[level]);
 			return;
 		}

@@ -311,6 +311,7 @@ struct thread *sched_pick(struct pcpu *p) __attribute__((no_thread_safety_analys
 	spin_lock(&q->lock);
 	if (prev != nullptr && prev->state == THREAD_RUNNING) {
 		if (goes_on(p, q, prev)) {
+			q->running = prev->priority; /* it may have come by a fast message */
 			sched_unlock(q);
 			return prev;
 		}

@@ -124,6 +124,7 @@ enum kerr thread_write_regs(struct thread *t, const struct thread_regs *regs)
 	if (e == KERR_OK) {
 		t->regs = *regs;
 		t->regs.pstate &= SPSR_EL0_MAY;
+		t->steps = (regs->pstate & SPSR_SS) != 0;
 	}
 	sched_unlock(q);
 	return e;
@@ -158,11 +159,12 @@ static bool waits_plainly(const struct thread *t)
 
 uint64_t thread_key(const struct thread *t)
 {
-	const bool slow = t->fpu != nullptr || t->stop_pending || t->kill_pending ||
+	const bool slow = t->stop_pending || t->steps || t->kill_pending ||
 			  t->priority != t->base_priority || (t->affinity >> t->cpu & 1) == 0 ||
 			  (thread_waits(t) && !waits_plainly(t));
 
-	return (uint64_t)t->cpu << 32 | (slow ? THREAD_KEY_SLOW : 0) | t->priority;
+	return (uint64_t)t->cpu << 32 | (t->fpu != nullptr ? THREAD_KEY_FPU : 0) |
+	       (slow ? THREAD_KEY_SLOW : 0) | t->priority;
 }
 
 /* It is DEAD, in no queue, and this CPU's. What hangs on it goes with its last reference. */

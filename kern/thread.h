@@ -69,6 +69,7 @@ struct thread {
 	bool queued; /* [q] in the run queue */
 	bool stop_pending; /* [q] stop instead of waking */
 	bool kill_pending; /* [q] and die of it */
+	bool steps; /* [q] takes an exception after its next instruction */
 	uint32_t cpu; /* [q] */
 	uint64_t affinity; /* [q] CPUs it may run on, a bit each */
 	struct fpu_state *fpu; /* [p] nullptr: has never used it */
@@ -101,6 +102,7 @@ static inline bool thread_waits(const struct thread *t)
  * lock, or it runs here.
  */
 #define THREAD_KEY_SLOW (UINT64_C(1) << 16)
+#define THREAD_KEY_FPU (UINT64_C(1) << 17) /* not slow, but alike on both sides */
 #define THREAD_KEY_NEVER (UINT64_C(1) << 62) /* no key is less than 64 above it */
 uint64_t thread_key(const struct thread *t);
 

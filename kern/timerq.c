@@ -13,6 +13,7 @@
 #include <compiler.h>
 
 #include "kern/assert.h"
+#include "kern/irq.h"
 #include "kern/lock.h"
 
 struct timerq {
@@ -21,18 +22,9 @@ struct timerq {
 	uint64_t first;           /* [l] its deadline; 0: none, so that .bss is right */
 };
 
-static struct timerq queues[MAX_CPUS];
-
-static struct timerq *queue_of(uint64_t cpu) __attribute__((no_thread_safety_analysis))
-{
-	struct timerq *q = &queues[cpu];
-
-	if (q->lock.rank == 0) { /* by its own CPU, before any other has a node of it */
-		q->lock.name = "timerq";
-		q->lock.rank = LOCK_TIMERQ;
-	}
-	return q;
-}
+static struct timerq queues[MAX_CPUS] = {
+	[0 ... MAX_CPUS - 1] = { .lock = SPINLOCK("timerq", LOCK_TIMERQ) },
+};
 
 /* Two heaps become one: the later root is the first child of the earlier. */
 static struct timerq_node *meld(struct timerq_node *a, struct timerq_node *b)
@@ -114,7 +106,7 @@ static void take_out(struct timerq *q, struct timerq_node *node)
 
 void timerq_add(struct timerq_node *node, uint64_t deadline, void (*fn)(struct timerq_node *))
 {
-	struct timerq *q = queue_of(cpu_number());
+	struct timerq *q = &queues[cpu_number()];
 
 	KASSERT(load_relaxed(&node->cpu) == 0);
 	spin_lock(&q->lock);
@@ -123,6 +115,7 @@ void timerq_add(struct timerq_node *node, uint64_t deadline, void (*fn)(struct t
 	q->root = meld(q->root, node);
 	q->first = q->root->deadline;
 	store_release(&node->cpu, (uint64_t)cpu_number() + 1);
+	irq_timer_no_later(node->deadline);
 	spin_unlock(&q->lock);
 }
 
@@ -133,7 +126,7 @@ bool timerq_cancel(struct timerq_node *node)
 	if (cpu == 0) {
 		return false;
 	}
-	struct timerq *q = queue_of(cpu - 1);
+	struct timerq *q = &queues[cpu - 1];
 
 	spin_lock(&q->lock);
 	const bool mine = load_relaxed(&node->cpu) == cpu;
@@ -154,7 +147,7 @@ uint64_t timerq_first(void)
 
 void timerq_run(void)
 {
-	struct timerq *q = queue_of(cpu_number());
+	struct timerq *q = &queues[cpu_number()];
 
 	while (timerq_first() <= counter_now()) {
 		spin_lock(&q->lock);

@@ -20,6 +20,7 @@
 #include "kern/machine.h"
 #include "arch/arm64/sysreg.h"
 #include "arch/arm64/timer.h"
+#include "ipi/inval.h"
 #include "ipi/park.h"
 #include "kern/assert.h"
 #include "kern/entry.h"
@@ -123,7 +124,7 @@ static bool fault_is_transient(const struct trap_frame *frame)
 	const unsigned ec = ESR_EC(frame->esr);
 	const unsigned dfsc = ESR_DFSC(frame->esr);
 	const va_t far = va(frame->far);
-	const bool on_record = break_log_has(far);
+	const bool on_record = inval_changed_lately(far);
 	pa_t out;
 
 	if ((ec != ESR_EC_DABT_SAME && ec != ESR_EC_IABT_SAME) || !ESR_DFSC_IS_TRANSLATION(dfsc) ||

@@ -24,8 +24,8 @@
 	X(changed, "changes given up: the entry was not what was expected")      \
 	X(tlbi_va, "TLBI by address")                                            \
 	X(tlbi_range, "TLBI by range")                                           \
-	X(tlbi_asid, "TLBI of one address space")                                \
 	X(tlbi_all, "TLBI of everything")                                        \
+	X(tlbi_asid, "TLBI of one address space")                                \
 	X(parks, "CPUs parked on request: acknowledgements awaited")             \
 	X(ipis_sent, "park interrupts sent")                                     \
 	X(ipis_spared, "CPUs before the door: no interrupt needed")              \

@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include <compiler.h>
 #include <types.h>
 
 #include "kern/lock.h"
@@ -46,9 +47,9 @@ bool heap_has_tag(const void *page);
 void heap_set_image(void *ptr, pa_t base, uint64_t size);
 
 /* Physical address of pinned heap memory, and back. */
-pa_t heap_pa_slow(const void *ptr);
-void *heap_ptr_slow(pa_t pa);
-void *heap_tag_slow(const void *page);
+[[gnu::pure]] pa_t heap_pa_slow(const void *ptr);
+[[gnu::pure]] void *heap_ptr_slow(pa_t pa);
+[[gnu::pure]] void *heap_tag_slow(const void *page);
 
 /* [c] after boot: the block that most tables lie in, the boot CPU's. */
 struct heap_main {
@@ -62,22 +63,22 @@ static inline void *heap_ptr(pa_t at)
 {
 	const uint64_t off = at.v - heap_main.pa.v;
 
-	return off < heap_main.bytes ? heap_main.base + off : heap_ptr_slow(at);
+	return likely(off < heap_main.bytes) ? heap_main.base + off : heap_ptr_slow(at);
 }
 
 static inline pa_t heap_pa(const void *ptr)
 {
 	const uint64_t off = (uint64_t)((const char *)ptr - heap_main.base);
 
-	return off < heap_main.bytes ? pa(heap_main.pa.v + off) : heap_pa_slow(ptr);
+	return likely(off < heap_main.bytes) ? pa(heap_main.pa.v + off) : heap_pa_slow(ptr);
 }
 
 static inline void *heap_tag(const void *page)
 {
 	const uint64_t off = (uint64_t)((const char *)page - heap_main.base);
 
-	return off < heap_main.bytes ? heap_main.base + off / 4096 * HEAP_TAG_BYTES
-				     : heap_tag_slow(page);
+	return likely(off < heap_main.bytes) ? heap_main.base + off / 4096 * HEAP_TAG_BYTES
+					     : heap_tag_slow(page);
 }
 
 struct heap_stats {

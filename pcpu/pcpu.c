@@ -62,6 +62,13 @@ bool pcpu_stacks_intact(const struct pcpu *p)
 	return true;
 }
 
+bool pcpu_stack_untouched(const struct pcpu *p)
+{
+	const uint64_t *foot = (const uint64_t *)(p->base.slice + SLICE_SP0);
+
+	return foot[RED_ZONE_WORDS - 1] == RED_ZONE;
+}
+
 uint64_t counter_sum(enum counter c)
 {
 	uint64_t sum = 0;

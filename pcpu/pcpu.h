@@ -46,7 +46,6 @@ struct user_fault {
 };
 
 #define PARK_HIST_BUCKETS 64
-#define BREAK_LOG 32
 #define RECORDER_STEP 256 /* a record's number * 256 + its kind is its id */
 
 struct thread;
@@ -64,6 +63,7 @@ struct pcpu {
 	uint64_t *asid_active; /* [p] asid_active() of this CPU */
 	bool (*host_until)(void *arg); /* [p] when it wants it back; nullptr: it has it */
 	void *host_arg;
+	bool steps_el0; /* [p] single step of EL0 is on */
 	uint64_t resched; /* [a] look for another thread on the way out */
 	uint64_t slice_end; /* [p] of the current thread, ticks */
 	uint64_t timer_deadline; /* [p] what the timer is set to; 0: nothing */
@@ -116,6 +116,9 @@ void pcpu_register(unsigned cpu, uint32_t node, uint64_t mpidr, void *slice);
 
 /* The red zones at the foot of the stacks are intact. O(1), for slow exits. */
 bool pcpu_stacks_intact(const struct pcpu *p);
+
+/* The kernel stack has not reached its red zone: one word of it, for every call. */
+bool pcpu_stack_untouched(const struct pcpu *p);
 
 static inline void count_add(enum counter c, uint64_t n)
 {

@@ -55,7 +55,7 @@ extern struct pin_gap pin_gap;
 /* Does [at, at + size) lie in the one aligned region of 1 << shift bytes at base? size > 0. */
 static inline bool pin_lies_in(va_t at, uint64_t size, uint64_t base, unsigned shift)
 {
-	return at.v >> shift == base >> shift && (at.v + (size - 1)) >> shift == base >> shift;
+	return (((at.v ^ base) | ((at.v + (size - 1)) ^ base)) >> shift) == 0;
 }
 
 /*

@@ -27,8 +27,8 @@ struct fault {
 	struct memory_object *object;
 	uint64_t at;   /* address of the page */
 	uint64_t page; /* in the object */
+	uint64_t esr; /* 0: the kernel's own wish */
 	unsigned access;
-	void *pager;
 	bool changed;
 	bool deferred; /* the page is busy: nothing could be done now */
 };
@@ -75,8 +75,10 @@ static void sync_code(const struct fault *f, const struct reserv *rv, unsigned f
 
 static enum kerr enter(struct fault *f, uint64_t at, pa_t out, uint64_t bytes)
 {
-	const enum kerr e =
-		pmap_map(&f->space->pmap, va(at), out, bytes, leaf_flags(f) | PMAP_NO_PROMOTE);
+	/* A whole run is entered as one, without a window, unless the task takes much apart. */
+	const bool run = bytes >= RESERV_RUN * PAGE_BYTES && budget_is_calm(&f->space->budget);
+	const unsigned flags = leaf_flags(f) | (run ? 0 : PMAP_NO_PROMOTE);
+	const enum kerr e = pmap_map(&f->space->pmap, va(at), out, bytes, flags);
 
 	f->changed = f->changed || e == KERR_OK;
 	return e;
@@ -147,40 +149,58 @@ static void promote(struct fault *f, const struct reserv *rv, unsigned page)
 }
 
 /* A whole superpage at once, where the reservation is full and the region shows all of it. */
-static bool enter_large(struct fault *f, const struct reserv *rv, unsigned page)
+static bool enter_block(struct fault *f, const struct reserv *rv)
 {
-	const bool block = rv->count == RESERV_PAGES && reserv_is_block(rv);
-	const uint64_t span = block ? BLOCK_BYTES : RESERV_RUN * PAGE_BYTES;
-	const uint64_t base = align_down(f->at, span);
-	const unsigned first = page & ~(unsigned)(page_of(span) - 1);
-	const bool together = block || (rv->runs >> page / RESERV_RUN & 1) != 0;
+	const uint64_t base = align_down(f->at, BLOCK_BYTES);
 
-	/* Addresses and offsets must agree within the superpage. */
-	if (!together || page - first != page_of(f->at - base) || !shows(f, base, span) ||
-	    (!block && reserv_group(rv, page) != 0xffff) || object_tracks_dirty(f->object) ||
-	    (block && (f->r->prot & VM_EXEC) != 0)) {
+	/* Addresses and offsets must agree; what is executable is fetched from synced pages. */
+	if (rv->count != RESERV_PAGES || !reserv_is_block(rv) || !shows(f, base, BLOCK_BYTES) ||
+	    page_of(f->at - base) != f->page % RESERV_PAGES || object_tracks_dirty(f->object) ||
+	    (f->r->prot & VM_EXEC) != 0) {
 		return false;
 	}
-	sync_code(f, rv, first, first + (unsigned)page_of(span));
-	return enter(f, base, reserv_frame(rv, first), span) == KERR_OK;
+	return enter(f, base, reserv_frame(rv, 0), BLOCK_BYTES) == KERR_OK;
 }
 
-/* The pages around that have contents, up to 64 KiB. Whatever cannot be entered is left out. */
-static void enter_around(struct fault *f, const struct reserv *rv, unsigned page)
+/* Can page `i` be entered with its neighbour, as one stretch of memory and addresses? */
+static bool joins(const struct fault *f, const struct reserv *rv, unsigned i, unsigned neighbour)
 {
-	const unsigned first = page & ~(RESERV_RUN - 1);
+	const uint64_t at = f->at + (i - f->page % RESERV_PAGES) * PAGE_BYTES;
 
-	if (f->access == VM_WRITE && object_tracks_dirty(f->object)) {
-		return; /* they are not dirty */
-	}
-	for (unsigned i = first; i < first + RESERV_RUN; i++) {
-		const uint64_t at = f->at + ((uint64_t)i - page) * PAGE_BYTES;
+	return reserv_has(rv, i) && shows(f, at, PAGE_BYTES) &&
+	       reserv_frame(rv, i).v - reserv_frame(rv, neighbour).v ==
+		       ((uint64_t)i - neighbour) * PAGE_BYTES;
+}
 
-		if (i != page && reserv_has(rv, i) && shows(f, at, PAGE_BYTES)) {
-			(void)enter(f, at, reserv_frame(rv, i), PAGE_BYTES);
+/*
+ * The pages around that have contents and lie with this one in memory, up to 64 KiB, in one go.
+ * Where some are mapped already: this one alone.
+ */
+static enum kerr enter_around(struct fault *f, const struct reserv *rv, unsigned page)
+{
+	const unsigned limit = (page & ~(RESERV_RUN - 1)) + RESERV_RUN;
+	unsigned first = page;
+	unsigned end = page + 1;
+
+	/* A write makes its own page dirty, and no other. */
+	if (f->access != VM_WRITE || !object_tracks_dirty(f->object)) {
+		while (first > limit - RESERV_RUN && joins(f, rv, first - 1, first)) {
+			first--;
+		}
+		while (end < limit && joins(f, rv, end, end - 1)) {
+			end++;
 		}
 	}
-	sync_code(f, rv, first, first + RESERV_RUN);
+	enum kerr e = enter(f, f->at - (page - first) * PAGE_BYTES, reserv_frame(rv, first),
+			    (end - first) * PAGE_BYTES);
+
+	if (e == KERR_EXISTS && end - first > 1) {
+		e = enter(f, f->at, reserv_frame(rv, page), PAGE_BYTES);
+	}
+	if (e == KERR_OK) {
+		sync_code(f, rv, first, end);
+	}
+	return e;
 }
 
 /* The page has contents: map it. `fresh`: it has had them for a moment only. */
@@ -191,21 +211,22 @@ static enum kerr enter_page(struct fault *f, struct reserv *rv, bool fresh)
 	if (f->access == VM_WRITE && object_tracks_dirty(f->object)) {
 		object_set_dirty(rv, page);
 	}
-	if (!fresh && enter_large(f, rv, page)) {
+	if (!fresh && enter_block(f, rv)) {
 		return KERR_OK;
 	}
-	const enum kerr e = enter(f, f->at, reserv_frame(rv, page), PAGE_BYTES);
+	enum kerr e;
 
+	if (fresh) {
+		e = enter(f, f->at, reserv_frame(rv, page), PAGE_BYTES);
+		sync_code(f, rv, page, page + 1);
+	} else {
+		e = enter_around(f, rv, page);
+	}
 	if (e == KERR_EXISTS) {
 		return widen(f);
 	}
 	if (e != KERR_OK) {
 		return e;
-	}
-	if (fresh) {
-		sync_code(f, rv, page, page + 1);
-	} else {
-		enter_around(f, rv, page);
 	}
 	promote(f, rv, page);
 	return KERR_OK;
@@ -226,7 +247,6 @@ static enum fault_verdict resolve_paged(struct fault *f)
 	if (object->kind == MEM_PAGER) {
 		switch (object_ask(object, f->page, f->access)) {
 		case PAGER_ASKED:
-			f->pager = object->pager;
 			return FAULT_WAIT_PAGER;
 		case PAGER_NO_MEMORY:
 			return FAULT_NO_MEMORY;
@@ -234,7 +254,7 @@ static enum fault_verdict resolve_paged(struct fault *f)
 			return FAULT_HARDWARE;
 		}
 	}
-	const enum kerr e = object_populate(object, f->page, &rv);
+	const enum kerr e = object_populate(object, f->page, &rv); /* which may know it already */
 
 	return verdict_of(e == KERR_OK ? enter_page(f, rv, true) : e);
 }
@@ -265,6 +285,25 @@ static enum fault_verdict resolve_locked(struct fault *f)
 	return object_is_paged(f->object) ? resolve_paged(f) : resolve_physical(f);
 }
 
+/*
+ * The tables allow what faulted. Is it the SAME_MAX-th time in a row? Space's lock.
+ */
+static bool is_endless(const struct fault *f)
+{
+	struct space *space = f->space;
+
+	if (space->same_va != f->at || space->same_esr != f->esr) {
+		space->same_va = f->at;
+		space->same_esr = f->esr;
+		space->same_count = 0;
+	}
+	if (++space->same_count < SAME_MAX) {
+		return false;
+	}
+	space->same_count = 0;
+	return true;
+}
+
 static enum fault_verdict resolve_once(struct fault *f)
 {
 	enum fault_verdict verdict = FAULT_BAD_ADDRESS;
@@ -281,6 +320,11 @@ static enum fault_verdict resolve_once(struct fault *f)
 			verdict = resolve_locked(f);
 			spin_unlock(&f->object->lock);
 		}
+	}
+	if (f->changed) {
+		f->space->same_count = 0;
+	} else if (verdict == FAULT_RESOLVED && !f->deferred && f->esr != 0 && is_endless(f)) {
+		verdict = FAULT_ENDLESS;
 	}
 	spin_unlock(&f->space->lock);
 	return verdict;
@@ -300,24 +344,6 @@ static enum fault_verdict resolve(struct fault *f)
 	return verdict;
 }
 
-/* Did the tables allow what faulted, for the SAME_MAX-th time in a row? */
-static bool is_endless(struct space *space, uint64_t at, uint64_t esr, bool changed)
-{
-	spin_lock(&space->lock);
-	if (changed || space->same_va != at || space->same_esr != esr) {
-		space->same_va = at;
-		space->same_esr = esr;
-		space->same_count = 0;
-	}
-	const bool endless = !changed && ++space->same_count >= SAME_MAX;
-
-	if (endless) {
-		space->same_count = 0;
-	}
-	spin_unlock(&space->lock);
-	return endless;
-}
-
 /* Two entries for one address: all of them go, and the walk is made anew (Arm ARM D8.16.3). */
 static void drop_conflict(void)
 {
@@ -329,7 +355,7 @@ static void drop_conflict(void)
 
 enum fault_verdict vm_fault(struct space *space, va_t at, uint64_t esr, struct fault_info *out)
 {
-	struct fault f = { .space = space, .at = align_down(at.v, PAGE_BYTES) };
+	struct fault f = { .space = space, .at = align_down(at.v, PAGE_BYTES), .esr = esr };
 	enum fault_verdict verdict;
 
 	*out = (struct fault_info){ .class = fault_classify(esr) };
@@ -351,15 +377,11 @@ enum fault_verdict vm_fault(struct space *space, va_t at, uint64_t esr, struct f
 	}
 	verdict = resolve(&f);
 	out->offset = f.page * PAGE_BYTES;
-	out->pager = f.pager;
 	out->changed = f.changed;
 	count(CTR_faults);
 	if (verdict == FAULT_RESOLVED && !f.deferred && !f.changed) {
 		count(CTR_faults_spurious);
 		isb(); /* a walk that was made early ends here */
-	}
-	if (verdict == FAULT_RESOLVED && !f.deferred && is_endless(space, f.at, esr, f.changed)) {
-		verdict = FAULT_ENDLESS;
 	}
 	return verdict;
 }

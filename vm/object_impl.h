@@ -33,8 +33,6 @@ struct memory_object {
 	pa_t base;                /* [c] MEM_PHYS, MEM_DMA */
 	const struct pager_ops *ops; /* [c] MEM_PAGER */
 	void *pager;                 /* [c] */
-	void (*ended)(void *arg);    /* [c] or nullptr */
-	void *ended_arg;             /* [c] */
 };
 
 static inline uint64_t page_of(uint64_t offset)
@@ -69,8 +67,11 @@ uint8_t object_index_height(uint64_t bytes);
 /* object_pages.c */
 /* The reservation behind a page, made if need be. */
 enum kerr object_reserv(struct memory_object *object, uint64_t page, struct reserv **out);
-/* A zeroed frame for a page that has none: populated. *out: its reservation. */
-enum kerr object_populate(struct memory_object *object, uint64_t page, struct reserv **out);
+/*
+ * A zeroed frame for a page that has none: populated. *rv: its reservation, or nullptr: it is
+ * looked up, or made.
+ */
+enum kerr object_populate(struct memory_object *object, uint64_t page, struct reserv **rv);
 /* Claim [first, end) pages for an operation that takes mappings away; false: one is under way. */
 bool object_claim(struct memory_object *object, uint64_t first, uint64_t end);
 void object_release(struct memory_object *object);
@@ -80,8 +81,13 @@ void object_release(struct memory_object *object);
  */
 enum kerr object_unmap_pages(struct memory_object *object, uint64_t first, uint64_t end);
 
-/* object_pager.c: does the object need to know about writes, so that clean pages are read-only? */
-bool object_tracks_dirty(const struct memory_object *object);
+/* Does the object need to know about writes, so that clean pages are read-only? */
+static inline bool object_tracks_dirty(const struct memory_object *object)
+{
+	return object->kind == MEM_PAGER;
+}
+
+/* object_pager.c */
 bool object_is_dirty(const struct reserv *rv, unsigned page);
 void object_set_dirty(struct reserv *rv, unsigned page);
 /* What a fault on a page that is not there means. Object's lock. */

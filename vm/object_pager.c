@@ -54,11 +54,6 @@ enum kerr object_create_pager(uint64_t bytes, const struct pager_ops *ops, void 
 	return KERR_OK;
 }
 
-bool object_tracks_dirty(const struct memory_object *object)
-{
-	return object->kind == MEM_PAGER;
-}
-
 bool object_is_dirty(const struct reserv *rv, unsigned page)
 {
 	return rv->pager != nullptr && bit(rv->pager->dirty, page);

@@ -9,6 +9,7 @@
  *          visited) and go, and nobody is visited twice.
  */
 #include <arch/cpu.h>
+#include <arch/page.h>
 
 #include "vm/frame.h"
 #include "vm/object_impl.h"
@@ -47,27 +48,27 @@ enum kerr object_reserv(struct memory_object *object, uint64_t page, struct rese
 	return KERR_OK;
 }
 
-enum kerr object_populate(struct memory_object *object, uint64_t page, struct reserv **out)
+enum kerr object_populate(struct memory_object *object, uint64_t page, struct reserv **rv)
 {
-	struct reserv *rv;
+	enum kerr e = KERR_OK;
 	pa_t frame;
 
 	if (!memcharge_take(object->charge, PAGE_BYTES)) {
 		return KERR_NO_MEMORY;
 	}
-	enum kerr e = object_reserv(object, page, &rv);
-
+	if (*rv == nullptr) {
+		e = object_reserv(object, page, rv);
+	}
 	if (e == KERR_OK) {
-		e = reserv_take(rv, page % RESERV_PAGES, object->charge, &frame);
+		e = reserv_take(*rv, page % RESERV_PAGES, object->charge, &frame);
 	}
 	if (e != KERR_OK) {
 		memcharge_give(object->charge, PAGE_BYTES);
 		return e;
 	}
-	frame_zero(frame, PAGE_BYTES);
-	reserv_set(rv, page % RESERV_PAGES);
+	arch_frame_zero(frame);
+	reserv_set(*rv, page % RESERV_PAGES);
 	object->resident++;
-	*out = rv;
 	return KERR_OK;
 }
 

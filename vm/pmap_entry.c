@@ -17,14 +17,19 @@
 #include <arch/barrier.h>
 #include <arch/tlb.h>
 
-#include "ipi/inval.h"
 #include "pcpu/pcpu.h"
 #include "pcpu/recorder.h"
-#include "vm/pmap_impl.h"
+#include "vm/pmap_update.h"
 
 static always_inline void pte_store(pte_t *slot, pte_t e)
 {
 	arch_pte_store(slot, e);
+}
+
+/* The same for two neighbours; returns the slot behind them. */
+static always_inline pte_t *pte_store_pair(pte_t *slot, pte_t first, pte_t second)
+{
+	return arch_pte_store_pair(slot, first, second);
 }
 
 /* The windows' store: break or make entry i of a batch. */
@@ -40,6 +45,11 @@ static always_inline void window_store(const struct inval_batch *b, unsigned i, 
 static always_inline void unseen_store(pte_t *slot, pte_t e)
 {
 	pte_store(slot, e);
+}
+
+static always_inline pte_t *unseen_pair(pte_t *slot, pte_t first, pte_t second)
+{
+	return pte_store_pair(slot, first, second);
 }
 
 /*
@@ -107,9 +117,9 @@ static always_inline void unseen_store(pte_t *slot, pte_t e)
 #define TLBI_USER_RANGE(i) tlbi_rvae1is(b->entry[i].tlbi | asid)
 
 /* Forced by a test or a benchmark: one TLBI for every page under the old entries. */
-static always_inline void invalidate_pages(const struct inval_batch *b)
+static always_inline void invalidate_pages(const struct inval_batch *b, uint32_t spans)
 {
-	for (uint32_t i = 0; i < b->span_count; i++) {
+	for (uint32_t i = 0; i < spans; i++) {
 		const struct inval_span *s = &b->span[i];
 
 		for (uint64_t off = 0; off < s->size; off += PAGE_BYTES) {
@@ -142,7 +152,7 @@ static always_inline void invalidate(const struct inval_batch *b, enum inval_kin
 	if (kind == INVAL_ALL) {
 		tlbi_vmalle1is();
 	} else if (kind == INVAL_PAGES) {
-		invalidate_pages(b);
+		invalidate_pages(b, count == 1 ? 1 : b->span_count);
 	} else if (kind == INVAL_RANGE) {
 		FOR_EACH_UNROLLED(count, TLBI_RANGE);
 	} else {
@@ -160,6 +170,13 @@ static always_inline void linger(void)
 
 /* Whose map a window changes. */
 enum half { KERNEL, USER };
+
+/*
+ * A full batch of a user space goes by address for all ASIDs, as the kernel's: to put the ASID into
+ * 16 operands would take 16 instructions more while the entries are broken; so other spaces lose 16
+ * TLB entries at most.
+ */
+#define HALF_OF_FULL(kind, half) ((kind) == INVAL_ALL ? (half) : KERNEL)
 
 static always_inline void invalidate_half(const struct inval_batch *b, enum inval_kind kind,
 					  uint32_t count, enum half half)
@@ -201,18 +218,18 @@ static always_inline void window_body(const struct inval_batch *b, enum inval_ki
 	}
 }
 
-#define WINDOW_OF(name, kind, mode, half)                    \
-	static void name##_one(const struct inval_batch *b)  \
-	{                                                    \
-		window_body(b, kind, 1, mode, half);         \
-	}                                                    \
-	static void name##_some(const struct inval_batch *b) \
-	{                                                    \
-		window_body(b, kind, b->count, mode, half);  \
-	}                                                    \
-	static void name##_full(const struct inval_batch *b) \
-	{                                                    \
-		window_body(b, kind, INVAL_MAX, mode, half); \
+#define WINDOW_OF(name, kind, mode, half)                                        \
+	static void name##_one(const struct inval_batch *b)                      \
+	{                                                                        \
+		window_body(b, kind, 1, mode, half);                             \
+	}                                                                        \
+	static void name##_some(const struct inval_batch *b)                     \
+	{                                                                        \
+		window_body(b, kind, b->count, mode, half);                      \
+	}                                                                        \
+	static void name##_full(const struct inval_batch *b)                     \
+	{                                                                        \
+		window_body(b, kind, INVAL_MAX, mode, HALF_OF_FULL(kind, half)); \
 	}
 #define WINDOW(name, kind, mode) WINDOW_OF(name, kind, mode, KERNEL)
 WINDOW(pmap_window_va, INVAL_VA, BBM_PARK)
@@ -241,6 +258,7 @@ WINDOW(pmap_bbml2_user_range, INVAL_RANGE, BBM_BBML2)
 WINDOW(pmap_bbml2_user_all, INVAL_ALL, BBM_BBML2)
 #undef WINDOW
 #undef WINDOW_OF
+#undef HALF_OF_FULL
 #undef BREAK
 #undef MAKE
 #undef TLBI_VA
@@ -269,15 +287,14 @@ WINDOW(pmap_bbml2_user_all, INVAL_ALL, BBM_BBML2)
 		},                                                   \
 	}
 
-static const struct inval_windows windows[][2] = {
+const struct inval_windows pmap_windows[][2] = {
 	[BBM_PARK] = { WINDOWS(pmap_window), USER_WINDOWS(pmap_window) },
 	[BBM_RETRY] = { WINDOWS(pmap_retry), USER_WINDOWS(pmap_retry) },
 	[BBM_BBML2] = { WINDOWS(pmap_bbml2), USER_WINDOWS(pmap_bbml2) },
 	[BBM_NAIVE] = { WINDOWS(pmap_retry), USER_WINDOWS(pmap_retry) },
 };
 
-/* Why a change did not happen. */
-static noinline enum kerr note_failure(enum kerr e, uint64_t culprits)
+noinline enum kerr pmap_note_failure(enum kerr e, uint64_t culprits)
 {
 	if (e == KERR_PINNED) {
 		count(CTR_refused);
@@ -289,45 +306,57 @@ static noinline enum kerr note_failure(enum kerr e, uint64_t culprits)
 	return e;
 }
 
-static always_inline enum kerr flush(struct inval_batch *b)
+static enum kerr flush(struct inval_batch *b)
 {
 	const enum half half = b->park.space != nullptr ? USER : KERNEL;
-	const enum kerr e = inval_flush(b, &windows[inval_mode()][half]);
+	const enum kerr e = inval_flush(b, &pmap_windows[inval_mode()][half]);
 
-	return likely(e == KERR_OK) ? e : note_failure(e, b->park.culprits);
-}
-
-static always_inline void add_change(struct inval_batch *b, pte_t *slot, va_t at, unsigned level,
-				     pte_t expected, pte_t fresh)
-{
-	const bool was_table = pte_is_table(expected, level);
-
-	KASSERT(pte_is_valid(expected) && pte_is_valid(fresh));
-	KASSERT(!was_table || !pte_is_table(fresh, level)); /* one of them is the memory itself */
-	struct inval_span *span = inval_add(b, 1);
-
-	b->entry[span->first] =
-		(struct inval_entry){ .slot = slot, .fresh = fresh, .expected = expected };
-	span->va = at;
-	span->pa = pte_pa(was_table ? fresh : expected);
-	span->size = level_bytes(level);
-	span->operands = was_table ? PT_ENTRIES : 1;
+	return e == KERR_OK ? e : pmap_note_failure(e, b->park.culprits);
 }
 
 enum kerr pmap_update_entry(struct pmap *pmap, pte_t *slot, va_t at, unsigned level, pte_t expected,
 			    pte_t fresh)
 {
-	struct inval_batch b;
+	const struct pmap_change change = { slot, at, level, expected, fresh };
 
-	KASSERT_HELD(&pmap->lock);
-	inval_begin(&b, space_of(pmap), pmap->caller);
-	add_change(&b, slot, at, level, expected, fresh);
-	const enum kerr e = flush(&b);
+	return update_entry(pmap, notes_of(table_of(slot)), &change);
+}
 
-	if (likely(e == KERR_OK)) {
-		table_account(slot, expected, fresh);
+static void add_change(struct inval_batch *b, const struct pmap_change *c)
+{
+	const bool was_table = pte_is_table(c->expected, c->level);
+
+	KASSERT(pte_is_valid(c->expected) && pte_is_valid(c->fresh));
+	KASSERT(!was_table || !pte_is_table(c->fresh, c->level));
+	struct inval_span *span = inval_add(b, 1);
+
+	b->entry[span->first] = (struct inval_entry){
+		.slot = c->slot,
+		.fresh = c->fresh,
+		.expected = c->expected,
+	};
+	span->va = c->va;
+	span->pa = pte_pa(was_table ? c->fresh : c->expected);
+	span->size = level_bytes(c->level);
+	span->operands = was_table ? PT_ENTRIES : 1;
+}
+
+/* As if one after the other: a neighbour that is still to come counts as it was. */
+static void account_batch(const struct pmap_change *change, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		const struct pmap_change *c = &change[i];
+		struct neighbours by = neighbours_of(c->slot);
+
+		for (unsigned later = i + 1; later < count; later++) {
+			if (change[later].slot == c->slot - 1) {
+				by.left = change[later].expected;
+			} else if (change[later].slot == c->slot + 1) {
+				by.right = change[later].expected;
+			}
+		}
+		account_change(notes_of(table_of(c->slot)), c, by);
 	}
-	return e;
 }
 
 enum kerr pmap_update_batch(struct pmap *pmap, const struct pmap_change *change, unsigned count)
@@ -338,15 +367,12 @@ enum kerr pmap_update_batch(struct pmap *pmap, const struct pmap_change *change,
 	KASSERT(count > 0 && count <= INVAL_MAX);
 	inval_begin(&b, space_of(pmap), pmap->caller);
 	for (unsigned i = 0; i < count; i++) {
-		const struct pmap_change *c = &change[i];
-
-		add_change(&b, c->slot, c->va, c->level, c->expected, c->fresh);
+		add_change(&b, &change[i]);
 	}
 	const enum kerr e = flush(&b);
 
 	if (e == KERR_OK) {
-		/* As if one after the other: a neighbour that is still to come counts as it was. */
-		table_account_batch(change, count);
+		account_batch(change, count);
 	}
 	return e;
 }
@@ -384,16 +410,90 @@ enum kerr pmap_update_run(struct pmap *pmap, pte_t *first, va_t at, unsigned lev
 	return e;
 }
 
+/* Permissions and software bits of a live leaf. */
+static always_inline void protect_store(pte_t *slot, pte_t was, pte_t e)
+{
+	KASSERT(pte_is_protect_change(was, e)); /* R2 */
+	pte_store(slot, e);
+}
+
 void pmap_protect_entry(pte_t *slot, pte_t e)
 {
 	const pte_t was = arch_pte_load(slot);
 
-	KASSERT(pte_is_protect_change(was, e)); /* R2 */
 	KASSERT((was.v & PTE_CONT) == 0); /* a run changes as a whole: pmap_update_run() */
-	pte_store(slot, e);
+	protect_store(slot, was, e);
 	table_account(slot, was, e);
 	count(CTR_protects);
 	rec(REC_PROTECT, (uint64_t)(uintptr_t)slot, e.v);
+}
+
+static always_inline pte_t protected(pte_t was, uint64_t attr)
+{
+	return (pte_t){ (was.v & ~PTE_PROTECT_MASK) | attr };
+}
+
+/* Two neighbours; returns the slot behind them. */
+static always_inline pte_t *protect_pair(pte_t *slot, uint64_t attr)
+{
+	pte_t a;
+	pte_t b;
+
+	arch_pte_load_pair(slot, &a, &b);
+	KASSERT(pte_is_protect_change(a, protected(a, attr))); /* R2 */
+	KASSERT(pte_is_protect_change(b, protected(b, attr)));
+	return pte_store_pair(slot, protected(a, attr), protected(b, attr));
+}
+
+void pmap_protect_pages(pte_t *slot, unsigned count, uint64_t attr)
+{
+	const struct table_notes *notes = notes_of(table_of(slot));
+	const bool uniform = notes->breaks == 0;
+	const enum account_pairs which = uniform ? ACCOUNT_ENDS : ACCOUNT_ALL;
+	const pte_t *end = slot + count;
+	pte_t *at = slot;
+
+	KASSERT((notes->contiguous & table_groups(slot, count)) == 0);
+	KASSERT((attr & ~PTE_PROTECT_MASK) == 0); /* R2 */
+	table_account_pairs(slot, count, which, -1);
+	while (end - at >= CONT_ENTRIES) {
+#pragma clang loop unroll(full)
+		for (unsigned i = 0; i < CONT_ENTRIES; i += 2) {
+			at = protect_pair(at, attr);
+		}
+	}
+	for (; at < end; at++) {
+		const pte_t was = arch_pte_load(at);
+
+		protect_store(at, was, protected(was, attr));
+	}
+	table_account_pairs(slot, count, which, 1);
+	count_add(CTR_protects, count);
+	rec(REC_PROTECT, (uint64_t)(uintptr_t)slot, arch_pte_load(slot).v);
+}
+
+static void clear_slots(pte_t *slot, unsigned count)
+{
+	const pte_t *end = slot + count;
+
+	while (end - slot >= CONT_ENTRIES) {
+#pragma clang loop unroll(full)
+		for (unsigned i = 0; i < CONT_ENTRIES; i += 2) {
+			slot = unseen_pair(slot, (pte_t){ 0 }, (pte_t){ 0 });
+		}
+	}
+	for (; slot < end; slot++) {
+		unseen_store(slot, (pte_t){ 0 });
+	}
+}
+
+void pmap_remove_pages(pte_t *slot, unsigned count)
+{
+	const unsigned before = notes_of(table_of(slot))->valid;
+
+	table_account_removal(slot, count);
+	clear_slots(slot, count);
+	count_add(CTR_removes, before - notes_of(table_of(slot))->valid);
 }
 
 void pmap_write_entry(pte_t *slot, pte_t e)
@@ -409,26 +509,31 @@ void pmap_write_entry(pte_t *slot, pte_t e)
 void pmap_fill_table(pte_t *table, pte_t block, unsigned level, uint32_t contiguous)
 {
 	const uint64_t step = level_bytes(level);
-	pte_t e = pte_leaf(pte_pa(block), pte_attr(block), level);
+	const pte_t first = pte_leaf(pte_pa(block), pte_attr(block), level);
+	uint64_t even = first.v;
+	uint64_t odd = first.v + step;
+	pte_t *slot = table;
 
 	for (unsigned group = 0; group < PT_GROUPS; group++) {
 		const uint64_t cont = (contiguous >> group & 1) != 0 ? PTE_CONT : 0;
 
+		even |= cont;
+		odd |= cont;
 #pragma clang loop unroll(full)
-		for (unsigned i = 0; i < CONT_ENTRIES; i++) {
-			unseen_store(&table[group * CONT_ENTRIES + i],
-				     (pte_t){ (e.v | cont) + i * step });
+		for (unsigned i = 0; i < CONT_ENTRIES; i += 2) {
+			slot = unseen_pair(slot, (pte_t){ even }, (pte_t){ odd });
+			even += 2 * step;
+			odd += 2 * step;
 		}
-		e.v += CONT_ENTRIES * step;
+		even &= ~PTE_CONT;
+		odd &= ~PTE_CONT;
 	}
 	table_account_uniform(table, contiguous);
 }
 
 void pmap_clear_table(pte_t *table)
 {
-	for (unsigned i = 0; i < PT_ENTRIES; i++) {
-		unseen_store(&table[i], (pte_t){ 0 });
-	}
+	clear_slots(table, PT_ENTRIES);
 }
 
 void pmap_loosen_group(pte_t *table, unsigned group)

@@ -10,6 +10,7 @@
 
 #include "kern/assert.h"
 #include "pcpu/heap.h"
+#include "pcpu/pin.h"
 #include "vm/pmap.h"
 
 #define PT_GROUPS (PT_ENTRIES / CONT_ENTRIES)
@@ -32,8 +33,9 @@ static_assert(sizeof(struct table_notes) <= HEAP_TAG_BYTES, "notes fit the tag")
 struct walk {
 	unsigned level; /* of the entry found: a leaf, or invalid */
 	pte_t *slot;
-	pte_t *up; /* the slot of the level above that leads here */
 	pte_t entry;
+	pte_t *up; /* the slot of the level above that leads here, */
+	pte_t up_entry; /* and what it held */
 };
 
 static inline pte_t *table_of(const pte_t *slot)
@@ -46,7 +48,7 @@ static inline unsigned slot_index(const pte_t *slot)
 	return (unsigned)((uint64_t)(uintptr_t)slot % PAGE_BYTES / sizeof(pte_t));
 }
 
-static inline struct table_notes *notes_of(pte_t *table)
+static inline struct table_notes *notes_of(const pte_t *table)
 {
 	return heap_tag(table);
 }
@@ -60,6 +62,15 @@ static inline pte_t *table_under(pte_t e)
 static inline uint64_t leaf_span(pte_t e, unsigned level)
 {
 	return level_bytes(level) * ((e.v & PTE_CONT) != 0 ? CONT_ENTRIES : 1);
+}
+
+/* The groups of 16, as bits, that slots [slot, slot + count) of a table belong to. count > 0 */
+static inline uint32_t table_groups(const pte_t *slot, unsigned count)
+{
+	const unsigned first = slot_index(slot) / CONT_ENTRIES;
+	const unsigned last = (slot_index(slot) + count - 1) / CONT_ENTRIES;
+
+	return (UINT32_MAX >> (PT_GROUPS - 1 - last)) & (UINT32_MAX << first);
 }
 
 /* The first slot of the group of 16 that a slot belongs to. */
@@ -82,6 +93,7 @@ static always_inline bool walk_down(struct walk *w, va_t at)
 	}
 	w->level++;
 	w->up = w->slot;
+	w->up_entry = w->entry;
 	w->slot = table_under(w->entry) + level_index(at, w->level);
 	w->entry = arch_pte_load(w->slot);
 	return true;
@@ -109,10 +121,18 @@ void table_free(struct pmap *pmap, pte_t *table);
  * Note that an entry changed; that all 16 of a uniform run did, alike; that several did, in one
  * table or more.
  */
-void table_account(const pte_t *slot, pte_t was, pte_t now);
+void table_account(pte_t *slot, pte_t was, pte_t now);
 /* was, now: the first and the last entry of the run */
 void table_account_run(const pte_t *first, const pte_t was[2], const pte_t now[2]);
-void table_account_batch(const struct pmap_change *change, unsigned count);
+/*
+ * Take what a stretch of a level-3 table contributes to the notes off them, before it changes, and
+ * add it afterwards. `ends`: its pairs do not change, but for those that its two ends make with
+ * what lies beside it. Leaves that stay leaves need not be counted again.
+ */
+enum account_pairs { ACCOUNT_ENDS, ACCOUNT_ALL };
+void table_account_pairs(const pte_t *slot, unsigned count, enum account_pairs which, int sign);
+/* The notes of a stretch of a level-3 table whose leaves and runs are about to go. */
+void table_account_removal(const pte_t *slot, unsigned count);
 /* The notes of a full, uniform table with Contiguous on the groups of a mask. */
 void table_account_uniform(pte_t *table, uint32_t contiguous);
 
@@ -131,8 +151,52 @@ void pmap_fill_table(pte_t *table, pte_t block, unsigned level, uint32_t contigu
 void pmap_clear_table(pte_t *table);
 /* Take Contiguous off a group of an unreachable table. */
 void pmap_loosen_group(pte_t *table, unsigned group);
-/* Valid to valid with nothing but permissions and software bits changed; the caller invalidates. */
+/*
+ * Valid to valid with nothing but permissions and software bits changed; the caller invalidates.
+ * Pages: `count` neighbours of one level-3 table, all of them mapped, none in a run.
+ */
 void pmap_protect_entry(pte_t *slot, pte_t e);
+void pmap_protect_pages(pte_t *slot, unsigned count, uint64_t attr);
+/* `count` neighbours of one level-3 table to invalid; runs go whole. The caller invalidates. */
+void pmap_remove_pages(pte_t *slot, unsigned count);
+
+/* vm/pmap_range.c */
+/* Is nothing, or every page, of the range mapped? */
+bool pmap_range_is_empty(struct pmap *pmap, va_t start, uint64_t size);
+bool pmap_range_is_full(struct pmap *pmap, va_t start, uint64_t size);
+/* All leaves of a range that was split at its ends: out, or with other permissions; invalidates. */
+void pmap_remove_leaves(struct pmap *pmap, va_t start, uint64_t size);
+enum kerr pmap_protect_leaves(struct pmap *pmap, va_t start, uint64_t size, uint64_t attr);
+
+/* May [at, at + size) be asked for? KERR_INVALID: alignment; KERR_RANGE: not this map's. */
+static always_inline enum kerr pmap_check_range(const struct pmap *pmap, va_t at, uint64_t size)
+{
+	if (size == 0 || !is_aligned(at.v | size, PAGE_BYTES)) {
+		return KERR_INVALID;
+	}
+	/* The half that the map is for, without wrapping. */
+	const uint64_t base = unlikely(pmap->user) ? USER_BASE : LINEAR_BASE;
+	const uint64_t end = unlikely(pmap->user) ? USER_END : UINT64_MAX;
+
+	return at.v >= base && at.v < end && size <= end - at.v ? KERR_OK : KERR_RANGE;
+}
+
+/* R1: a pinned mapping never changes, not even its permissions. */
+enum kerr pmap_check_pinned(va_t at, uint64_t size);
+
+/* What every change of something mapped begins with. */
+static always_inline enum kerr pmap_check_change(const struct pmap *pmap, va_t at, uint64_t size)
+{
+	const enum kerr e = pmap_check_range(pmap, at, size);
+
+	return e != KERR_OK || likely(pin_never_at(at, size)) ? e : pmap_check_pinned(at, size);
+}
+
+/* What a change under the lock begins with. */
+static always_inline enum kerr pmap_alive(const struct pmap *pmap)
+{
+	return unlikely(pmap_is_retired(pmap)) ? KERR_DEAD : KERR_OK;
+}
 
 /* vm/pmap_size.c: all under the lock. */
 struct reserve {

@@ -5,7 +5,7 @@
 #include <arch/barrier.h>
 #include <string.h>
 
-#include "vm/pmap_impl.h"
+#include "vm/pmap_notes.h"
 
 struct pmap kernel_pmap = { .lock = SPINLOCK("pmap", LOCK_PMAP) };
 struct pmap lifeboat_pmap = { .lock = SPINLOCK("lifeboat", LOCK_PMAP) };
@@ -113,70 +113,14 @@ void table_free(struct pmap *pmap, pte_t *table)
 	page_free(pmap, table);
 }
 
-/* The pair (right - 1, right) is no break any more, or is one again. */
-static void count_pair(struct table_notes *notes, unsigned right, int breaks)
-{
-	notes->breaks = (uint16_t)(notes->breaks + breaks);
-	if (right % CONT_ENTRIES != 0) {
-		uint8_t *group = &notes->group_breaks[right / CONT_ENTRIES];
-
-		*group = (uint8_t)(*group + breaks);
-	}
-}
-
-static void count_leaf(struct table_notes *notes, unsigned i, pte_t leaf, int sign)
-{
-	const unsigned group = i / CONT_ENTRIES;
-
-	notes->valid = (uint16_t)(notes->valid + sign);
-	notes->group_valid[group] = (uint8_t)(notes->group_valid[group] + sign);
-	if (unlikely((leaf.v & PTE_CONT) != 0)) {
-		const uint32_t bit = UINT32_C(1) << group;
-
-		notes->contiguous = sign > 0 ? notes->contiguous | bit : notes->contiguous & ~bit;
-	}
-}
-
-/*
- * Add what a leaf at i contributes to the notes (sign 1), or take it off (-1): itself, and the
- * pairs that it makes with its neighbours. What is no leaf contributes nothing.
- */
-static always_inline void account_leaf(struct table_notes *notes, unsigned i, pte_t leaf,
-				       pte_t left, pte_t right, int sign)
-{
-	const unsigned level = notes->level;
-
-	if (!pte_is_leaf(leaf, level)) {
-		return;
-	}
-	count_leaf(notes, i, leaf, sign);
-	if (i > 0 && pte_follows(left, leaf, level)) {
-		count_pair(notes, i, -sign);
-	}
-	if (i + 1 < PT_ENTRIES && pte_follows(leaf, right, level)) {
-		count_pair(notes, i + 1, -sign);
-	}
-}
-
-static always_inline void account(const pte_t *slot, pte_t was, pte_t now, pte_t left, pte_t right)
+void table_account(pte_t *slot, pte_t was, pte_t now)
 {
 	struct table_notes *notes = notes_of(table_of(slot));
-	const unsigned i = slot_index(slot);
+	const struct pmap_change change = {
+		.slot = slot, .level = notes->level, .expected = was, .fresh = now
+	};
 
-	account_leaf(notes, i, was, left, right, -1);
-	account_leaf(notes, i, now, left, right, 1);
-}
-
-static pte_t neighbour(const pte_t *slot, int step)
-{
-	const int i = (int)slot_index(slot) + step;
-
-	return i >= 0 && i < PT_ENTRIES ? arch_pte_load(slot + step) : (pte_t){ 0 };
-}
-
-void table_account(const pte_t *slot, pte_t was, pte_t now)
-{
-	account(slot, was, now, neighbour(slot, -1), neighbour(slot, 1));
+	account_change(notes, &change, neighbours_of(slot));
 }
 
 /* A run is uniform before and after: only the pairs at its ends can change. */
@@ -186,8 +130,8 @@ void table_account_run(const pte_t *first, const pte_t was[2], const pte_t now[2
 	struct table_notes *notes = notes_of(table_of(first));
 	const unsigned level = notes->level;
 	const uint32_t bit = UINT32_C(1) << base / CONT_ENTRIES;
-	const pte_t left = neighbour(first, -1);
-	const pte_t right = neighbour(first, CONT_ENTRIES);
+	const pte_t left = neighbours_of(first).left;
+	const pte_t right = neighbours_of(first + CONT_ENTRIES - 1).right;
 
 	notes->contiguous = (now[0].v & PTE_CONT) != 0 ? notes->contiguous | bit
 						       : notes->contiguous & ~bit;
@@ -197,19 +141,49 @@ void table_account_run(const pte_t *first, const pte_t was[2], const pte_t now[2
 		   pte_follows(was[1], right, level) - pte_follows(now[1], right, level));
 }
 
-void table_account_batch(const struct pmap_change *change, unsigned count)
+/* The pair (right - 1, right) of a table, if it is no break. */
+static void account_pair(struct table_notes *notes, const pte_t *table, unsigned right, int sign)
 {
-	for (unsigned i = 0; i < count; i++) {
-		const struct pmap_change *c = &change[i];
-		pte_t left = neighbour(c->slot, -1);
-		pte_t right = neighbour(c->slot, 1);
-
-		for (unsigned later = i + 1; later < count; later++) {
-			left = change[later].slot == c->slot - 1 ? change[later].expected : left;
-			right = change[later].slot == c->slot + 1 ? change[later].expected : right;
-		}
-		account(c->slot, c->expected, c->fresh, left, right);
+	if (right > 0 && right < PT_ENTRIES &&
+	    pte_follows(arch_pte_load(&table[right - 1]), arch_pte_load(&table[right]),
+			PT_LEVELS - 1)) {
+		count_pair(notes, right, -sign);
 	}
+}
+
+void table_account_pairs(const pte_t *slot, unsigned count, enum account_pairs which, int sign)
+{
+	struct table_notes *notes = notes_of(table_of(slot));
+	const pte_t *table = table_of(slot);
+	const unsigned first = slot_index(slot);
+
+	account_pair(notes, table, first, sign);
+	if (which == ACCOUNT_ALL) {
+		for (unsigned right = first + 1; right < first + count; right++) {
+			account_pair(notes, table, right, sign);
+		}
+	}
+	account_pair(notes, table, first + count, sign);
+}
+
+void table_account_removal(const pte_t *slot, unsigned count)
+{
+	struct table_notes *notes = notes_of(table_of(slot));
+	const unsigned first = slot_index(slot);
+
+	KASSERT(notes->level == PT_LEVELS - 1);
+	if (count == PT_ENTRIES) {
+		notes_init(table_of(slot), PT_LEVELS - 1);
+		return;
+	}
+	table_account_pairs(slot, count, ACCOUNT_ALL, -1);
+	for (unsigned i = 0; i < count; i++) {
+		if (pte_is_valid(arch_pte_load(slot + i))) {
+			notes->valid--;
+			notes->group_valid[(first + i) / CONT_ENTRIES]--;
+		}
+	}
+	notes->contiguous &= ~table_groups(slot, count);
 }
 
 void table_account_uniform(pte_t *table, uint32_t contiguous)

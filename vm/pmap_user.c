@@ -38,6 +38,13 @@ static void leave(struct mailbox *m)
 	store_release(&m->loaded, 0);
 }
 
+/* Whoever waits in evict() looks again. */
+static void tell_evict(void)
+{
+	dsb_ishst();
+	cpu_sev();
+}
+
 /* Say that we come, then see whether we may. False: the map is retired. */
 static bool enter(struct mailbox *m, struct pmap *pmap)
 {
@@ -65,8 +72,13 @@ void pmap_activate(struct pmap *pmap)
 	if (load_relaxed(&m->space) == id_of(pmap)) {
 		return;
 	}
-	if (pmap == nullptr || !enter(m, pmap)) {
+	if (pmap == nullptr) {
 		leave(m);
+		return;
+	}
+	if (!enter(m, pmap)) {
+		leave(m);
+		tell_evict(); /* it may have seen us come */
 		return;
 	}
 	const uint64_t number = asid_use(&pmap->space.asid);
@@ -84,9 +96,8 @@ void pmap_leave_retired(void)
 	/* While we name it nobody frees it. */
 	if (space != nullptr && load_acquire(&space->window) == PARK_SPACE_GONE) {
 		leave(m);
-		dsb_ishst();
-		cpu_sev(); /* pairs with evict() */
 	}
+	tell_evict(); /* perhaps we had left by ourselves, without a word */
 }
 
 /* ---- the end of a map ---- */

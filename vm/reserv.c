@@ -222,10 +222,10 @@ static bool take_run(struct reserv *rv, unsigned first)
 
 enum kerr reserv_take(struct reserv *rv, unsigned page, struct memcharge *charge, pa_t *out)
 {
-	const unsigned spare = rv->spare;
-
 	KASSERT(page < rv->pages && !reserv_has(rv, page));
 	if (!is_in_run(rv, page)) {
+		const unsigned spare = rv->spare;
+
 		if (rv->frame == nullptr) {
 			rv->frame = slab_alloc(class_for(rv->pages), charge);
 		}
@@ -240,9 +240,9 @@ enum kerr reserv_take(struct reserv *rv, unsigned page, struct memcharge *charge
 			}
 			set_separate(rv, page, one);
 		}
+		list_update(rv, spare, true);
 	}
 	*out = reserv_frame(rv, page);
-	list_update(rv, spare, true);
 	return KERR_OK;
 }
 

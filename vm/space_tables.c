@@ -2,13 +2,15 @@
 /*
  * vm/space_tables.c - the tables of a space: split, removed, brought in line. See vm/space_impl.h.
  *
- * THEORY   Steps are as large as what one entry maps, and 64 pages where entries are small: each
- *          holds the tables' lock for a bounded number of instructions, whatever the range is.
+ * THEORY   A step is what one entry maps, a whole table of pages, or 64 pages of one: the pmap
+ *          takes a table as a whole in two instructions a page, and a part of it in some forty. So
+ *          each step holds the tables' lock for a bounded number of instructions, whatever the
+ *          range is (R8).
  * LOCKING  The tables' lock inside each step.
  */
 #include "vm/space_impl.h"
 
-/* Bytes of small entries that one step handles (R8). */
+/* Part of a table of pages that one step handles (R8). */
 #define STEP_BYTES (64 * PAGE_BYTES)
 /* A CPU that does not park in so many whole attempts never will. */
 #define PARK_TRIES 8
@@ -45,10 +47,11 @@ enum kerr tables_split(struct space *space, uint64_t at)
 	return e == KERR_OK ? pmap_demote(&space->pmap, va(at), PAGE_BYTES, PAGE_BYTES) : e;
 }
 
-/* Where a step that begins at `at` ends: at the end of a large leaf, or 64 pages on. */
+/* Where a step that begins at `at` ends. */
 static uint64_t step_end(struct space *space, uint64_t at, uint64_t end)
 {
-	uint64_t step = STEP_BYTES;
+	const bool table = is_aligned(at, BLOCK_BYTES) && end - at >= BLOCK_BYTES;
+	uint64_t step = table ? BLOCK_BYTES : STEP_BYTES;
 	uint64_t span;
 	pte_t leaf;
 

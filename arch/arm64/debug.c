@@ -84,3 +84,11 @@ void debug_step_next(void)
 	write_sysreg(mdscr_el1, MDSCR_KDE | MDSCR_SS);
 	isb();
 }
+
+void debug_step_el0(bool on)
+{
+	const uint64_t mdscr = read_sysreg(mdscr_el1);
+
+	write_sysreg(oslar_el1, 0);
+	write_sysreg(mdscr_el1, on ? mdscr | MDSCR_SS : mdscr & ~MDSCR_SS);
+}

@@ -45,3 +45,9 @@ void debug_step_next(void);
 #define RECOVER_WORDS 13
 [[gnu::returns_twice]] bool recover_point(uint64_t context[RECOVER_WORDS]);
 _Noreturn void recover(const uint64_t context[RECOVER_WORDS]);
+
+/*
+ * Single step of EL0, on this CPU: a thread whose PSTATE.SS is set executes one instruction. An
+ * ERET makes it effective (Arm ARM D2.12).
+ */
+void debug_step_el0(bool on);

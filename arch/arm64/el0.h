@@ -24,6 +24,7 @@
 
 /* What ipc_fast.S knows of threads, tasks, handles, endpoints. */
 #define TH_KEY 344
+#define TH_FPU 608
 #define TH_STATE 584
 #define TH_TASK 352
 #define TH_IPC_WAIT 360
@@ -49,6 +50,7 @@
 #define STATE_RUNNING 2
 #define STATE_RECEIVING 4
 #define STATE_CALLING 5
+#define KEY_FPU_BIT 17
 #define INFO_CALL (1 << 19)
 
 /* Calls that assembly knows (include/calls.toml). */
@@ -56,6 +58,8 @@
 #define NR_IPC_CALL 22
 #define NR_IPC_REPLY_RECV 23
 #define NR_IPC_RECV 24
+#define NR_EVENT_WAIT 30
+#define NR_IRQ_ACK 34
 
 #define ESR_EC_SHIFT 26
 #define EC_SVC64 0x15 /* as ESR_EC_SVC64 of sysreg.h, which is for C */

@@ -4,26 +4,28 @@
  * In: x0 = area, 16-byte aligned. Burns: x1, x2. CPACR_EL1.FPEN lets EL1 in at all times but
  * before the first thread of a CPU; sched.c opens it before it saves or loads.
  */
+#include "arch/arm64/el0.h"
+
 	.arch	armv8-a+fp+simd
 	.text
 
-	.macro	each_pair op
-	\op	q0, q1, [x0]
-	\op	q2, q3, [x0, #32]
-	\op	q4, q5, [x0, #64]
-	\op	q6, q7, [x0, #96]
-	\op	q8, q9, [x0, #128]
-	\op	q10, q11, [x0, #160]
-	\op	q12, q13, [x0, #192]
-	\op	q14, q15, [x0, #224]
-	\op	q16, q17, [x0, #256]
-	\op	q18, q19, [x0, #288]
-	\op	q20, q21, [x0, #320]
-	\op	q22, q23, [x0, #352]
-	\op	q24, q25, [x0, #384]
-	\op	q26, q27, [x0, #416]
-	\op	q28, q29, [x0, #448]
-	\op	q30, q31, [x0, #480]
+	.macro	each_pair op, area=x0
+	\op	q0, q1, [\area]
+	\op	q2, q3, [\area, #32]
+	\op	q4, q5, [\area, #64]
+	\op	q6, q7, [\area, #96]
+	\op	q8, q9, [\area, #128]
+	\op	q10, q11, [\area, #160]
+	\op	q12, q13, [\area, #192]
+	\op	q14, q15, [\area, #224]
+	\op	q16, q17, [\area, #256]
+	\op	q18, q19, [\area, #288]
+	\op	q20, q21, [\area, #320]
+	\op	q22, q23, [\area, #352]
+	\op	q24, q25, [\area, #384]
+	\op	q26, q27, [\area, #416]
+	\op	q28, q29, [\area, #448]
+	\op	q30, q31, [\area, #480]
 	.endm
 
 	.global arch_fpu_save
@@ -43,4 +45,24 @@ arch_fpu_load:
 	ldr	x2, [x0, #520]
 	msr	fpcr, x1
 	msr	fpsr, x2
+	ret
+
+/*
+ * For ipc_fast.S: save those of thread x18, load those of thread x21; both have some.
+ * Burns: x23, x24, x25.
+ */
+	.global swap_fpu
+swap_fpu:
+	ldr	x23, [x18, #TH_FPU]
+	each_pair stp, x23
+	mrs	x24, fpcr
+	mrs	x25, fpsr
+	add	x23, x23, #512
+	stp	x24, x25, [x23]
+	ldr	x23, [x21, #TH_FPU]
+	each_pair ldp, x23
+	add	x23, x23, #512
+	ldp	x24, x25, [x23]
+	msr	fpcr, x24
+	msr	fpsr, x25
 	ret

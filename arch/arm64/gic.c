@@ -129,6 +129,11 @@ void gic_set_edge(uint32_t intid, bool edge)
 	gic_frame_set_edge(frame_of(intid), intid, edge);
 }
 
+void gic_pend(uint32_t intid)
+{
+	mmio_write32(frame_of(intid), GICD_ISPENDR + intid / 32 * 4, 1U << intid % 32);
+}
+
 void gic_route(uint32_t intid, unsigned cpu)
 {
 	if (version == 3) {

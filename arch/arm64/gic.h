@@ -91,6 +91,7 @@ void gic_disable(uint32_t intid);
 void gic_set_priority(uint32_t intid, uint8_t priority);
 void gic_set_edge(uint32_t intid, bool edge);
 void gic_route(uint32_t intid, unsigned cpu); /* shared interrupts */
+void gic_pend(uint32_t intid); /* as if the device had asked, once; for tests */
 
 /* Make an SGI urgent: on this CPU now (if it is initialised), on the others when they are. */
 void gic_set_urgent(unsigned sgi);

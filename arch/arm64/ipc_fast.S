@@ -6,12 +6,13 @@
  *          this runs on SPx, before the door, with interrupts masked, on pinned memory. It is taken
  *          when the handle lies in the first page of the table, the message is words only, there is
  *          no deadline and no reply object, and the partner waits on this CPU for just that.
- *          "Just that" is one comparison: a thread's key is its CPU, its priority, and a bit for
- *          every reason to take the slow path; the partner's must be ours, but for a priority that
- *          may be higher. Whatever else holds, the slow path does the same, from the beginning: up
- *          to the lines marked "from here on" nothing has changed but the saved registers.
- *          So the partner runs at once, in the rest of our time slice, without the scheduler:
- *          nothing more urgent is ready, or an interrupt would be pending (kern/sched.c).
+ *          "Just that" is one comparison. A thread's key is its CPU, its priority, whether it has
+ *          FP registers, and a bit for every reason to take the slow path. A receiver's key must be
+ *          the caller's, but for a priority that may be higher. A caller's must be not less urgent
+ *          than what its CPU tells others that it runs: that is how they decide whether to
+ *          interrupt it, so nothing more urgent is ready, or an interrupt is pending. Whatever
+ *          else holds, the slow path does the same from the beginning: up to "no way back"
+ *          nothing has changed but saved registers. The partner runs in the rest of our slice.
  * LOCKING  The endpoint's lock is taken if it is free, by its words (kern/lock.h), without the
  *          books that a spin_lock() keeps: nothing is called under it.
  * RACE     Waiters of that lock are woken only if there are some. One that draws its ticket just
@@ -82,16 +83,17 @@
 	.endm
 
 	/*
-	 * In: x21 = partner, x22 = slice. Out: the partner's key is this CPU's; x14 = ours.
-	 * Burns: x13, x23.
+	 * In: x21 = partner, x14 = the key that its own must be, or up to 63 more.
+	 * Burns: x13, x23, x30.
 	 */
 	.macro	compare_keys
 	ldr	x13, [x21, #TH_KEY]
-	ldr	x14, [x22, #PCPU_FAST_KEY]
 	sub	x23, x13, x14
 	cmp	x23, #63
 	b.hi	unlock_slow
-	str	x13, [x22, #PCPU_FAST_KEY]	/* from here on there is no way back */
+	tbz	x13, #KEY_FPU_BIT, 4f	/* from here on there is no way back */
+	bl	swap_fpu
+4:
 	.endm
 
 	/*
@@ -193,8 +195,8 @@ ipc_call_fast:
 	ldr	x21, [x15, #EP_FIRST]
 	cbz	x21, unlock_slow
 	mrs	x22, tpidr_el1
+	ldr	x14, [x18, #TH_KEY]	/* not less urgent than we: nothing to inherit */
 	compare_keys
-	str	x14, [x18, #TH_KEY]
 	ldr	x23, [x21, #TH_IPC_NEXT]
 	str	x23, [x15, #EP_FIRST]
 	cbnz	x23, 3f
@@ -230,8 +232,8 @@ ipc_reply_recv_fast:
 	ldr	x21, [x18, #TH_IPC_OWN]
 	cbz	x21, unlock_slow
 	mrs	x22, tpidr_el1
+	ldr	x14, [x22, #PCPU_FAST_KEY] /* not less urgent than what this CPU says it runs */
 	compare_keys
-	str	x14, [x18, #TH_KEY]
 	str	xzr, [x18, #TH_IPC_OWN]	/* only this CPU's threads compete for it */
 	str	xzr, [x21, #TH_IPC_HELD]
 	stp	x18, x18, [x15, #EP_FIRST]
@@ -274,6 +276,6 @@ unlock_slow:
 restore_slow:
 	ldp	x20, x21, [x18, #TH_X(20)]
 	ldp	x22, x23, [x18, #TH_X(22)]
-	ldr	x24, [x18, #TH_X(24)]
+	ldp	x24, x25, [x18, #TH_X(24)]
 	ldr	x19, [x18, #TH_X(19)]
 	b	el0_sync_slow

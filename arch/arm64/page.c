@@ -19,9 +19,11 @@ static char *frame_ptr(pa_t frame)
 	return (char *)(uintptr_t)(LINEAR_BASE + frame.v);
 }
 
-static always_inline void zva(const char *line)
+/* Zero a line; the address of the next. */
+static always_inline char *zva(char *line, uint64_t step)
 {
-	__asm__ volatile("dc zva, %0" : : "r"(line) : "memory");
+	__asm__ volatile("dc zva, %0\n\tadd %0, %0, %1" : "+r"(line) : "r"(step) : "memory");
+	return line;
 }
 
 /* Bytes that one DC ZVA zeroes; 0: not to be used for pages. Read each time: CPUs may differ. */
@@ -30,7 +32,7 @@ static uint64_t zva_bytes(void)
 	const uint64_t id = read_sysreg(DCZID_EL0);
 	const uint64_t bytes = UINT64_C(4) << (id & 0xf);
 
-	return (id & DCZID_DZP) == 0 && bytes * 4 <= PAGE_BYTES ? bytes : 0;
+	return (id & DCZID_DZP) == 0 && bytes * 8 <= PAGE_BYTES ? bytes : 0;
 }
 
 void arch_page_zero(va_t page)
@@ -43,11 +45,10 @@ void arch_page_zero(va_t page)
 		memset(at, 0, PAGE_BYTES);
 		return;
 	}
-	for (; at < end; at += 4 * step) {
-		zva(at);
-		zva(at + step);
-		zva(at + 2 * step);
-		zva(at + 3 * step);
+	/* Eight to a round, each address from the one before: two instructions a line. */
+	while (at < end) {
+		at = zva(zva(zva(zva(at, step), step), step), step);
+		at = zva(zva(zva(zva(at, step), step), step), step);
 	}
 }
 

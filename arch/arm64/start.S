@@ -203,6 +203,7 @@ drop_to_el1:
 	msr	cptr_el2, x0
 	msr	hstr_el2, xzr
 	msr	vttbr_el2, xzr
+	msr	mdcr_el2, xzr		/* debug exceptions and registers are EL1's */
 	mrs	x0, id_aa64dfr0_el1	/* all event counters belong to EL1, where there are any */
 	ubfx	x0, x0, #8, #4
 	sub	x1, x0, #1

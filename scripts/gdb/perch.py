@@ -50,6 +50,10 @@ def describe_esr(esr):
     return words
 
 
+def door_name(door):
+    return DOORS[door] if door < len(DOORS) else str(door)
+
+
 class Physical:
     """Reads by physical address through QEMU's stub."""
 
@@ -203,7 +207,7 @@ class Pcpu(Command):
         base = pcpu["base"]
         door = int(target.mailbox(at)["door"])
         print(f"cpu{cpu} slice={at:#x} node={int(base['node'])} mpidr={int(base['mpidr']):#x} "
-              f"door={DOORS[door] if door < len(DOORS) else door}")
+              f"door={door_name(door)}")
         held = [target.name(int(base["lock"][i])) for i in range(int(base["lock_count"]))]
         wanted = int(base["lock_wanted"])
         print(f"  holds {', '.join(held) or 'no lock'}"
@@ -231,7 +235,7 @@ class Park(Command):
             box = target.mailbox(at)
             request, ack, release, door, pc = (
                 int(box[field]) for field in ("request", "ack", "release", "door", "ack_pc"))
-            text = f"  cpu{cpu} door={DOORS[door]} request={request} ack={ack} release={release}"
+            text = f"  cpu{cpu} door={door_name(door)} request={request} ack={ack} release={release}"
             if request > release:
                 text += " PARKED" if ack == request else " ASKED"
             print(text + (f" interrupted {target.name(pc)}" if pc else ""))

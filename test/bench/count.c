@@ -31,7 +31,7 @@ unsigned char *g_byte_array_free(struct glib_bytes *array, int free_segment);
 #define MARK_BEGIN 0xd5032fdfu /* HINT #126 */
 #define MARK_END 0xd5032fffu   /* HINT #127 */
 
-#define WINDOWS 16         /* functions that window= may name */
+#define WINDOWS 32
 
 enum insn_class { CLASS_OTHER, CLASS_TLBI, CLASS_BARRIER, CLASS_SYSREG, CLASS_COUNT };
 

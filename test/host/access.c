@@ -7,6 +7,7 @@
  */
 #include <arch/barrier.h>
 #include <arch/pte.h>
+#include <memmap.h>
 
 #include "ipi/inval.h"
 #include "ipi/park.h"
@@ -20,22 +21,25 @@ struct leaf {
 	uint64_t size;
 };
 
-/* 16 entries that carry Contiguous, alike and in a row, or the run is misprogrammed. */
+/*
+ * 16 entries that carry Contiguous, alike and in a row, or the run is misprogrammed. Without a park,
+ * others may look while a window breaks or makes them; without a break (FEAT_BBM level 2), while
+ * some of them carry it, or are writable, and others not yet.
+ */
 static bool run_is_whole(const uint64_t *slot, unsigned level)
 {
 	const uint64_t *first = (const uint64_t *)align_down((uint64_t)(uintptr_t)slot,
 							     CONT_ENTRIES * sizeof(*slot));
+	const uint64_t e = store_visible(slot) - (uint64_t)(slot - first) * level_bytes(level);
 
-	for (unsigned i = 1; i < CONT_ENTRIES; i++) {
-		const uint64_t e = store_visible(&first[i]);
+	for (unsigned i = 0; i < CONT_ENTRIES; i++) {
+		const uint64_t other = store_visible(&first[i]);
+		const uint64_t differs = other ^ (e + i * level_bytes(level));
+		const bool in_window = (inval_mode() == BBM_RETRY && (other & PTE_VALID) == 0) ||
+				       (inval_mode() == BBM_BBML2 &&
+					(differs & ~(PTE_CONT | PTE_PROTECT_MASK)) == 0);
 
-		/* Without a park, others may look while a window breaks or makes the 16. */
-		if (inval_mode() == BBM_RETRY &&
-		    ((e | store_visible(&first[0])) & PTE_VALID) != 0 &&
-		    ((e & store_visible(&first[0])) & PTE_VALID) == 0) {
-			continue;
-		}
-		if (e != store_visible(&first[0]) + i * level_bytes(level)) {
+		if (differs != 0 && !in_window) {
 			return false;
 		}
 	}
@@ -113,19 +117,25 @@ static void add_stale(struct sim_view *v, const struct leaf *walk, const struct 
 struct sim_view sim_view(va_t at)
 {
 	const struct sim_cpu *c = sim.current;
-	const struct leaf walk = walk_from(&kernel_pmap.root->v, 0, at.v);
+	const bool user = at.v < USER_END;
+	const uint64_t root = user ? c->user_root : 0;
+	const uint64_t *table = user ? user_root_of(c) : &kernel_pmap.root->v;
+	const struct leaf walk = table != nullptr ? walk_from(table, 0, at.v)
+						  : (struct leaf){ .valid = false };
 	struct sim_view v = { .fault = !walk.valid, .any = walk.valid, .pa = walk.pa };
 
 	v.writable = !walk.valid || (walk.pte & PTE_AP_RO) == 0;
 	for (unsigned i = 0; i < tlb_stale_count(); i++) {
 		const struct stale *s = tlb_stale(i);
 
-		if ((s->cpus >> sim_index(c) & 1) != 0 && at.v - s->va < s->size) {
+		if ((s->cpus >> sim_index(c) & 1) != 0 && at.v - s->va < s->size &&
+		    s->root == root && (root == 0 || s->asid == c->user_asid)) {
 			add_stale(&v, &walk, s, at.v);
 		}
 	}
 	for (unsigned i = 0; i < c->early_count && !v.fault; i++) {
-		v.fault = v.early = at.v - c->early[i].va < c->early[i].size;
+		v.fault = v.early = c->early[i].root == root &&
+				    at.v - c->early[i].va < c->early[i].size;
 	}
 	return v;
 }
@@ -221,9 +231,9 @@ bool sim_access(va_t at, pa_t expected, bool write)
 	}
 }
 
-bool sim_lookup(va_t at, uint64_t *pte, uint64_t *out)
+bool sim_lookup(const struct pmap *pmap, va_t at, uint64_t *pte, uint64_t *out)
 {
-	const uint64_t *table = &kernel_pmap.root->v;
+	const uint64_t *table = &pmap->root->v;
 
 	for (unsigned level = 0;; level++) {
 		const uint64_t e = table[level_index(at, level)];
@@ -241,12 +251,15 @@ bool sim_lookup(va_t at, uint64_t *pte, uint64_t *out)
 	}
 }
 
-void sim_must_be_clean(va_t start, uint64_t size)
+void sim_must_be_clean(const struct pmap *pmap, va_t start, uint64_t size)
 {
+	const uint64_t root = pmap->user ? pool_pa(pmap->root) : 0;
+
 	for (unsigned i = 0; i < tlb_stale_count(); i++) {
 		const struct stale *s = tlb_stale(i);
 
-		if (s->cpus != 0 && ranges_meet(start.v, size, s->va, s->size)) {
+		if (tlb_is_live(s) && s->root == root &&
+		    ranges_meet(start.v, size, s->va, s->size)) {
 			sim_fail(
 				"owed invalidation: CPUs %#llx may still use the old entry of %#llx (%llu KiB)",
 				(unsigned long long)s->cpus, (unsigned long long)s->va,
@@ -255,11 +268,11 @@ void sim_must_be_clean(va_t start, uint64_t size)
 	}
 }
 
-void sim_must_be_unmapped(va_t start, uint64_t size, uint64_t step)
+void sim_must_be_unmapped(const struct pmap *pmap, va_t start, uint64_t size, uint64_t step)
 {
-	sim_must_be_clean(start, size);
+	sim_must_be_clean(pmap, start, size);
 	for (uint64_t off = 0; off < size; off += step) {
-		if (walk_from(&kernel_pmap.root->v, 0, start.v + off).valid) {
+		if (walk_from(&pmap->root->v, 0, start.v + off).valid) {
 			sim_fail("%#llx is still mapped", (unsigned long long)(start.v + off));
 		}
 	}

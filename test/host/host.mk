@@ -18,7 +18,8 @@ HOST_INCLUDES := -Itest/host/include -Iarch/arm64/include -I. -idirafter include
 SIM_KERNEL := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/memcharge.c \
 	pcpu/recorder.c pcpu/slab.c ipi/park.c ipi/inval.c \
 	vm/asid.c vm/frame.c vm/frame_cache.c vm/kmap.c \
-	vm/pmap_user.c vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c vm/pmap_size.c vm/pmap_table.c kern/lock.c \
+	vm/pmap_user.c vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c vm/pmap_range.c \
+	vm/pmap_size.c vm/pmap_table.c kern/lock.c \
 	kern/panic.c kern/hold.c kern/format.c \
 	kern/kerr.c
 include test/host/vm.mk
@@ -128,7 +129,8 @@ space := $(subst ,, )
 .PHONY: coverage coverage-programs
 coverage: ## branches of vm/pmap*, ipi/ and pcpu/ that the host tests take
 	$(Q)$(MAKE) --no-print-directory coverage-programs HOST=$(HOST)/coverage \
-		HOST_SANITIZE='$(HOST_SANITIZE) -fprofile-instr-generate -fcoverage-mapping' \
+		HOST_SANITIZE='$(HOST_SANITIZE) -fprofile-instr-generate -fcoverage-mapping \
+			-Wno-unneeded-internal-declaration' \
 		HOST_INCLUDES='-Itest/host/coverage_include $(HOST_INCLUDES)'
 	$(Q)test/host/coverage $(HOST)/coverage $(COVERAGE_RUNS) \
 		$(subst $(space),$(comma),$(notdir $(HOST_UNITS))) $(COVERED)

@@ -8,6 +8,7 @@
 #include "pcpu/heap.h"
 #include "test/host/scenario.h"
 #include "vm/pmap_impl.h"
+#include "vm/pmap_user.h"
 
 bool scene_done(enum kerr e, const char *what)
 {
@@ -35,11 +36,11 @@ void initiate_sizes(unsigned cpu)
 	for (unsigned round = 0; round < scene.plan.rounds; round++) {
 		const uint64_t off = align_down(sim_random(span), PAGE_BYTES);
 
-		(void)scene_done(pmap_demote(&kernel_pmap, va(r->base.v + off), PAGE_BYTES,
-					     sizes[sim_random(2)]),
-				 "demote");
+		(void)scene_done(
+			pmap_demote(r->pmap, va(r->base.v + off), PAGE_BYTES, sizes[sim_random(2)]),
+			"demote");
 		region_touch(r);
-		(void)scene_done(pmap_promote(&kernel_pmap,
+		(void)scene_done(pmap_promote(r->pmap,
 					      va(r->base.v + align_down(off, 16 * PAGE_BYTES)),
 					      16 * PAGE_BYTES),
 				 "promote");
@@ -52,7 +53,7 @@ void initiate_small_block(unsigned cpu)
 {
 	struct region *r = region_of(cpu);
 
-	(void)scene_done(pmap_demote(&kernel_pmap, r->base, PAGE_BYTES, 16 * PAGE_BYTES), "demote");
+	(void)scene_done(pmap_demote(r->pmap, r->base, PAGE_BYTES, 16 * PAGE_BYTES), "demote");
 	region_touch(r);
 }
 
@@ -61,7 +62,7 @@ void initiate_small_run(unsigned cpu)
 {
 	struct region *r = region_of(cpu);
 
-	(void)scene_done(pmap_promote(&kernel_pmap, r->base, PAGE_BYTES * 16), "promote");
+	(void)scene_done(pmap_promote(r->pmap, r->base, PAGE_BYTES * 16), "promote");
 	region_touch(r);
 }
 
@@ -99,8 +100,8 @@ static void do_unmap(struct region *r, unsigned first, unsigned count)
 	const va_t at = va(r->base.v + first * r->step);
 
 	set_flux(r, first, count, true);
-	if (scene_done(pmap_unmap(&kernel_pmap, at, count * r->step), "unmap")) {
-		sim_must_be_unmapped(at, count * r->step, r->step);
+	if (scene_done(pmap_unmap(r->pmap, at, count * r->step), "unmap")) {
+		sim_must_be_unmapped(r->pmap, at, count * r->step, r->step);
 		for (unsigned i = first; i < first + count; i++) {
 			r->mapped[i] = false;
 		}
@@ -116,15 +117,15 @@ static void do_map(struct region *r, unsigned first, unsigned count)
 	const uint64_t off = first * r->step;
 
 	if (!none_mapped(r, first, count)) {
-		if (pmap_map(&kernel_pmap, va(r->base.v + off), pa(r->pa.v + off), count * r->step,
+		if (pmap_map(r->pmap, va(r->base.v + off), pa(r->pa.v + off), count * r->step,
 			     flags) != KERR_EXISTS) {
 			sim_fail("map over something that is mapped: not refused");
 		}
 		return;
 	}
 	set_flux(r, first, count, true);
-	if (scene_done(pmap_map(&kernel_pmap, va(r->base.v + off), pa(r->pa.v + off),
-				count * r->step, flags),
+	if (scene_done(pmap_map(r->pmap, va(r->base.v + off), pa(r->pa.v + off), count * r->step,
+				flags),
 		       "map")) {
 		for (unsigned i = first; i < first + count; i++) {
 			r->mapped[i] = true;
@@ -132,7 +133,7 @@ static void do_map(struct region *r, unsigned first, unsigned count)
 		}
 		scene.mapped_epoch++;
 	} else {
-		sim_must_be_unmapped(va(r->base.v + off), count * r->step, r->step);
+		sim_must_be_unmapped(r->pmap, va(r->base.v + off), count * r->step, r->step);
 	}
 	set_flux(r, first, count, false);
 }
@@ -144,7 +145,10 @@ static void read_back(struct region *r, unsigned first, unsigned count)
 		pte_t e;
 		uint64_t bytes;
 
-		if (pmap_query(va(r->base.v + i * r->step), &e, &bytes)) {
+		const va_t at = va(r->base.v + i * r->step);
+
+		if (r->pmap->user ? pmap_user_query(r->pmap, at, &e, &bytes)
+				  : pmap_query(at, &e, &bytes)) {
 			r->writable[i] = (e.v & PTE_AP_RO) == 0;
 		}
 	}
@@ -157,7 +161,7 @@ static void do_protect(struct region *r, unsigned first, unsigned count)
 	const unsigned flags = writable ? PMAP_WRITE : PMAP_READ;
 
 	if (!all_mapped(r, first, count)) {
-		if (pmap_protect(&kernel_pmap, at, count * r->step, flags) != KERR_ABSENT) {
+		if (pmap_protect(r->pmap, at, count * r->step, flags) != KERR_ABSENT) {
 			sim_fail("protect of something that is not mapped: not refused");
 		}
 		return;
@@ -166,14 +170,14 @@ static void do_protect(struct region *r, unsigned first, unsigned count)
 	for (unsigned i = first; i < first + count; i++) {
 		r->writable[i] = r->writable[i] && writable; /* what is allowed before and after */
 	}
-	if (scene_done(pmap_protect(&kernel_pmap, at, count * r->step, flags), "protect")) {
+	if (scene_done(pmap_protect(r->pmap, at, count * r->step, flags), "protect")) {
 		for (unsigned i = first; i < first + count; i++) {
 			r->writable[i] = writable;
 		}
 	} else {
 		read_back(r, first, count);
 	}
-	sim_must_be_clean(at, count * r->step);
+	sim_must_be_clean(r->pmap, at, count * r->step);
 }
 
 static void do_sizes(struct region *r, unsigned first, unsigned count)
@@ -183,11 +187,10 @@ static void do_sizes(struct region *r, unsigned first, unsigned count)
 	const va_t at = va(r->base.v + first * r->step);
 
 	if (sim_random(2) == 0) {
-		(void)scene_done(
-			pmap_demote(&kernel_pmap, at, count * r->step, sizes[sim_random(4)]),
-			"demote");
+		(void)scene_done(pmap_demote(r->pmap, at, count * r->step, sizes[sim_random(4)]),
+				 "demote");
 	} else {
-		(void)scene_done(pmap_promote(&kernel_pmap, at, count * r->step), "promote");
+		(void)scene_done(pmap_promote(r->pmap, at, count * r->step), "promote");
 	}
 }
 
@@ -225,7 +228,7 @@ static void do_fresh(unsigned cpu)
 	} else {
 		(void)scene_done(e, "map");
 	}
-	sim_must_be_unmapped(at, size, PAGE_BYTES);
+	sim_must_be_unmapped(&kernel_pmap, at, size, PAGE_BYTES);
 }
 
 /* Any operation on any part, aligned and not; the flat array says what must come of it. */
@@ -290,7 +293,7 @@ void initiate_big(unsigned cpu)
 		}
 		set_flux(r, first, count, true);
 		if (scene_done(pmap_unmap(&kernel_pmap, at, count * r->step), "carve out")) {
-			sim_must_be_unmapped(at, count * r->step, r->step);
+			sim_must_be_unmapped(&kernel_pmap, at, count * r->step, r->step);
 			for (unsigned n = 0; n < 8; n++) {
 				region_touch(r);
 			}

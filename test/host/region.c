@@ -7,12 +7,14 @@
 #include <memmap.h>
 
 #include "test/host/scenario.h"
-#include "vm/pmap.h"
+#include "kern/lock.h"
+#include "vm/pmap_user.h"
 
-void region_map(struct region *r, va_t base, pa_t pa, uint64_t step, unsigned count, unsigned flags)
+void region_map(struct region *r, struct pmap *pmap, va_t base, pa_t pa, uint64_t step,
+		unsigned count, unsigned flags)
 {
-	*r = (struct region){ .base = base, .pa = pa, .step = step, .count = count };
-	if (pmap_map(&kernel_pmap, base, pa, step * count, flags) != KERR_OK) {
+	*r = (struct region){ .pmap = pmap, .base = base, .pa = pa, .step = step, .count = count };
+	if (pmap_map(pmap, base, pa, step * count, flags) != KERR_OK) {
 		sim_fail("the set-up does not map");
 	}
 	for (unsigned i = 0; i < count; i++) {
@@ -40,15 +42,26 @@ static void learn(void)
 	}
 }
 
+/* A user region is touched by a CPU that runs its space, as the scheduler would make it do. */
+static void run_space_of(const struct region *r)
+{
+	if (r->pmap->user) {
+		irq_mask();
+		pmap_activate(r->pmap);
+		irq_unmask();
+	}
+}
+
 /* One access by this CPU to anything that is mapped now. */
 void region_touch(struct region *r)
 {
 	const unsigned i = (unsigned)sim_random(r->count);
 	const uint64_t off = i * r->step + sim_random(r->step / 8) * 8;
 
+	run_space_of(r);
 	sim_point();
 	learn();
-	if (r->mapped[i] && !r->in_flux[i]) {
+	if (r->mapped[i] && !r->in_flux[i] && !r->dead) {
 		const uint64_t changes = r->fluxes + r->narrowings;
 		const bool write = r->writable[i] && sim_random(2) == 0;
 
@@ -67,7 +80,7 @@ static void check_element(const struct region *r, unsigned i)
 	uint64_t pte;
 	uint64_t out;
 
-	if (sim_lookup(at, &pte, &out) != r->mapped[i]) {
+	if (sim_lookup(r->pmap, at, &pte, &out) != r->mapped[i]) {
 		sim_fail("%#llx is %smapped", (unsigned long long)at.v, r->mapped[i] ? "not " : "");
 	}
 	if (r->mapped[i] && out != r->pa.v + i * r->step) {
@@ -88,11 +101,12 @@ static void ask_kernel(const struct region *r, unsigned i)
 	uint64_t bytes;
 	pa_t out;
 
-	if (pmap_extract(at, &out) != r->mapped[i] ||
-	    (r->mapped[i] && out.v != r->pa.v + i * r->step)) {
+	if (!r->pmap->user && (pmap_extract(at, &out) != r->mapped[i] ||
+			       (r->mapped[i] && out.v != r->pa.v + i * r->step))) {
 		sim_fail("pmap_extract() is wrong about %#llx", (unsigned long long)at.v);
 	}
-	if (pmap_query(at, &e, &bytes) != r->mapped[i] ||
+	if ((r->pmap->user ? pmap_user_query(r->pmap, at, &e, &bytes)
+			   : pmap_query(at, &e, &bytes)) != r->mapped[i] ||
 	    (r->mapped[i] && ((e.v & PTE_AP_RO) == 0) != r->writable[i])) {
 		sim_fail("pmap_query() is wrong about %#llx", (unsigned long long)at.v);
 	}

@@ -9,15 +9,19 @@
 
 #include "ipi/inval.h"
 #include "test/host/sim.h"
+#include "vm/pmap.h"
 
 #define REGION_PAGES_MAX 1024
 #define REGIONS_MAX 4
+#define SPACES_MAX 24
 /* Where parks are dropped: how long an attempt waits, and how often one is made. */
 #define LOST_PARK_TICKS 3000
 #define LOST_PARK_ATTEMPTS 3
 
 /* A range of the kernel's map, and the truth about it: an array beside the tables. */
 struct region {
+	struct pmap *pmap;
+	bool dead; /* a user space that is retired */
 	va_t base;
 	pa_t pa;
 	uint64_t step;  /* bytes that one element of the arrays stands for */
@@ -48,6 +52,9 @@ struct plan {
 	bool skewed;        /* memory that is not aligned as its addresses are: no block fits */
 	bool panics;        /* a CPU panics in the middle of it */
 	bool small;         /* as little as can be, for exhaustive schedules */
+	bool user;          /* regions of user spaces, which the others run now and then */
+	unsigned spaces;    /* further user spaces, empty, that ask for numbers */
+	bool retire;        /* the initiator ends its space while others run it */
 };
 
 /* Variables of the run; cleared before it. */
@@ -55,6 +62,7 @@ struct scene {
 	struct plan plan;
 	struct region region[REGIONS_MAX];
 	unsigned regions;
+	struct pmap space[SPACES_MAX]; /* of the regions first */
 	unsigned initiators_left;
 	bool stop;       /* the others shall end */
 	unsigned out;    /* CPUs that are done */
@@ -90,8 +98,8 @@ void initiate_small_block(unsigned cpu);
 void initiate_small_run(unsigned cpu);
 
 /* region.c */
-void region_map(struct region *r, va_t base, pa_t pa, uint64_t step, unsigned count,
-		unsigned flags);
+void region_map(struct region *r, struct pmap *pmap, va_t base, pa_t pa, uint64_t step,
+		unsigned count, unsigned flags);
 void region_touch(struct region *r);
 void region_check(struct region *r);
 struct region *region_of(unsigned cpu);

@@ -137,14 +137,35 @@ static void make_batch(struct plan *p, uint64_t v)
 	p->rounds = 3;
 }
 
+/* User spaces: two that are worked on, others that only ask for numbers, of which there are 15. */
+static void make_user(struct plan *p, uint64_t v)
+{
+	vary(p, v);
+	p->user = true;
+	p->initiator = (v & 256) != 0 ? initiate_sizes : initiate_operations;
+	p->initiators = (v & 128) != 0 && p->cpus > 2 ? 2 : 1;
+	p->rounds = 2;
+	p->spaces = (v >> 9 & 3) == 0 ? 0 : 20;
+	p->retire = (v >> 11 & 1) != 0;
+	p->mode = (v >> 12 & 7) == 0 ? BBM_BBML2 : BBM_PARK;
+}
+
 const struct scenario scenarios[] = {
-	{ "sizes", 18, make_sizes },  { "operations", 22, make_operations },
-	{ "many", 10, make_many },    { "big", 6, make_big },
-	{ "retry", 6, make_retry },   { "bbml2", 5, make_bbml2 },
-	{ "lost", 5, make_lost },     { "lost-operations", 4, make_lost_operations },
-	{ "memory", 5, make_memory }, { "hotplug", 5, make_hotplug },
-	{ "panic", 4, make_panic },   { "pinned", 2, make_pinned },
-	{ "batch", 4, make_batch },   { "events", 4, make_events },
+	{ "sizes", 12, make_sizes },
+	{ "operations", 16, make_operations },
+	{ "user", 12, make_user },
+	{ "many", 10, make_many },
+	{ "big", 6, make_big },
+	{ "retry", 6, make_retry },
+	{ "bbml2", 5, make_bbml2 },
+	{ "lost", 5, make_lost },
+	{ "lost-operations", 4, make_lost_operations },
+	{ "memory", 5, make_memory },
+	{ "hotplug", 5, make_hotplug },
+	{ "panic", 4, make_panic },
+	{ "pinned", 2, make_pinned },
+	{ "batch", 4, make_batch },
+	{ "events", 4, make_events },
 };
 const unsigned scenario_count = array_len(scenarios);
 

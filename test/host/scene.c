@@ -19,7 +19,12 @@
 #include "pcpu/recorder.h"
 #include "test/host/scenario.h"
 #include "vm/pmap.h"
+#include "vm/asid.h"
 #include "vm/pmap_audit.h"
+#include "vm/pmap_user.h"
+
+/* A user region: at the end of a table's range and the beginning of the next one's. */
+#define USER_AT (64 * GIB)
 
 struct scene scene;
 
@@ -46,6 +51,11 @@ static void come_in(void)
 
 static void go_out(enum door_state state)
 {
+	if (scene.plan.user) {
+		irq_mask();
+		pmap_activate(nullptr);
+		irq_unmask();
+	}
 	sim_irq_close();
 	sim_set_spx(true);
 	door_leave(state);
@@ -137,14 +147,33 @@ static void look_around(unsigned cpu)
 	}
 }
 
+/* Run any space for a moment, or none: numbers are asked for, and CPUs come and go. */
+static void run_some_space(void)
+{
+	const unsigned i = (unsigned)sim_random(scene.regions + scene.plan.spaces + 1);
+	struct pmap *p = i < scene.regions + scene.plan.spaces ? &scene.space[i] : nullptr;
+
+	irq_mask();
+	pmap_activate(p);
+	irq_unmask();
+	sim_point();
+}
+
 static void one_thing(unsigned cpu)
 {
 	switch (sim_random(scene.plan.small ? 1 : 16)) {
+	case 10:
+		if (scene.plan.user) {
+			run_some_space();
+		}
+		break;
 	case 11:
 		look_around(cpu);
 		break;
 	case 12:
-		extract();
+		if (!scene.plan.user) {
+			extract();
+		}
 		break;
 	case 13:
 		/* It answers by polling, so a lost interrupt would rarely be missed. */
@@ -189,6 +218,23 @@ static void other(void *arg)
 	go_out(DOOR_IDLE);
 }
 
+/* The initiator's space ends, whoever runs it; its number and its tables are used again. */
+static void end_space(unsigned cpu)
+{
+	struct pmap *p = &scene.space[cpu];
+
+	if (!scene.plan.retire) {
+		return;
+	}
+	scene.region[cpu].dead = true;
+	pmap_user_retire(p);
+	sim_space_remove(p);
+	pmap_user_destroy(p);
+	if (pmap_map(p, va(USER_AT), pa(0), PAGE_BYTES, 0) != KERR_DEAD) {
+		sim_fail("a space that is retired takes a mapping");
+	}
+}
+
 static void initiator(void *arg)
 {
 	const unsigned cpu = cpu_number();
@@ -196,6 +242,7 @@ static void initiator(void *arg)
 	(void)arg;
 	come_in();
 	scene.plan.initiator(cpu);
+	end_space(cpu);
 	scene.initiators_left--;
 	go_out(DOOR_IDLE);
 }
@@ -218,6 +265,14 @@ static bool all_have_ended(void)
 	return true;
 }
 
+static void set_up_space(unsigned i)
+{
+	if (pmap_user_init(&scene.space[i], nullptr) != KERR_OK) {
+		sim_fail("the set-up makes no space");
+	}
+	sim_space_add(&scene.space[i]);
+}
+
 static void set_up_regions(void)
 {
 	const struct plan *p = &scene.plan;
@@ -225,17 +280,23 @@ static void set_up_regions(void)
 	scene.regions = p->initiators;
 	for (unsigned i = 0; i < scene.regions; i++) {
 		if (p->initiator == initiate_big) {
-			region_map(&scene.region[i], va(LINEAR_BASE + (i + 4) * GIB),
+			region_map(&scene.region[i], &kernel_pmap, va(LINEAR_BASE + (i + 4) * GIB),
 				   pa((i + 4) * GIB), BLOCK_BYTES, 512,
 				   PMAP_WRITE | (i == 0 ? 0 : PMAP_NO_PROMOTE));
 		} else if (p->initiator == initiate_batch) {
-			region_map(&scene.region[i], va(KMAP_BASE + i * GIB), pa((i + 4) * GIB),
-				   PAGE_BYTES, 512, PMAP_WRITE | PMAP_PAGES | PMAP_NO_PROMOTE);
-		} else if (p->initiator == initiate_small_run) {
-			region_map(&scene.region[i], va(KMAP_BASE), pa(4 * GIB), PAGE_BYTES, 16,
+			region_map(&scene.region[i], &kernel_pmap, va(KMAP_BASE + i * GIB),
+				   pa((i + 4) * GIB), PAGE_BYTES, 512,
 				   PMAP_WRITE | PMAP_PAGES | PMAP_NO_PROMOTE);
+		} else if (p->initiator == initiate_small_run) {
+			region_map(&scene.region[i], &kernel_pmap, va(KMAP_BASE), pa(4 * GIB),
+				   PAGE_BYTES, 16, PMAP_WRITE | PMAP_PAGES | PMAP_NO_PROMOTE);
+		} else if (p->user) {
+			set_up_space(i);
+			region_map(&scene.region[i], &scene.space[i], va(USER_AT),
+				   pa((i + 4) * GIB), PAGE_BYTES,
+				   p->initiator == initiate_operations ? 640 : 512, PMAP_WRITE);
 		} else {
-			region_map(&scene.region[i], va(KMAP_BASE + i * GIB),
+			region_map(&scene.region[i], &kernel_pmap, va(KMAP_BASE + i * GIB),
 				   pa((i + 4) * GIB + (p->skewed ? PAGE_BYTES : 0)), PAGE_BYTES,
 				   p->initiator == initiate_operations ? 640 : 512, PMAP_WRITE);
 		}
@@ -257,7 +318,11 @@ static void set_up(void)
 		pcpu_of(cpu)->irq_drop_parks = cpu == 0 ? 0 : p->drops;
 	}
 	come_in();
+	asid_set_bits(p->user ? 4 : 8);
 	set_up_regions();
+	for (unsigned i = 0; i < p->spaces; i++) {
+		set_up_space(scene.regions + i);
+	}
 	inval_set_mode(p->mode);
 	inval_set_kind(p->kind);
 }
@@ -268,6 +333,12 @@ static void check_the_end(void)
 	struct pmap_audit audit;
 
 	sim_quiet(true);
+	for (unsigned i = 0; i < scene.regions && scene.plan.user; i++) {
+		if (!scene.region[i].dead && !pmap_audit(&scene.space[i], &audit)) {
+			sim_fail("the audit of a user space: %u wrong counts, %u broken runs",
+				 audit.bad_notes, audit.bad_runs);
+		}
+	}
 	if (!pmap_audit(&kernel_pmap, &audit)) {
 		sim_fail(
 			"the audit of the tables: %u writable and executable, %u wrong counts, %u broken runs, "
@@ -276,7 +347,9 @@ static void check_the_end(void)
 	}
 	sim_quiet(false);
 	for (unsigned i = 0; i < scene.regions; i++) {
-		region_check(&scene.region[i]);
+		if (!scene.region[i].dead) {
+			region_check(&scene.region[i]);
+		}
 	}
 	for (unsigned cpu = 0; cpu < scene.plan.cpus; cpu++) {
 		if (pcpu_of(cpu)->base.lock_count != 0 || pcpu_of(cpu)->base.mask_depth != 0) {
@@ -301,6 +374,7 @@ void scene_main(void *arg)
 		sim_start(cpu, cpu < plan.initiators ? initiator : other, nullptr);
 	}
 	plan.initiator(0);
+	end_space(0);
 	while (scene.initiators_left > 0) {
 		if (plan.hotplug && sim_has_ended(plan.cpus - 1)) {
 			bring_back(plan.cpus - 1);

@@ -153,13 +153,21 @@ struct sim_view sim_view(va_t va);
  */
 bool sim_access(va_t va, pa_t expected, bool write);
 
+/*
+ * A user space comes: its root is walked from now on. It goes: after pmap_user_retire(), before its
+ * tables are freed; fails if some CPU could use it yet.
+ */
+struct pmap;
+void sim_space_add(const struct pmap *pmap);
+void sim_space_remove(const struct pmap *pmap);
+
 /* The leaf at va by the newest stores, without a point; false: none. */
-bool sim_lookup(va_t va, uint64_t *pte, uint64_t *pa);
+bool sim_lookup(const struct pmap *pmap, va_t va, uint64_t *pte, uint64_t *pa);
 
 /* No CPU may use any entry for the range: nothing is mapped there, nothing is stale. */
-void sim_must_be_unmapped(va_t va, uint64_t size, uint64_t step);
+void sim_must_be_unmapped(const struct pmap *pmap, va_t va, uint64_t size, uint64_t step);
 /* No CPU holds an entry for the range that is not what the tables say. */
-void sim_must_be_clean(va_t va, uint64_t size);
+void sim_must_be_clean(const struct pmap *pmap, va_t va, uint64_t size);
 
 /* Until it loads TTBR0 again, this CPU makes no access to user memory. */
 void sim_user_leaves(void);

@@ -37,6 +37,7 @@ struct tlbi_op {
 };
 
 struct va_range {
+	uint64_t root;
 	uint64_t va;
 	uint64_t size;
 };
@@ -137,9 +138,13 @@ void tlb_forget(struct sim_cpu *c);
 void tlb_settle(void);
 void tlb_link_root(const void *root);
 bool tlb_slot_va(const uint64_t *slot, uint64_t *va, unsigned *level);
+/* A user space's tables come, and go: then no CPU may use them any more. */
+void tlb_link_space(const void *root, bool linked);
 
 /* Entries that the tables do not say any more, and that a CPU may still use. */
 struct stale {
+	uint64_t root; /* of the user space that it is of, 0: the kernel's, global */
+	uint64_t asid; /* number that it is cached under */
 	uint64_t va;
 	uint64_t size;
 	uint64_t pte;
@@ -149,12 +154,21 @@ struct stale {
 	bool table;      /* walk cache */
 	bool permission; /* differs from what followed in permissions only */
 };
+bool tlb_is_live(const struct stale *s);
 unsigned tlb_stale_count(void);
 const struct stale *tlb_stale(unsigned i);
 
 /* user.c */
 void user_reset(void);
 void user_complete(const struct sim_cpu *c, const struct tlbi_op *op);
+
+/* user.c: spaces by the physical address of their root */
+bool user_number_is(uint64_t root, uint64_t asid);
+uint64_t user_window(uint64_t root);
+bool user_runs_here(const struct sim_cpu *c, uint64_t root, uint64_t named);
+bool user_filler(uint64_t root, unsigned *i, uint64_t *asid, uint64_t *cpus);
+/* What TTBR0 of this CPU leads to, nullptr: nothing. */
+const void *user_root_of(const struct sim_cpu *c);
 
 /* boot.c */
 void boot_restore(void);

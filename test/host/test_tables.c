@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test/host/test_tables.c - what the simulation never meets: each finding of the audit of the
- * tables by a damage of its own, the flags of a mapping, big blocks taken apart without memory; and
- * what reports read: the recorder's names, the log of breaks, who did not answer a park.
+ * test/host/test_tables.c - what the simulation never meets: each finding of the audit of the tables
+ * by a damage of its own, the flags of a mapping, big blocks taken apart without memory; and what
+ * reports read: the recorder's names, the log of breaks, who did not answer a park.
  */
 #include <setjmp.h>
 #include <stdarg.h>

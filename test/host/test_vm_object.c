@@ -428,7 +428,7 @@ static void long_objects_cost_what_is_touched(void **state)
 	};
 
 	for (unsigned i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
-		struct reserv *rv;
+		struct reserv *rv = nullptr;
 
 		spin_lock(&object->lock);
 		assert_int_equal(object_populate(object, pages[i], &rv), KERR_OK);

@@ -32,6 +32,7 @@
 /* Where a page of the pool hangs in the tree, as walkers see it. */
 struct table_page {
 	bool linked;
+	uint64_t root; /* of a user space, 0: the kernel's */
 	unsigned level;
 	uint64_t va;
 };
@@ -39,6 +40,16 @@ struct table_page {
 static struct table_page page[SIM_POOL_PAGES];
 static struct stale stale[STALE_MAX];
 static unsigned stale_count;
+static uint64_t changing; /* the root above the entry that changes, as in struct stale */
+
+/*
+ * May some CPU use it yet? What a user space had under a number that is not its own any more, nobody
+ * can: user.c sees to it that the number is not loaded again before a flush (AS2).
+ */
+bool tlb_is_live(const struct stale *s)
+{
+	return s->cpus != 0 && (s->root == 0 || user_number_is(s->root, s->asid));
+}
 
 static uint64_t *table_ptr(uint64_t pte)
 {
@@ -118,9 +129,22 @@ static void remember(struct stale s)
 	if (stale_count == STALE_MAX) {
 		sim_fail("the model is too small: more than %d stale entries", STALE_MAX);
 	}
-	s.cpus = (UINT64_C(1) << sim.cpus) - 1;
 	s.born = sim.now;
 	stale[stale_count++] = s;
+}
+
+/* Of the kernel's map by every CPU; of a user's by those that may have filled from it. */
+static void remember_everywhere(struct stale s)
+{
+	if (changing == 0) {
+		s.cpus = (UINT64_C(1) << sim.cpus) - 1;
+		remember(s);
+		return;
+	}
+	s.root = changing;
+	for (unsigned i = 0; user_filler(changing, &i, &s.asid, &s.cpus); i++) {
+		remember(s);
+	}
 }
 
 static void remember_leaf(uint64_t va, uint64_t pte, unsigned level, bool permission)
@@ -128,16 +152,16 @@ static void remember_leaf(uint64_t va, uint64_t pte, unsigned level, bool permis
 	const uint64_t bytes = level_bytes(level);
 	const uint64_t span = bytes * CONT_ENTRIES;
 
-	remember((struct stale){
+	remember_everywhere((struct stale){
 		.va = va, .size = bytes, .pte = pte, .level = level, .permission = permission });
 	if ((pte & PTE_CONT) != 0) {
 		const uint64_t first = align_down(va, span);
 
-		remember((struct stale){ .va = first,
-					 .size = span,
-					 .pte = pte - (va - first),
-					 .level = level,
-					 .permission = permission });
+		remember_everywhere((struct stale){ .va = first,
+						    .size = span,
+						    .pte = pte - (va - first),
+						    .level = level,
+						    .permission = permission });
 	}
 }
 
@@ -146,7 +170,7 @@ static void remember_table(uint64_t va, uint64_t pte, unsigned level)
 	const uint64_t *table = table_ptr(pte);
 	const uint64_t bytes = level_bytes(level + 1);
 
-	remember((struct stale){
+	remember_everywhere((struct stale){
 		.va = va, .size = level_bytes(level), .pte = pte, .level = level, .table = true });
 	for (unsigned i = 0; i < PT_ENTRIES; i++) {
 		const uint64_t e = store_visible(&table[i]);
@@ -164,7 +188,7 @@ static void link_tree(uint64_t va, uint64_t pte, unsigned level, bool linked)
 	uint64_t *table = table_ptr(pte);
 	struct table_page *t = page_of(table);
 
-	*t = (struct table_page){ .linked = linked, .level = level + 1, .va = va };
+	*t = (struct table_page){ .linked = linked, .root = changing, .level = level + 1, .va = va };
 	for (unsigned i = 0; i < PT_ENTRIES && level < 2; i++) {
 		const uint64_t e = store_visible(&table[i]);
 
@@ -181,10 +205,13 @@ static void remember_invalid(uint64_t va, uint64_t size)
 		struct sim_cpu *c = &sim.cpu[i];
 		struct va_range *last = &c->early[c->early_count == 0 ? 0 : c->early_count - 1];
 
-		if (c->early_count > 0 && last->va + last->size == va) {
+		if (changing != 0 && c->user_root != changing) {
+			continue;
+		}
+		if (c->early_count > 0 && last->va + last->size == va && last->root == changing) {
 			last->size += size;
 		} else if (c->early_count < SIM_EARLY) {
-			c->early[c->early_count++] = (struct va_range){ va, size };
+			c->early[c->early_count++] = (struct va_range){ changing, va, size };
 		}
 	}
 }
@@ -213,7 +240,8 @@ static void check_refill(uint64_t va, uint64_t v, unsigned level)
 		const bool same = !s->table && !is_table(v, level) && s->level == level &&
 				  s->pte == v && s->size == size;
 
-		if (s->cpus != 0 && !same && ranges_meet(va, size, s->va, s->size)) {
+		if (tlb_is_live(s) && s->root == changing && !same &&
+		    ranges_meet(va, size, s->va, s->size)) {
 			sim_fail(
 				"BB2: %#llx becomes valid again while CPUs %#llx may hold the old entry at "
 				"%#llx (%llu KiB%s)",
@@ -229,7 +257,7 @@ static void check_frozen(const uint64_t *slot)
 	const uint64_t base = pool_pa(slot) & PTE_ADDR_MASK;
 
 	for (unsigned i = 0; i < stale_count; i++) {
-		if (stale[i].table && stale[i].cpus != 0 &&
+		if (stale[i].table && tlb_is_live(&stale[i]) &&
 		    (stale[i].pte & PTE_ADDR_MASK) == base) {
 			sim_fail(
 				"BB3: the table of %#llx changes while CPUs %#llx may still walk it",
@@ -275,6 +303,7 @@ void tlb_visible(uint64_t *slot, uint64_t old, uint64_t v)
 	if (old == v) {
 		return;
 	}
+	changing = page_of(slot)->root;
 	if ((old & PTE_VALID) != 0 && (v & PTE_VALID) != 0) {
 		valid_to_valid(va, old, v, level);
 	} else if ((old & PTE_VALID) != 0) {
@@ -295,29 +324,58 @@ void tlb_visible(uint64_t *slot, uint64_t old, uint64_t v)
 	}
 }
 
-/* The root is linked from nowhere. */
-void tlb_link_root(const void *root)
+/* A root is linked from nowhere. */
+static void link_from(const uint64_t *table, uint64_t root, uint64_t base, bool linked)
 {
-	const uint64_t *table = root;
-
-	*page_of(root) = (struct table_page){ .linked = true, .level = 0, .va = LINEAR_BASE };
+	changing = root;
+	*page_of(table) =
+		(struct table_page){ .linked = linked, .root = root, .level = 0, .va = base };
 	for (unsigned i = 0; i < PT_ENTRIES; i++) {
 		if (is_table(table[i], 0)) {
-			link_tree(LINEAR_BASE + i * level_bytes(0), table[i], 0, true);
+			link_tree(base + i * level_bytes(0), table[i], 0, linked);
 		}
 	}
 }
 
+void tlb_link_root(const void *root)
+{
+	link_from(root, 0, LINEAR_BASE, true);
+}
+
+void tlb_link_space(const void *root, bool linked)
+{
+	const uint64_t id = pool_pa(root);
+	unsigned kept = 0;
+
+	link_from(root, id, 0, linked);
+	for (unsigned i = 0; i < stale_count && !linked; i++) {
+		if (stale[i].root != id) {
+			stale[kept++] = stale[i];
+		}
+	}
+	stale_count = linked ? stale_count : kept;
+}
+
 /* ---- the stores of a window, in program order ---- */
+/* Could this CPU touch what the window breaks? Its own word says so, and its registers. */
+static bool is_concerned(unsigned cpu)
+{
+	const struct mailbox *m = mailbox_of(cpu);
+
+	if (changing != 0) {
+		return user_runs_here(&sim.cpu[cpu], changing, m->space);
+	}
+	return (park_online() >> cpu & 1) != 0 && m->door == DOOR_KERNEL;
+}
+
 static void check_parked(uint64_t va)
 {
-	const uint64_t gen = park_window();
+	const uint64_t gen = changing != 0 ? user_window(changing) : park_window();
 
 	for (unsigned i = 0; i < sim.cpus; i++) {
 		const struct mailbox *m = mailbox_of(i);
 
-		if (&sim.cpu[i] == sim.current || (park_online() >> i & 1) == 0 ||
-		    m->door != DOOR_KERNEL) {
+		if (&sim.cpu[i] == sim.current || !is_concerned(i)) {
 			continue;
 		}
 		if (sim.cpu[i].spx && !sim.cpu[i].in_irq) {
@@ -379,6 +437,7 @@ void tlb_check_program_store(const uint64_t *slot, uint64_t v)
 	if (!tlb_slot_va(slot, &va, &level) || !c->spx) {
 		return;
 	}
+	changing = page_of(slot)->root;
 	if ((*slot & PTE_VALID) != 0 && (v & PTE_VALID) == 0) {
 		begin_break(c, va, *slot, level);
 	} else if ((*slot & PTE_VALID) == 0 && (v & PTE_VALID) != 0 && c->in_window) {
@@ -452,7 +511,11 @@ static bool covers(const struct tlbi_op *op, const struct stale *s)
 		return true;
 	}
 	if (op->kind == SIM_TLBI_ASID) {
-		return false; /* kernel entries are global */
+		return s->root != 0 && s->asid == op->asid; /* kernel entries are global */
+	}
+	if ((op->kind == SIM_TLBI_VA_ASID || op->kind == SIM_TLBI_RANGE_ASID) && s->root != 0 &&
+	    s->asid != op->asid) {
+		return false;
 	}
 	if (op->kind == SIM_TLBI_VA_LAST && s->table) {
 		return false;

@@ -15,7 +15,12 @@
  */
 #include "test/host/sim_impl.h"
 
+#include "pcpu/pcpu.h"
+#include "vm/asid.h"
+#include "vm/pmap.h"
+
 #define TAINTS_MAX 1024
+#define SPACES_MAX 32
 
 struct taint {
 	uint64_t root;
@@ -26,10 +31,13 @@ struct taint {
 
 static struct taint taint[TAINTS_MAX];
 static unsigned taint_count;
+static const struct pmap *space[SPACES_MAX]; /* those that there are */
+static unsigned space_count;
 
 void user_reset(void)
 {
 	taint_count = 0;
+	space_count = 0;
 	for (unsigned i = 0; i < SIM_CPUS; i++) {
 		sim.cpu[i].user_root = 0;
 		sim.cpu[i].user_asid = 0;
@@ -46,12 +54,30 @@ static struct taint *find(unsigned cpu, uint64_t root, uint64_t asid)
 	return nullptr;
 }
 
+static const struct pmap *space_of(uint64_t root)
+{
+	for (unsigned i = 0; i < space_count; i++) {
+		if (pool_pa(space[i]->root) == root) {
+			return space[i];
+		}
+	}
+	return nullptr;
+}
+
+/* Not on its way to another space, as its own word says, or in a test its scenario. */
+static bool still_runs(const struct sim_cpu *c)
+{
+	return space_of(c->user_root) != nullptr
+		       ? user_runs_here(c, c->user_root, mailbox_of(sim_index(c))->space)
+		       : c->user_runs;
+}
+
 static void check_load(const struct sim_cpu *c, uint64_t root, uint64_t asid)
 {
 	for (unsigned i = 0; i < sim.cpus; i++) {
 		const struct sim_cpu *other = &sim.cpu[i];
 
-		if (other == c || !other->user_runs || other->user_root == 0 ||
+		if (other == c || !still_runs(other) || other->user_root == 0 ||
 		    (other->user_asid == asid) == (other->user_root == root)) {
 			continue;
 		}
@@ -142,4 +168,81 @@ bool sim_is_tainted(uint64_t root, uint64_t asid)
 		}
 	}
 	return false;
+}
+
+/* ---- spaces, for the TLB and the windows --------------------------------------------------- */
+void sim_space_add(const struct pmap *pmap)
+{
+	if (space_count == SPACES_MAX) {
+		sim_fail("the model is too small: more than %d spaces", SPACES_MAX);
+	}
+	space[space_count++] = pmap;
+	tlb_link_space(pmap->root, true);
+}
+
+void sim_space_remove(const struct pmap *pmap)
+{
+	const uint64_t root = pool_pa(pmap->root);
+
+	for (unsigned i = 0; i < sim.cpus; i++) {
+		if (sim.cpu[i].alive && sim.cpu[i].user_root == root) {
+			sim_fail("UM2: cpu%u has the root of a retired space loaded", i);
+		}
+	}
+	for (unsigned i = 0; i < taint_count; i++) {
+		if (taint[i].root == root && user_number_is(root, taint[i].asid)) {
+			sim_fail("owed invalidation: cpu%u may use the TLB of a retired space",
+				 taint[i].cpu);
+		}
+	}
+	for (unsigned i = 0; i < space_count; i++) {
+		if (space[i] == pmap) {
+			space[i] = space[--space_count];
+		}
+	}
+	tlb_link_space(pmap->root, false);
+}
+
+bool user_number_is(uint64_t root, uint64_t asid)
+{
+	const struct pmap *p = space_of(root);
+
+	return p != nullptr && asid_number(p->space.asid) == asid;
+}
+
+uint64_t user_window(uint64_t root)
+{
+	const struct pmap *p = space_of(root);
+
+	return p != nullptr ? p->space.window : 0;
+}
+
+/* A CPU that has named another space already makes no access to the one in its TTBR0 (UM1). */
+bool user_runs_here(const struct sim_cpu *c, uint64_t root, uint64_t named)
+{
+	const struct pmap *p = space_of(root);
+
+	return c->alive && c->user_root == root && p != nullptr &&
+	       named == (uint64_t)(uintptr_t)&p->space;
+}
+
+/* From *i on: a number under which CPUs may have filled from this root, and which CPUs. */
+bool user_filler(uint64_t root, unsigned *i, uint64_t *asid, uint64_t *cpus)
+{
+	while (*i < taint_count && taint[*i].root != root) {
+		++*i;
+	}
+	if (*i == taint_count) {
+		return false;
+	}
+	*asid = taint[*i].asid;
+	*cpus = UINT64_C(1) << taint[*i].cpu;
+	return true;
+}
+
+const void *user_root_of(const struct sim_cpu *c)
+{
+	const struct pmap *p = space_of(c->user_root);
+
+	return p != nullptr ? p->root : nullptr;
 }

@@ -113,14 +113,16 @@ static enum kerr take_sample(const struct bench_case *c, uint64_t id, struct sam
 {
 	const uint64_t one = tlbi_counted(CTR_tlbi_va);
 	const uint64_t range = tlbi_counted(CTR_tlbi_range);
+	const uint64_t asid = tlbi_counted(CTR_tlbi_asid);
 	const uint64_t all = tlbi_counted(CTR_tlbi_all);
 	const uint64_t start = mark_begin(id);
 	const enum kerr e = c->run();
 	uint64_t ticks = mark_end() - start;
 	const uint64_t kinds[] = { tlbi_counted(CTR_tlbi_va) - one,
 				   tlbi_counted(CTR_tlbi_range) - range,
+				   tlbi_counted(CTR_tlbi_asid) - asid,
 				   tlbi_counted(CTR_tlbi_all) - all };
-	static const char *const names[] = { "va", "range", "all" };
+	static const char *const names[] = { "va", "range", "asid", "all" };
 	const uint64_t over = c->metric == BENCH_WINDOW ? overhead_window : overhead_call;
 
 	if (c->metric == BENCH_WINDOW) {
@@ -175,14 +177,20 @@ static void print_case(const struct bench_case *c, uint64_t id, struct summary s
 			  (unsigned long long)(c->goal + c->goal_per_cpu * (cpus - 1)));
 	}
 	kprintf("bench: name=%s%s cpu=%s cpus=%llu instructions=%llu min=%llu max=%llu tlbi=%llu "
-		"barriers=- sysregs=- goal=%s tlbi_kind=%s id=%llu\n",
+		"barriers=- sysregs=- goal=%s tlbi_kind=%s units=%llu id=%llu\n",
 		c->name, suffix, cpu_features.model, (unsigned long long)cpus,
 		(unsigned long long)s.median, (unsigned long long)s.least,
 		(unsigned long long)s.most, (unsigned long long)last->tlbi, goal, last->kind,
-		(unsigned long long)id);
+		(unsigned long long)c->units, (unsigned long long)id);
 }
 
-static bool run_case(const struct bench_case *c, uint64_t id)
+/* Rounded up: a figure never looks better than it is. */
+static uint64_t per_unit(const struct bench_case *c, uint64_t instructions)
+{
+	return (instructions + c->units - 1) / c->units;
+}
+
+static bool run_case(const struct bench_suite *suite, const struct bench_case *c, uint64_t id)
 {
 	uint64_t value[SAMPLES];
 	struct sample s = { 0 };
@@ -194,12 +202,12 @@ static bool run_case(const struct bench_case *c, uint64_t id)
 		}
 		const enum kerr e = take_sample(c, id, &s);
 
-		if (e != KERR_OK || (c->bytes != 0 && bench_leaf_bytes() != c->bytes)) {
+		if (e != KERR_OK || (c->bytes != 0 && suite->leaf_bytes() != c->bytes)) {
 			kprintf("bench: failed name=%s result=%s leaf=%llu\n", c->name,
-				kerr_name(e), (unsigned long long)bench_leaf_bytes());
+				kerr_name(e), (unsigned long long)suite->leaf_bytes());
 			return false;
 		}
-		value[i] = s.instructions;
+		value[i] = per_unit(c, s.instructions);
 	}
 	print_case(c, id, summarise(value, SAMPLES), &s);
 	return true;
@@ -220,10 +228,12 @@ static bool measure_overhead(void)
 {
 	static const struct bench_case call = { .name = "overhead",
 						.metric = BENCH_CALL,
+						.units = 1,
 						.prepare = no_preparation,
 						.run = do_nothing };
 	static const struct bench_case window = { .name = "overhead_window",
 						  .metric = BENCH_WINDOW,
+						  .units = 1,
 						  .prepare = no_preparation,
 						  .run = bench_empty_window };
 	const struct bench_case *const both[] = { &call, &window };
@@ -262,15 +272,39 @@ static bool wanted(const char *name)
 	return bootargs.only[0] == '\0' || strncmp(name, bootargs.only, strlen(bootargs.only)) == 0;
 }
 
+/* Cases are numbered through all suites. Returns how many failed. */
+static unsigned run_suite(const struct bench_suite *suite, uint64_t *id)
+{
+	unsigned failed = 0;
+
+	if (!suite->open()) {
+		kprintf("bench: failed: no memory\n");
+		return 1;
+	}
+	for (unsigned i = 0; i < suite->count; i++, ++*id) {
+		const struct bench_case *c = &suite->cases[i];
+
+		if (cpus_here() < c->least_cpus || !wanted(c->name)) {
+			continue;
+		}
+		place_others(c->others);
+		failed += run_case(suite, c, *id) ? 0 : 1;
+		recall_others();
+	}
+	suite->close();
+	return failed;
+}
+
 unsigned bench_main(void)
 {
+	static const struct bench_suite *const suites[] = { &bench_kernel, &bench_user, &bench_vm };
 	uint64_t permille;
+	uint64_t id = 0;
 	unsigned failed = 0;
 
 	per_tick = INSTRUCTIONS_PER_SECOND / arch_counter_hz();
-	if (per_tick == 0 || !bench_arena_open()) {
-		kprintf("bench: failed: %s\n",
-			per_tick == 0 ? "the counter is faster than 1 GHz" : "no memory");
+	if (per_tick == 0) {
+		kprintf("bench: failed: the counter is faster than 1 GHz\n");
 		return 1;
 	}
 	if (!counts_instructions(&permille)) {
@@ -283,16 +317,8 @@ unsigned bench_main(void)
 	kprintf("bench: overhead_call=%llu overhead_window=%llu resolution=%llu samples=%d probe_permille=%llu\n",
 		(unsigned long long)overhead_call, (unsigned long long)overhead_window,
 		(unsigned long long)per_tick, SAMPLES, (unsigned long long)permille);
-	for (unsigned i = 0; i < bench_case_count; i++) {
-		const struct bench_case *c = &bench_cases[i];
-
-		if (cpus_here() < c->least_cpus || !wanted(c->name)) {
-			continue;
-		}
-		place_others(c->others);
-		failed += run_case(c, i) ? 0 : 1;
-		recall_others();
+	for (unsigned i = 0; i < array_len(suites); i++) {
+		failed += run_suite(suites[i], &id);
 	}
-	bench_arena_close();
 	return failed != 0 ? 1 : 0;
 }

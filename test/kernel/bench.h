@@ -23,6 +23,7 @@ struct bench_case {
 	const char *name;
 	enum bench_metric metric;
 	enum bench_others others;
+	uint64_t units; /* the figure is for one of so many */
 	uint64_t goal;         /* instructions on one CPU; 0: no goal stated */
 	uint64_t goal_per_cpu; /* more for each further CPU */
 	unsigned least_cpus;
@@ -31,15 +32,18 @@ struct bench_case {
 	uint64_t bytes; /* afterwards the first leaf must map so many; 0: not looked at */
 };
 
-extern const struct bench_case bench_cases[];
-extern const unsigned bench_case_count;
+/* Benchmarks on the same memory. */
+struct bench_suite {
+	const struct bench_case *cases;
+	unsigned count;
+	bool (*open)(void); /* false: there is not so much memory */
+	void (*close)(void);
+	uint64_t (*leaf_bytes)(void); /* behind the first leaf, 0: not mapped */
+};
 
-/* 32 MiB of kernel map and of memory, both aligned so. False: there is not so much. */
-bool bench_arena_open(void);
-void bench_arena_close(void);
-
-/* Bytes behind the first leaf of the arena, 0: not mapped. */
-uint64_t bench_leaf_bytes(void);
+extern const struct bench_suite bench_kernel; /* the kernel's map */
+extern const struct bench_suite bench_user;   /* a user map */
+extern const struct bench_suite bench_vm;     /* address spaces: regions, objects, faults */
 
 /* A window of one entry that changes nothing: what measuring a window costs. */
 enum kerr bench_empty_window(void);

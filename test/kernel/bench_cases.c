@@ -29,7 +29,7 @@
 static va_t at;
 static pa_t memory;
 
-bool bench_arena_open(void)
+static bool arena_open(void)
 {
 	if (frame_alloc(ARENA_ORDER, 0, &memory) != KERR_OK) {
 		return false;
@@ -46,7 +46,7 @@ static bool unmap_all(void)
 	return pmap_unmap(&kernel_pmap, at, RUN32) == KERR_OK;
 }
 
-void bench_arena_close(void)
+static void arena_close(void)
 {
 	if (unmap_all()) {
 		kmap_release(at, RUN32);
@@ -54,7 +54,7 @@ void bench_arena_close(void)
 	}
 }
 
-uint64_t bench_leaf_bytes(void)
+static uint64_t leaf_bytes(void)
 {
 	pte_t e;
 	uint64_t bytes;
@@ -72,7 +72,7 @@ static bool map_fresh(uint64_t size, unsigned flags)
 
 static bool promoted(uint64_t bytes)
 {
-	return pmap_promote(&kernel_pmap, at, PAGE_BYTES) == KERR_OK && bench_leaf_bytes() == bytes;
+	return pmap_promote(&kernel_pmap, at, PAGE_BYTES) == KERR_OK && leaf_bytes() == bytes;
 }
 
 static bool sixteen_pages(void)
@@ -132,7 +132,7 @@ static bool promoted_2m_runs(void)
 
 	return promoted_2m_stale() &&
 	       pmap_demote(&kernel_pmap, other, PAGE_BYTES, RUN64) == KERR_OK &&
-	       bench_leaf_bytes() == RUN64 && promoted(BLOCK_BYTES);
+	       leaf_bytes() == RUN64 && promoted(BLOCK_BYTES);
 }
 
 static bool promoted_32m(void)
@@ -274,6 +274,7 @@ enum kerr bench_empty_window(void)
 
 	*span = (struct inval_span){ .va = at, .size = BLOCK_BYTES, .operands = 1 };
 	span->pa = memory;
+	span->tag = 0;
 	batch.entry[0] = (struct inval_entry){ .slot = &nothing_changes };
 	irq_mask(); /* as under the tables' lock */
 	const enum kerr e = inval_flush(&batch, &windows);
@@ -282,12 +283,12 @@ enum kerr bench_empty_window(void)
 	return e;
 }
 
-#define CALL BENCH_CALL, BENCH_BUSY
-#define IDLE BENCH_CALL, BENCH_IDLE
-#define WINDOW BENCH_WINDOW, BENCH_BUSY
+#define CALL BENCH_CALL, BENCH_BUSY, 1
+#define IDLE BENCH_CALL, BENCH_IDLE, 1
+#define WINDOW BENCH_WINDOW, BENCH_BUSY, 1
 
 /* name, metric and others, goal, more per CPU, least CPUs, from, call, leaf afterwards */
-const struct bench_case bench_cases[] = {
+static const struct bench_case cases[] = {
 	{ "promote_64k", CALL, 0, 0, 1, sixteen_pages, promote, RUN64 },
 	{ "promote_2m", CALL, 400, 60, 1, full_table, promote, BLOCK_BYTES },
 	{ "promote_2m_tlbi_va", CALL, 0, 0, 1, full_table_va, promote_forced, BLOCK_BYTES },
@@ -315,4 +316,7 @@ const struct bench_case bench_cases[] = {
 	{ "park_roundtrip", CALL, 0, 0, 2, nothing, park_roundtrip, 0 },
 	{ "park_roundtrip_idle", IDLE, 0, 0, 2, nothing, park_roundtrip, 0 },
 };
-const unsigned bench_case_count = array_len(bench_cases);
+
+const struct bench_suite bench_kernel = {
+	cases, array_len(cases), arena_open, arena_close, leaf_bytes,
+};

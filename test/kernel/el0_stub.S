@@ -8,7 +8,7 @@
 
 	.section .rodata.el0_stub, "a"
 	.global el0_stub, el0_stub_end
-	.global el0_server, el0_client
+	.global el0_driver, el0_server, el0_client
 	.global el0_null, el0_spin_until, el0_keep, el0_fp, el0_spin, el0_count, el0_wfi
 	.balign	16
 el0_stub:
@@ -184,6 +184,29 @@ el0_client:
 	cmp	x23, #0x22
 	b.ne	2f
 	subs	x20, x20, #1
+	b.ne	1b
+	udf	#1
+2:	udf	#2
+3:	udf	#3
+
+	/* A driver: x0 = event, *sp = its interrupt; waits for bit 4 and acknowledges, 5 times. */
+el0_driver:
+	mov	x19, x0
+	ldr	x20, [sp]
+	mov	x21, #5
+1:	mov	x0, x19
+	mov	x1, #0xff
+	mov	x2, #0
+	mov	x8, #NR_EVENT_WAIT
+	svc	#0
+	cbnz	x8, 3f
+	cmp	x0, #0x10
+	b.ne	2f
+	mov	x0, x20
+	mov	x8, #NR_IRQ_ACK
+	svc	#0
+	cbnz	x8, 3f
+	subs	x21, x21, #1
 	b.ne	1b
 	udf	#1
 2:	udf	#2

@@ -130,11 +130,35 @@ static void what_is_not_ram_is_refused(void)
 	EXPECT_EQ(word, 1);
 }
 
+/* What is in no map but its owner's, as a secret is. */
+static void a_frame_outside_the_linear_map_is_refused(void)
+{
+	pa_t base;
+	uint64_t word = 1;
+
+	REQUIRE(frame_alloc(9, 0, &base) == KERR_OK);
+	const va_t linear = va(LINEAR_BASE + base.v);
+	const pa_t middle = pa(base.v + BLOCK_BYTES / 2);
+
+	REQUIRE(unmap(va(linear.v + BLOCK_BYTES / 2), PAGE_BYTES));
+	EXPECT(!phys_read_word(middle, &word));
+	EXPECT(!phys_read(pa(middle.v - 4), &word, 8)); /* not even a part */
+	EXPECT_EQ(word, 1);
+	REQUIRE(map(va(linear.v + BLOCK_BYTES / 2), middle, PAGE_BYTES, RW));
+	if (!phys_read_word(middle, &word)) {
+		ktest_skip("pcpu=scattered: the stack is not pinned");
+	}
+	REQUIRE(promote(linear, BLOCK_BYTES));
+	frame_free(base, 9);
+}
+
 const struct ktest ktest_lifeboat[] = {
 	{ "every_pin_is_leaf_identical", every_pin_is_leaf_identical, 1 },
 	{ "no_table_is_in_both_roots", no_table_is_in_both_roots, 1 },
 	{ "the_lifeboat_passes_the_audit", the_lifeboat_passes_the_audit, 1 },
 	{ "memory_reads_alike_by_physical_address", memory_reads_alike_by_physical_address, 1 },
 	{ "what_is_not_ram_is_refused", what_is_not_ram_is_refused, 1 },
+	{ "a_frame_outside_the_linear_map_is_refused", a_frame_outside_the_linear_map_is_refused,
+	  1 },
 	{ nullptr, nullptr, 0 },
 };

@@ -41,8 +41,9 @@ HEAD = {
 # What every report of a provocation must say beside its first line.
 FACTS = {
     "pcpu": [
-        r"^elr: (sp0_irq|enter_sp0)\+0x",
-        rf"^first cause: elr={NUMBER} count_for_ever\+0x[0-9a-f]+ \(kept in CNTP_CVAL_EL0;",
+        # As a rule the entry path faults; the break may also meet a CPU in its handler.
+        r"^elr: (sp0_irq|enter_sp0|trap_\w+|sched_\w+|timerq_\w+|gic\w*)\+(0x)?[0-9a-f]+$",
+        rf"^(first cause|last exception from SP0): elr={NUMBER} count_for_ever\+0x[0-9a-f]+",
         r"^  L2\[\d+\] 0{16} INVALID$",
         r"^owner: not pinned: kmap",
         r"^  slices are unmapped",
@@ -59,7 +60,7 @@ FACTS = {
         r"^walk of \w+ in the live tables:\n(  L[012].*\n)*  L3\[\d+\] 0{16} INVALID$",
         r"^owner: pinned, kernel image",
         rf"^  cpu0 at tick \d+: broke va={NUMBER}, old entry \w+\n  for provoke_vector\+",
-        r"^  left broken",
+        r"^  (left broken|never made again)",
         r"^  cpu0 DID NOT STOP ",
     ],
     "current": [

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * <arch/table.h> - the two ways in which a CPU touches table memory. Shadowed by the host build.
+ * <arch/table.h> - the ways in which a CPU touches table memory. Shadowed by the host build.
  *
- * Single-copy atomic 64-bit accesses. A table walk is another observer: see DSB ISHST in the
- * callers.
+ * Single-copy atomic 64-bit accesses: each of the two of a pair is one (Arm ARM B2.2.1). A table
+ * walk is another observer: see DSB ISHST in the callers.
  */
 #pragma once
 
@@ -17,4 +17,23 @@ static inline pte_t arch_pte_load(const pte_t *slot)
 static inline void arch_pte_store(pte_t *slot, pte_t e)
 {
 	__atomic_store_n(&slot->v, e.v, __ATOMIC_RELAXED);
+}
+
+/* Two neighbours in one instruction, for who goes through a whole table. */
+static inline void arch_pte_load_pair(const pte_t *slot, pte_t *first, pte_t *second)
+{
+	__asm__ volatile("ldp %0, %1, [%2]"
+			 : "=r"(first->v), "=r"(second->v)
+			 : "r"(slot)
+			 : "memory");
+}
+
+/* Returns the slot behind them. */
+static inline pte_t *arch_pte_store_pair(pte_t *slot, pte_t first, pte_t second)
+{
+	__asm__ volatile("stp %x1, %x2, [%0], #16"
+			 : "+r"(slot)
+			 : "rZ"(first.v), "rZ"(second.v)
+			 : "memory");
+	return slot;
 }

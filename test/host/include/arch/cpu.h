@@ -21,6 +21,10 @@ static inline unsigned cpu_number(void)
 uint64_t arch_irq_mask(void);
 void arch_irq_restore(uint64_t state);
 
+/* There is one way to mask here. */
+#define arch_irqs_by_priority false
+#define arch_irq_mask_priority arch_irq_mask
+
 static inline uint64_t counter_now(void)
 {
 	return sim_now();

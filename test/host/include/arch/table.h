@@ -17,3 +17,16 @@ static inline void arch_pte_store(pte_t *slot, pte_t e)
 {
 	sim_pte_store(&slot->v, e.v);
 }
+
+static inline void arch_pte_load_pair(const pte_t *slot, pte_t *first, pte_t *second)
+{
+	*first = arch_pte_load(slot);
+	*second = arch_pte_load(slot + 1);
+}
+
+static inline pte_t *arch_pte_store_pair(pte_t *slot, pte_t first, pte_t second)
+{
+	arch_pte_store(slot, first);
+	arch_pte_store(slot + 1, second);
+	return slot + 2;
+}
