@@ -21,7 +21,6 @@
 
 /* Past so many operands one invalidation of everything is cheaper, here and for who refills. */
 #define INVAL_VA_LIMIT 16
-#define LATELY 64 /* records of each CPU */
 #define RANGE_PAGES_MAX (UINT64_C(1) << 21)
 
 struct inval_tuning inval_tuning = { .mode = BBM_PARK, .wanted = INVAL_AUTO };
@@ -258,7 +257,7 @@ bool inval_changed_lately(va_t at)
 	for (unsigned cpu = 0; cpu < pcpu_count(); cpu++) {
 		struct record r;
 
-		for (unsigned age = 0; age < LATELY && recorder_read(cpu, age, &r); age++) {
+		for (unsigned age = 0; age < INVAL_LATELY && recorder_read(cpu, age, &r); age++) {
 			const uint64_t base = r.a & ~REC_SPAN_BITS;
 
 			if (record_kind(&r) == REC_CHANGE &&

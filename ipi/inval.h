@@ -189,6 +189,7 @@ void inval_set_kind(enum inval_kind kind);
  * Did a CPU change the entry behind this address lately? By the flight recorders: for the
  * classification of faults. Pinned memory only.
  */
+#define INVAL_LATELY 64 /* the newest records of each CPU */
 bool inval_changed_lately(va_t at);
 
 /* Mode retry: rounds of a delay loop while the entry is broken. */

@@ -59,11 +59,17 @@ struct heap_main {
 };
 extern struct heap_main heap_main;
 
+/* `near`: a copy of heap_main, for who asks more than once. */
+static inline void *heap_ptr_near(const struct heap_main *near, pa_t at)
+{
+	const uint64_t off = at.v - near->pa.v;
+
+	return likely(off < near->bytes) ? near->base + off : heap_ptr_slow(at);
+}
+
 static inline void *heap_ptr(pa_t at)
 {
-	const uint64_t off = at.v - heap_main.pa.v;
-
-	return likely(off < heap_main.bytes) ? heap_main.base + off : heap_ptr_slow(at);
+	return heap_ptr_near(&heap_main, at);
 }
 
 static inline pa_t heap_pa(const void *ptr)

@@ -152,6 +152,12 @@ enum kerr pmap_map(struct pmap *pmap, va_t start, pa_t out, uint64_t size, unsig
 	return e;
 }
 
+/* Does a leaf reach over an address that shall be a boundary? */
+static bool straddles(const struct walk *w, va_t at)
+{
+	return pte_is_leaf(w->entry, w->level) && !is_aligned(at.v, leaf_span(w->entry, w->level));
+}
+
 /*
  * Reserve for both ends, then split there. Two ends in one leaf need the tables of one: the
  * second is reserved for what the first leaves.
@@ -161,21 +167,22 @@ static enum kerr split_ends(struct pmap *pmap, struct reserve *r, va_t start, ui
 	const va_t end = va(start.v + size);
 	struct walk first = pmap_walk(pmap, start);
 	struct walk last = pmap_walk(pmap, end);
+	const bool at_start = straddles(&first, start);
 
-	if ((!is_aligned(start.v, leaf_span(first.entry, first.level)) &&
-	     !reserve_for_split(r, &first, PAGE_BYTES)) ||
-	    (!is_aligned(end.v, leaf_span(last.entry, last.level)) &&
-	     !reserve_for_split(r, &last, PAGE_BYTES))) {
+	if ((at_start && !reserve_for_split(r, &first, PAGE_BYTES)) ||
+	    (straddles(&last, end) && !reserve_for_split(r, &last, PAGE_BYTES))) {
 		return KERR_NO_MEMORY;
 	}
-	enum kerr e = pmap_split(pmap, r, &first, start);
+	if (at_start) {
+		const enum kerr e = pmap_split(pmap, r, &first, start);
 
-	if (e != KERR_OK) {
-		return e;
+		if (e != KERR_OK) {
+			return e;
+		}
+		/* It may have taken the last's leaf, or its run, apart. */
+		last = pmap_walk(pmap, end);
 	}
-	/* The first split may have taken the last's leaf, or its run, apart. */
-	last = pmap_walk(pmap, end);
-	return pmap_split(pmap, r, &last, end);
+	return straddles(&last, end) ? pmap_split(pmap, r, &last, end) : KERR_OK;
 }
 
 enum kerr pmap_unmap(struct pmap *pmap, va_t start, uint64_t size)

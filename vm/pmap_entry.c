@@ -423,7 +423,7 @@ void pmap_protect_entry(pte_t *slot, pte_t e)
 
 	KASSERT((was.v & PTE_CONT) == 0); /* a run changes as a whole: pmap_update_run() */
 	protect_store(slot, was, e);
-	table_account(slot, was, e);
+	account_protect(slot, was, e);
 	count(CTR_protects);
 	rec(REC_PROTECT, (uint64_t)(uintptr_t)slot, e.v);
 }
@@ -506,29 +506,25 @@ void pmap_write_entry(pte_t *slot, pte_t e)
 	count(pte_is_valid(e) ? CTR_installs : CTR_removes);
 }
 
-void pmap_fill_table(pte_t *table, pte_t block, unsigned level, uint32_t contiguous)
+void pmap_fill_table(pte_t *table, pte_t block, unsigned level, unsigned loose)
 {
 	const uint64_t step = level_bytes(level);
-	const pte_t first = pte_leaf(pte_pa(block), pte_attr(block), level);
-	uint64_t even = first.v;
-	uint64_t odd = first.v + step;
+	pte_t even = pte_leaf(pte_pa(block), pte_attr(block) | PTE_CONT, level);
+	pte_t odd = { even.v + step };
 	pte_t *slot = table;
 
 	for (unsigned group = 0; group < PT_GROUPS; group++) {
-		const uint64_t cont = (contiguous >> group & 1) != 0 ? PTE_CONT : 0;
-
-		even |= cont;
-		odd |= cont;
 #pragma clang loop unroll(full)
 		for (unsigned i = 0; i < CONT_ENTRIES; i += 2) {
-			slot = unseen_pair(slot, (pte_t){ even }, (pte_t){ odd });
-			even += 2 * step;
-			odd += 2 * step;
+			slot = unseen_pair(slot, even, odd);
+			even.v += 2 * step;
+			odd.v += 2 * step;
+			/* Two sums kept are fewer instructions than sixteen offsets. */
+			__asm__("" : "+r"(even.v), "+r"(odd.v));
 		}
-		even &= ~PTE_CONT;
-		odd &= ~PTE_CONT;
 	}
-	table_account_uniform(table, contiguous);
+	table_account_uniform(table);
+	pmap_loosen_group(table, loose);
 }
 
 void pmap_clear_table(pte_t *table)
@@ -540,9 +536,14 @@ void pmap_loosen_group(pte_t *table, unsigned group)
 {
 	pte_t *slot = &table[group * CONT_ENTRIES];
 
-	for (unsigned i = 0; i < CONT_ENTRIES; i++) {
-		unseen_store(&slot[i], (pte_t){ arch_pte_load(&slot[i]).v & ~PTE_CONT });
+#pragma clang loop unroll(full)
+	for (unsigned i = 0; i < CONT_ENTRIES; i += 2) {
+		pte_t a;
+		pte_t b;
+
+		arch_pte_load_pair(slot, &a, &b);
+		slot = unseen_pair(slot, (pte_t){ a.v & ~PTE_CONT }, (pte_t){ b.v & ~PTE_CONT });
 	}
-	notes_of(table)->contiguous &=
-		~(UINT32_C(1) << group); /* nothing else depends on the bit */
+	/* nothing else depends on the bit */
+	notes_of(table)->contiguous &= ~(UINT32_C(1) << group);
 }

@@ -17,13 +17,13 @@
 
 /* Notes on a table, in its page's heap tag. [pmap->lock] */
 struct table_notes {
-	uint16_t valid;  /* valid leaves */
-	uint16_t breaks; /* i in 1..511 with !pte_follows(e[i-1], e[i]) */
-	uint8_t level;   /* 0-3 */
+	uint16_t valid;      /* valid leaves */
+	uint16_t breaks;     /* i in 1..511 with !pte_follows(e[i-1], e[i]) */
+	uint32_t contiguous; /* groups that carry the Contiguous bit */
 	uint8_t group_valid[PT_GROUPS];
 	uint8_t group_breaks[PT_GROUPS]; /* pairs inside a group of 16 */
-	uint32_t contiguous;             /* groups that carry the Contiguous bit */
 	uint64_t *saved; /* level 2 only: per entry, the saved level-3 table | SAVED_STALE */
+	uint8_t level;   /* 0-3 */
 };
 static_assert(sizeof(struct table_notes) <= HEAP_TAG_BYTES, "notes fit the tag");
 
@@ -86,7 +86,7 @@ static inline struct park_space *space_of(struct pmap *pmap)
 }
 
 /* One level down, if a table leads there. */
-static always_inline bool walk_down(struct walk *w, va_t at)
+static always_inline bool walk_down(struct walk *w, const struct heap_main *near, va_t at)
 {
 	if (!pte_is_table(w->entry, w->level)) {
 		return false;
@@ -94,7 +94,7 @@ static always_inline bool walk_down(struct walk *w, va_t at)
 	w->level++;
 	w->up = w->slot;
 	w->up_entry = w->entry;
-	w->slot = table_under(w->entry) + level_index(at, w->level);
+	w->slot = (pte_t *)heap_ptr_near(near, pte_pa(w->entry)) + level_index(at, w->level);
 	w->entry = arch_pte_load(w->slot);
 	return true;
 }
@@ -102,10 +102,11 @@ static always_inline bool walk_down(struct walk *w, va_t at)
 /* From the root to where no table leads on. Inlined and unrolled: each change begins with it. */
 static always_inline struct walk pmap_walk(const struct pmap *pmap, va_t at)
 {
+	const struct heap_main near = heap_main; /* read once */
 	struct walk w = { .slot = &pmap->root[level_index(at, 0)] };
 
 	w.entry = arch_pte_load(w.slot);
-	(void)(walk_down(&w, at) && walk_down(&w, at) && walk_down(&w, at));
+	(void)(walk_down(&w, &near, at) && walk_down(&w, &near, at) && walk_down(&w, &near, at));
 	return w;
 }
 
@@ -133,8 +134,8 @@ enum account_pairs { ACCOUNT_ENDS, ACCOUNT_ALL };
 void table_account_pairs(const pte_t *slot, unsigned count, enum account_pairs which, int sign);
 /* The notes of a stretch of a level-3 table whose leaves and runs are about to go. */
 void table_account_removal(const pte_t *slot, unsigned count);
-/* The notes of a full, uniform table with Contiguous on the groups of a mask. */
-void table_account_uniform(pte_t *table, uint32_t contiguous);
+/* The notes of a full, uniform table of runs. */
+void table_account_uniform(pte_t *table);
 
 /*
  * The slot of `level` for an address, whatever it holds, making tables above it. nullptr: no
@@ -145,8 +146,11 @@ pte_t *table_reach(struct pmap *pmap, va_t va, unsigned level);
 /* vm/pmap_entry.c */
 /* Invalid to valid, or valid to invalid. Removing: the caller invalidates before it unlocks. */
 void pmap_write_entry(pte_t *slot, pte_t e);
-/* Fill an unreachable table as the continuation of `leaf`, a block of the level above it. */
-void pmap_fill_table(pte_t *table, pte_t block, unsigned level, uint32_t contiguous);
+/*
+ * Fill an unreachable table with what `block`, of the level above it, maps: in runs, but for the
+ * group `loose`.
+ */
+void pmap_fill_table(pte_t *table, pte_t block, unsigned level, unsigned loose);
 /* Empty an unreachable table; its notes are the caller's. */
 void pmap_clear_table(pte_t *table);
 /* Take Contiguous off a group of an unreachable table. */
@@ -175,10 +179,11 @@ static always_inline enum kerr pmap_check_range(const struct pmap *pmap, va_t at
 		return KERR_INVALID;
 	}
 	/* The half that the map is for, without wrapping. */
-	const uint64_t base = unlikely(pmap->user) ? USER_BASE : LINEAR_BASE;
-	const uint64_t end = unlikely(pmap->user) ? USER_END : UINT64_MAX;
-
-	return at.v >= base && at.v < end && size <= end - at.v ? KERR_OK : KERR_RANGE;
+	if (likely(!pmap->user)) {
+		return at.v >= LINEAR_BASE && size <= UINT64_MAX - at.v ? KERR_OK : KERR_RANGE;
+	}
+	return at.v >= USER_BASE && at.v < USER_END && size <= USER_END - at.v ? KERR_OK
+									       : KERR_RANGE;
 }
 
 /* R1: a pinned mapping never changes, not even its permissions. */

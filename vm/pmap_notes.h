@@ -77,3 +77,16 @@ static always_inline void account_change(struct table_notes *notes, const struct
 	account_entry(notes, c->level, i, c->expected, by, -1);
 	account_entry(notes, c->level, i, c->fresh, by, 1);
 }
+
+/* A leaf stays one at its address: only its pairs can change. */
+static always_inline void account_protect(const pte_t *slot, pte_t was, pte_t now)
+{
+	struct table_notes *notes = notes_of(table_of(slot));
+	const struct neighbours by = neighbours_of(slot);
+	const unsigned level = notes->level;
+	const unsigned i = slot_index(slot);
+
+	count_pair(notes, i, pte_follows(by.left, was, level) - pte_follows(by.left, now, level));
+	count_pair(notes, i + 1,
+		   pte_follows(was, by.right, level) - pte_follows(now, by.right, level));
+}

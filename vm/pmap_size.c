@@ -14,8 +14,6 @@
 #include "pcpu/pcpu.h"
 #include "vm/pmap_update.h"
 
-#define ALL_GROUPS UINT32_MAX
-
 /* The word of a level-2 slot for its saved table. */
 static uint64_t *saved_of(struct table_notes *notes, const pte_t *slot)
 {
@@ -98,7 +96,7 @@ static enum kerr demote_run(struct pmap *pmap, struct walk *w, va_t at)
 
 static void fill_for(const struct walk *w, pte_t *table, unsigned loose)
 {
-	pmap_fill_table(table, w->entry, w->level + 1, ALL_GROUPS & ~(UINT32_C(1) << loose));
+	pmap_fill_table(table, w->entry, w->level + 1, loose);
 }
 
 /* A block has a saved table: it is true, or filled again. */

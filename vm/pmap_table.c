@@ -15,7 +15,7 @@ static struct table_notes *notes_init(pte_t *table, unsigned level)
 	struct table_notes *notes = notes_of(table);
 
 	*notes = (struct table_notes){ .level = (uint8_t)level, .breaks = PT_ENTRIES - 1 };
-	memset(notes->group_breaks, CONT_ENTRIES - 1, sizeof(notes->group_breaks));
+	__builtin_memset(notes->group_breaks, CONT_ENTRIES - 1, sizeof(notes->group_breaks));
 	return notes;
 }
 
@@ -186,15 +186,15 @@ void table_account_removal(const pte_t *slot, unsigned count)
 	notes->contiguous &= ~table_groups(slot, count);
 }
 
-void table_account_uniform(pte_t *table, uint32_t contiguous)
+void table_account_uniform(pte_t *table)
 {
 	struct table_notes *notes = notes_of(table);
 
 	notes->valid = PT_ENTRIES;
 	notes->breaks = 0;
-	memset(notes->group_valid, CONT_ENTRIES, sizeof(notes->group_valid));
-	memset(notes->group_breaks, 0, sizeof(notes->group_breaks));
-	notes->contiguous = contiguous;
+	notes->contiguous = UINT32_MAX;
+	__builtin_memset(notes->group_valid, CONT_ENTRIES, sizeof(notes->group_valid));
+	__builtin_memset(notes->group_breaks, 0, sizeof(notes->group_breaks));
 }
 
 /* An empty table for a slot of level 2: the saved one, emptied, or a new one. */

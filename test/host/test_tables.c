@@ -2,7 +2,7 @@
 /*
  * test/host/test_tables.c - what the simulation never meets: each finding of the audit of the tables
  * by a damage of its own, the flags of a mapping, big blocks taken apart without memory; and what
- * reports read: the recorder's names, the log of breaks, who did not answer a park.
+ * reports read: the recorder's names, what was changed lately, who did not answer a park.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -233,18 +233,22 @@ static void kinds_of_records_have_names_and_meanings(void **state)
 	assert_false(rec_kind_lasts(REC_KIND_COUNT));
 }
 
-static void the_log_of_breaks_knows_the_newest(void **state)
+/* By the newest records of each CPU: its changes, and nothing else that it wrote down. */
+static void what_was_changed_lately_is_known(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < 2 * BREAK_LOG; i++) {
-		break_log_add(va(AT + i * BLOCK_BYTES), BLOCK_BYTES);
+	for (unsigned i = 0; i < 2 * INVAL_LATELY; i++) {
+		rec(REC_CHANGE, rec_span(AT + i * BLOCK_BYTES, BLOCK_BYTES, INVAL_VA), 0);
 	}
-	for (unsigned i = 0; i < 2 * BREAK_LOG; i++) {
-		assert_int_equal(break_log_has(va(AT + i * BLOCK_BYTES)), i >= BREAK_LOG);
-		assert_int_equal(break_log_has(va(AT + i * BLOCK_BYTES + BLOCK_BYTES - 1)),
-				 i >= BREAK_LOG);
+	for (unsigned i = 0; i < 2 * INVAL_LATELY; i++) {
+		const uint64_t at = AT + i * BLOCK_BYTES;
+
+		assert_int_equal(inval_changed_lately(va(at)), i >= INVAL_LATELY);
+		assert_int_equal(inval_changed_lately(va(at + BLOCK_BYTES - 1)), i >= INVAL_LATELY);
 	}
-	assert_false(break_log_has(va(AT + 2 * BREAK_LOG * BLOCK_BYTES)));
+	assert_false(inval_changed_lately(va(AT + 2 * INVAL_LATELY * BLOCK_BYTES)));
+	rec(REC_MARK, rec_span(AT, BLOCK_BYTES, INVAL_VA), 0);
+	assert_false(inval_changed_lately(va(AT)));
 }
 
 /* The line of a culprit: with the lock that it waits for, and with none. */
@@ -301,7 +305,7 @@ int main(void)
 		cmocka_unit_test(a_gigabyte_comes_apart_or_stays),
 		cmocka_unit_test(an_entry_that_changed_is_left_alone),
 		cmocka_unit_test(kinds_of_records_have_names_and_meanings),
-		cmocka_unit_test(the_log_of_breaks_knows_the_newest),
+		cmocka_unit_test(what_was_changed_lately_is_known),
 		cmocka_unit_test(culprits_are_named),
 		cmocka_unit_test(the_image_is_memory_of_the_heap),
 		cmocka_unit_test(a_stack_that_was_overrun_is_seen),
