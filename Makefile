@@ -46,6 +46,7 @@ KERN := kern/bootargs.c kern/fatal.c kern/fdt.c kern/fdt_dev.c kern/fdt_mem.c ke
 	kern/object.c kern/panic.c \
 	kern/reclaim.c kern/report.c kern/report_past.c kern/report_walk.c kern/run.c kern/smp.c \
 	kern/string.c kern/symbols.c kern/trap.c kern/usercopy.c kern/work.c
+KERN += kern/init.c kern/call_mem.c kern/mem_object.c user/init_image.S
 KERN += kern/physread.c kern/warden.c
 KERN += kern/hold.c kern/kdb.c kern/kdb_cpu.c kern/kdb_flow.c kern/kdb_line.c kern/kdb_mem.c \
 	kern/kdb_past.c kern/kdb_words.c

@@ -123,7 +123,10 @@ static always_inline enum kerr check(const struct inval_batch *batch, uint32_t c
 		KASSERT(pin_never_at(batch->span[i].va, 1)); /* R3, again */
 	}
 	for (uint32_t i = 0; i < count; i++) {
-		if (arch_pte_load(batch->entry[i].slot).v != batch->entry[i].expected.v) {
+		const uint64_t now = arch_pte_load(batch->entry[i].slot).v;
+
+		/* A CPU may have set AF since, if that is its business (FEAT_HAFDBS). */
+		if (((now ^ batch->entry[i].expected.v) & ~PTE_AF) != 0) {
 			return KERR_CHANGED;
 		}
 	}

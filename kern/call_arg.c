@@ -75,7 +75,9 @@ enum kerr arg_task_or_own(struct thread *self, uint64_t x, uint8_t rights, struc
 		*out = (struct handle_view){ .obj = &self->task->obj, .rights = RIGHT_ALL };
 		return KERR_OK;
 	}
-	return arg_handle(self, x, KOBJ_TASK, rights, out);
+	const enum kerr e = arg_handle(self, x, KOBJ_TASK, rights, out);
+
+	return e == KERR_OK && task_is_dying((struct task *)out->obj) ? KERR_DEAD : e;
 }
 
 enum kerr arg_thread_or_own(struct thread *self, uint64_t x, uint8_t rights,

@@ -49,6 +49,24 @@ static enum kerr give(struct thread *self, struct thread *t, struct call_result 
 	return e;
 }
 
+enum kerr call_task_create(struct thread *self, const struct call_task_create_args *a,
+			   struct call_result *r)
+{
+	struct task *task;
+	handle_t h;
+	enum kerr e = task_create(a->limit_bytes, self->task, &task);
+
+	if (e != KERR_OK) {
+		return e;
+	}
+	e = handle_new(&self->task->handles, &task->obj, RIGHT_ALL, 0, &h);
+	kobj_put(&task->obj);
+	if (e == KERR_OK) {
+		r->x[0] = h;
+	}
+	return e;
+}
+
 enum kerr call_thread_create(struct thread *self, const struct call_thread_create_args *a,
 			     struct call_result *r)
 {

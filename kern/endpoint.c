@@ -249,10 +249,9 @@ enum kerr ipc_reply(struct thread *self, struct reply *reply, const struct ipc_m
 		ipc_discard(self);
 		return KERR_ABSENT;
 	}
-	if (caller->ipc.excepted) {
-		caller->ipc.excepted = false;
+	if (caller->ipc.excepted != 0) {
 		ipc_discard(self);
-		thread_exception_reply(caller, m->words, IPC_INFO_WORDS(m->info));
+		ipc_answer_exception(caller, m->words, IPC_INFO_WORDS(m->info));
 		return KERR_OK;
 	}
 	e = ipc_deliver(self, caller);
@@ -275,11 +274,11 @@ enum kerr ipc_send_exception(struct thread *t, struct endpoint *ep, uint64_t bad
 		.calls = true,
 	};
 
-	t->ipc.excepted = true;
+	t->ipc.excepted = flag;
 	const enum kerr e = ipc_send(t, ep, &m, DEADLINE_NONE);
 
 	if (e != KERR_OK) {
-		t->ipc.excepted = false;
+		t->ipc.excepted = 0;
 	}
 	return e;
 }

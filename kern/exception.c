@@ -8,8 +8,10 @@
 #include "kern/ipc.h"
 #include "kern/log.h"
 #include "kern/machine.h"
+#include "kern/mem_object.h"
 #include "kern/task.h"
 #include "kern/thread.h"
+#include "vm/fault.h"
 
 #define X_LR 30
 
@@ -56,25 +58,39 @@ void exception_raise(struct thread *self, enum exception_kind kind, uint64_t add
 	}
 }
 
-bool exception_page(struct thread *self, uint64_t address, uint64_t esr, bool from_el0)
+/* What the memory system says of a fault that it does not resolve. */
+static enum exception_kind kind_of(enum fault_verdict verdict)
 {
-	if (from_el0) {
-		exception_raise(self, EXC_PAGE_FAULT, address, esr);
+	switch (verdict) {
+	case FAULT_ALIGNMENT:
+		return EXC_ALIGNMENT;
+	case FAULT_NO_MEMORY:
+		return EXC_NO_MEMORY;
+	case FAULT_WAIT_PAGER: /* and there is no pager */
+	case FAULT_HARDWARE:
+	case FAULT_ENDLESS:
+		return EXC_HARDWARE;
+	default:
+		return EXC_PAGE_FAULT;
 	}
-	return false;
 }
 
-static void abort_from_el0(struct thread *self, uint64_t esr, uint64_t far)
+bool exception_page(struct thread *self, uint64_t address, uint64_t esr, bool from_el0)
 {
-	const unsigned dfsc = ESR_DFSC(esr);
+	struct fault_info info;
+	const enum fault_verdict verdict = vm_fault(self->task->space, va(address), esr, &info);
 
-	if (dfsc == ESR_DFSC_ALIGNMENT) {
-		exception_raise(self, EXC_ALIGNMENT, far, esr);
-	} else if (ESR_DFSC_IS_EXTERNAL(dfsc) || dfsc == ESR_DFSC_TLB_CONFLICT) {
-		exception_raise(self, EXC_HARDWARE, (esr & ESR_FNV) != 0 ? 0 : far, esr);
-	} else {
-		(void)exception_page(self, far, esr, true);
+	if (verdict == FAULT_RESOLVED) {
+		return true;
 	}
+	if (verdict == FAULT_WAIT_PAGER &&
+	    pager_ask(self, info.pager, info.offset, info.class.access)) {
+		return true;
+	}
+	if (from_el0) {
+		exception_raise(self, kind_of(verdict), address, esr);
+	}
+	return false;
 }
 
 void exception_from_el0(struct thread *self, uint64_t esr, uint64_t far)
@@ -82,7 +98,7 @@ void exception_from_el0(struct thread *self, uint64_t esr, uint64_t far)
 	switch (ESR_EC(esr)) {
 	case ESR_EC_IABT_EL0:
 	case ESR_EC_DABT_EL0:
-		abort_from_el0(self, esr, far);
+		(void)exception_page(self, (esr & ESR_FNV) != 0 ? 0 : far, esr, true);
 		break;
 	case ESR_EC_PC_ALIGNMENT:
 		exception_raise(self, EXC_ALIGNMENT, far, esr);

@@ -76,7 +76,7 @@ struct ipc_state {
 	uint64_t event_bits;        /* [h] what it waits for in an event */
 	uint64_t due;               /* [a] ticks of its deadline; 0: none */
 	struct event *bound;        /* [a] wakes it while it receives; referenced */
-	bool excepted; /* [h] the kernel calls in its name, with these words */
+	uint64_t excepted; /* [h] the kernel calls in its name: IPC_FLAG_EXCEPTION or _PAGER; 0 */
 	uint64_t exception[IPC_WORDS];
 };
 
@@ -113,6 +113,6 @@ void ipc_thread_end(struct thread *t);
 
 /*
  * The kernel calls in t's name: t's exception or page request, eight words in t->ipc.exception. The
- * answer goes to thread_exception_reply() instead of t's registers.
+ * answer goes to ipc_answer_exception() instead of t's registers.
  */
 enum kerr ipc_send_exception(struct thread *t, struct endpoint *ep, uint64_t badge, uint64_t flag);

@@ -111,6 +111,19 @@ void ipc_release_slot(struct thread *t)
 	}
 }
 
+void ipc_answer_exception(struct thread *t, const uint64_t *words, unsigned count)
+{
+	const bool pager = t->ipc.excepted == IPC_FLAG_PAGER;
+
+	t->ipc.excepted = 0;
+	if (pager) {
+		thread_resume(
+			t); /* whatever was said, or lost: the page is there, or asked for again */
+	} else {
+		thread_exception_reply(t, words, count);
+	}
+}
+
 void ipc_wake(struct thread *t, enum kerr error)
 {
 	if (t->ipc.due != DEADLINE_NONE) {
@@ -118,9 +131,8 @@ void ipc_wake(struct thread *t, enum kerr error)
 		timerq_cancel(&t->deadline);
 	}
 	ipc_release_slot(t);
-	if (t->ipc.excepted) {
-		t->ipc.excepted = false;
-		thread_exception_reply(t, nullptr, 0); /* its answer is lost */
+	if (t->ipc.excepted != 0) {
+		ipc_answer_exception(t, nullptr, 0); /* its answer is lost */
 	} else {
 		thread_wake(t, error);
 	}

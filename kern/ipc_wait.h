@@ -28,6 +28,12 @@ void ipc_block(struct thread *self, enum thread_state why, uint64_t due);
 /* Has t a deadline that has passed? */
 bool ipc_is_due(const struct thread *t);
 
+/*
+ * End the wait for what the kernel asked in t's name; count 0: there is no answer.
+ * Pre: the caller took t out of its slot.
+ */
+void ipc_answer_exception(struct thread *t, const uint64_t *words, unsigned count);
+
 /* End t's wait. Pre: the caller took it out of its queue or slot. */
 void ipc_wake(struct thread *t, enum kerr error);
 

@@ -111,6 +111,18 @@ static void cmd_trace(const struct kdb_words *w)
 	}
 }
 
+/* `slice`: the owner's, 0: nobody. */
+static void print_owner(uint64_t slice)
+{
+	for (unsigned cpu = 0; cpu < pcpu_count(); cpu++) {
+		if (slice != 0 && (uint64_t)(uintptr_t)pcpu_slice[cpu] == slice) {
+			kprintf("cpu%u\n", cpu);
+			return;
+		}
+	}
+	kprintf(slice == 0 ? "-\n" : "?\n");
+}
+
 static void cmd_lockstat(const struct kdb_words *w)
 {
 	const struct spinlock *lock = spin_contended();
@@ -128,11 +140,7 @@ static void cmd_lockstat(const struct kdb_words *w)
 		kprintf("  %-12s %10llu %10llu %14llu %12llu  ", l.name,
 			(unsigned long long)l.serving, (unsigned long long)l.contended,
 			(unsigned long long)l.wait_ticks, (unsigned long long)l.wait_max);
-		if (l.owner != 0) {
-			kprintf("cpu%llu\n", (unsigned long long)l.owner - 1);
-		} else {
-			kprintf("-\n");
-		}
+		print_owner(l.owner);
 	}
 }
 

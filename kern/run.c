@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "kern/init.h"
 #include "kern/kdb.h"
 #include "kern/log.h"
 #include "kern/warden.h"
@@ -44,7 +45,5 @@ unsigned run_main(void)
 			return programs[i].main != nullptr ? programs[i].main() : 0;
 		}
 	}
-	log_printf("boot", "run=%s is not a program; there are: stress test bench kdb none",
-		   bootargs.run);
-	return 2;
+	return init_main(); /* a program of its RAM disk, or init says that there is none */
 }

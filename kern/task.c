@@ -8,9 +8,10 @@
 
 #include "kern/assert.h"
 #include "kern/thread.h"
+#include "kern/reclaim.h"
 #include "pcpu/heap.h"
 #include "pcpu/slab.h"
-#include "vm/pmap.h"
+#include "vm/space.h"
 
 #define HANDLES_A_STEP 32 /* closed in one bounded step of the end */
 
@@ -24,20 +25,48 @@ static void task_revoke(struct kobj *obj)
 	task_kill(TASK_OF(obj));
 }
 
-static enum kobj_end task_end(struct kobj *obj)
+/* One step; nobody uses the task's handles or its space any more. True: both are gone. */
+static bool empty_out(struct task *task)
 {
-	struct task *task = TASK_OF(obj);
-
 	KASSERT(task->threads == nullptr);
 	if (task->handler.obj != nullptr) {
 		kobj_put(task->handler.obj);
 		task->handler.obj = nullptr;
 	}
 	if (!handle_table_end(&task->handles, HANDLES_A_STEP)) {
+		return false;
+	}
+	if (task->space != nullptr) {
+		space_destroy(task->space);
+		task->space = nullptr;
+	}
+	return true;
+}
+
+/* The task was killed and its last thread has gone; calls that saw it alive are over. */
+static bool tear_down(struct reclaim_node *node)
+{
+	struct task *task = (struct task *)(void *)((char *)node - offsetof(struct task, teardown));
+
+	if (!empty_out(task)) {
+		return false;
+	}
+	kobj_put(&task->obj);
+	return true;
+}
+
+static enum kobj_end task_end(struct kobj *obj)
+{
+	struct task *task = TASK_OF(obj);
+	const uint64_t limit = task->charge.limit_bytes;
+	struct memcharge *payer = obj->payer;
+
+	if (!empty_out(task)) {
 		return END_MORE;
 	}
 	KASSERT(memcharge_used(&task->charge) == 0); /* R10 */
-	slab_free(&tasks, task, obj->payer);
+	slab_free(&tasks, task, payer);
+	memcharge_give(payer, limit);
 	return END_GONE;
 }
 
@@ -47,32 +76,63 @@ static const struct kobj_ops task_ops = {
 	.end = task_end,
 };
 
-enum kerr task_create(uint64_t limit_bytes, struct memcharge *payer, struct task **out)
+enum kerr task_create(uint64_t limit_bytes, struct task *parent, struct task **out)
 {
+	struct memcharge *payer = parent != nullptr ? &parent->charge : nullptr;
 	struct task *task = slab_alloc(&tasks, payer);
 
 	if (task == nullptr) {
 		return KERR_NO_MEMORY;
 	}
-	kobj_init(&task->obj, &task_ops, payer);
-	task->number = fetch_add_relaxed(&last_number, 1) + 1;
 	task->charge = (struct memcharge){ .limit_bytes = limit_bytes };
+	if (!memcharge_take(payer, limit_bytes)) {
+		slab_free(&tasks, task, payer);
+		return KERR_NO_MEMORY;
+	}
+	if (space_create(&task->charge, &task->space) != KERR_OK) {
+		memcharge_give(payer, limit_bytes);
+		slab_free(&tasks, task, payer);
+		return KERR_NO_MEMORY;
+	}
+	task->pmap = &task->space->pmap;
+	task->root = heap_pa(task->space->pmap.root).v;
+	kobj_init(&task->obj, &task_ops, payer);
+	if (parent != nullptr) {
+		kobj_paid_by(&task->obj, &parent->obj);
+	}
+	task->number = fetch_add_relaxed(&last_number, 1) + 1;
 	task->lock = (struct spinlock)SPINLOCK("task", LOCK_TASK);
 	handle_table_init(&task->handles, &task->charge);
 	*out = task;
 	return KERR_OK;
 }
 
-void task_set_pmap(struct task *task, struct pmap *pmap)
+bool task_is_dying(const struct task *task)
 {
-	task->pmap = pmap;
-	task->root = heap_pa(pmap->root).v;
+	return load_acquire(&task->dying) != 0;
+}
+
+/* With the lock held: is it time to tear down? Once. */
+static bool ends_now(struct task *task)
+{
+	const bool now = task->dying != 0 && task->threads == nullptr && !task->ending;
+
+	task->ending = task->ending || now;
+	return now;
+}
+
+static void begin_teardown(struct task *task)
+{
+	const bool alive = kobj_get(&task->obj);
+
+	KASSERT(alive); /* the caller has a thread or a handle of it */
+	reclaim_defer(&task->teardown, tear_down);
 }
 
 bool task_add(struct task *task, struct thread *t)
 {
 	spin_lock(&task->lock);
-	const bool alive = !task->dying;
+	const bool alive = task->dying == 0;
 
 	if (alive) {
 		t->task_next = task->threads;
@@ -98,7 +158,12 @@ void task_remove(struct task *task, struct thread *t)
 		task->threads = t->task_next;
 	}
 	task->thread_count--;
+	const bool last = ends_now(task);
+
 	spin_unlock(&task->lock);
+	if (last) {
+		begin_teardown(task);
+	}
 }
 
 enum kerr task_set_handler(struct task *task, const struct handle_view *endpoint)
@@ -129,9 +194,14 @@ bool task_handler(struct task *task, struct handle_view *out)
 void task_kill(struct task *task)
 {
 	spin_lock(&task->lock);
-	task->dying = true;
+	store_release(&task->dying, 1);
 	for (struct thread *t = task->threads; t != nullptr; t = t->task_next) {
 		thread_ask(t, REQUEST_KILL);
 	}
+	const bool last = ends_now(task);
+
 	spin_unlock(&task->lock);
+	if (last) {
+		begin_teardown(task);
+	}
 }

@@ -4,8 +4,9 @@
  *
  * THEORY   A task is what is protected from others: its threads share memory and handles. It lives
  *          as long as somebody has a handle on it or one of its threads lives. Killing it closes it
- *          for new threads and kills those that it has; with the last reference its handles are
- *          closed and its space is torn down, in bounded steps (kern/reclaim.h).
+ *          for new threads and kills those that it has; when the last of them is gone its handles
+ *          are closed and its space is torn down, in bounded steps (kern/reclaim.h). That is not
+ *          left to the last reference, because the task may itself hold handles on it.
  * INVARIANTS
  *   TK1  A thread is on the list of its task from creation until it is DEAD.
  * LOCKING  LOCK_TASK: the list. The handles have their own lock.
@@ -20,6 +21,7 @@
 #include "kern/object.h"
 #include "pcpu/memcharge.h"
 
+struct space;
 struct thread;
 struct pmap;
 
@@ -31,18 +33,26 @@ struct task {
 	struct spinlock lock;         /* LOCK_TASK */
 	struct thread *threads; /* [l] */
 	uint64_t thread_count; /* [l] */
-	bool dying; /* [l] takes no more threads */
+	uint64_t dying; /* [a] takes no more threads */
 	/* [l] where exceptions go: an endpoint, referenced; or nullptr */
 	struct handle_view handler;
-	struct pmap *pmap; /* [c] where its threads run; nullptr: nothing is mapped */
-	uint64_t root;     /* [c] its root's physical address */
+	/* [c] for the switch to its threads: the space's map, and its root's physical address */
+	struct pmap *pmap;
+	uint64_t root;
+	struct space *space; /* [c] until the teardown */
+	struct reclaim_node teardown;
+	bool ending; /* [l] the teardown is on its way, or done */
 };
 
-/* An empty task that may use `limit_bytes`; the caller's is the one reference. */
-enum kerr task_create(uint64_t limit_bytes, struct memcharge *payer, struct task **out);
+/*
+ * An empty task that may use `limit_bytes`, which count as used by `parent` until it ends; nullptr:
+ * the kernel gives them. The caller's is the one reference. KERR_NO_MEMORY: the parent's limit, or
+ * the task's own is too small for a space.
+ */
+enum kerr task_create(uint64_t limit_bytes, struct task *parent, struct task **out);
 
-/* Its threads run in this map, which lives until task_end. Before its first thread starts. */
-void task_set_pmap(struct task *task, struct pmap *pmap);
+/* Was it killed? Then its handles and its space end soon, not within this stay in the kernel. */
+bool task_is_dying(const struct task *task);
 
 /* No more threads; those that it has are asked to die. */
 void task_kill(struct task *task);

@@ -29,6 +29,7 @@ struct fault {
 	uint64_t page; /* in the object */
 	uint64_t esr; /* 0: the kernel's own wish */
 	unsigned access;
+	void *pager;
 	bool changed;
 	bool deferred; /* the page is busy: nothing could be done now */
 };
@@ -247,6 +248,7 @@ static enum fault_verdict resolve_paged(struct fault *f)
 	if (object->kind == MEM_PAGER) {
 		switch (object_ask(object, f->page, f->access)) {
 		case PAGER_ASKED:
+			f->pager = object->pager;
 			return FAULT_WAIT_PAGER;
 		case PAGER_NO_MEMORY:
 			return FAULT_NO_MEMORY;
@@ -377,6 +379,7 @@ enum fault_verdict vm_fault(struct space *space, va_t at, uint64_t esr, struct f
 	}
 	verdict = resolve(&f);
 	out->offset = f.page * PAGE_BYTES;
+	out->pager = f.pager;
 	out->changed = f.changed;
 	count(CTR_faults);
 	if (verdict == FAULT_RESOLVED && !f.deferred && !f.changed) {

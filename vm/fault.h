@@ -50,6 +50,7 @@ struct fault_class fault_classify(uint64_t esr);
 struct fault_info {
 	struct fault_class class;
 	uint64_t offset; /* in the object, of the page; 0 without a region */
+	void *pager;     /* WAIT_PAGER: as given to object_create_pager() */
 	bool changed;    /* an entry was made or changed */
 };
 

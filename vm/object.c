@@ -143,7 +143,19 @@ static void destroy(struct memory_object *object)
 	if (object->kind == MEM_DMA) {
 		object_dma_give(object);
 	}
+	void (*ended)(void *) = object->ended;
+	void *arg = object->ended_arg;
+
 	object_free(object);
+	if (ended != nullptr) {
+		ended(arg);
+	}
+}
+
+void object_on_end(struct memory_object *object, void (*fn)(void *arg), void *arg)
+{
+	object->ended = fn;
+	object->ended_arg = arg;
 }
 
 void object_unref(struct memory_object *object)

@@ -47,6 +47,9 @@ enum kerr object_create(enum memory_kind kind, uint64_t bytes, struct memcharge 
 enum kerr object_create_phys(pa_t base, uint64_t bytes, bool cached, struct memcharge *charge,
 			     struct memory_object **out);
 
+/* Call fn(arg) when the object is gone: what its charge and its pager belong to may go then. */
+void object_on_end(struct memory_object *object, void (*fn)(void *arg), void *arg);
+
 void object_ref(struct memory_object *object);
 /* The last one destroys the object, in bounded steps. No lock held. */
 void object_unref(struct memory_object *object);

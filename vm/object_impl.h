@@ -33,6 +33,8 @@ struct memory_object {
 	pa_t base;                /* [c] MEM_PHYS, MEM_DMA */
 	const struct pager_ops *ops; /* [c] MEM_PAGER */
 	void *pager;                 /* [c] */
+	void (*ended)(void *arg);    /* [c] or nullptr */
+	void *ended_arg;             /* [c] */
 };
 
 static inline uint64_t page_of(uint64_t offset)

@@ -422,6 +422,7 @@ void pmap_protect_entry(pte_t *slot, pte_t e)
 	const pte_t was = arch_pte_load(slot);
 
 	KASSERT((was.v & PTE_CONT) == 0); /* a run changes as a whole: pmap_update_run() */
+	e.v |= was.v & PTE_AF; /* a CPU may have set it since the caller looked */
 	protect_store(slot, was, e);
 	account_protect(slot, was, e);
 	count(CTR_protects);

@@ -109,7 +109,7 @@ static always_inline pte_t *saved_table(const struct walk *w, uint64_t saved, un
 		fill_for(w, table, loose);
 		return table;
 	}
-	KASSERT(pte_attr(arch_pte_load(table)) == pte_attr(w->entry)); /* PM3 */
+	KASSERT(((pte_attr(arch_pte_load(table)) ^ pte_attr(w->entry)) & ~PTE_AF) == 0); /* PM3 */
 	if (unlikely((notes_of(table)->contiguous >> loose & 1) != 0)) {
 		pmap_loosen_group(table, loose);
 	}

@@ -3,6 +3,7 @@
  * vm/pmap_table.c - tables, their notes, and walks. See vm/pmap.h, PM2.
  */
 #include <arch/barrier.h>
+#include <arch/feature.h>
 #include <string.h>
 
 #include "vm/pmap_notes.h"
@@ -46,7 +47,10 @@ static uint64_t attr_of_half(bool user, bool exec)
 
 uint64_t pmap_attr(const struct pmap *pmap, unsigned flags)
 {
-	uint64_t attr = PTE_AF | PTE_SH_INNER | attr_of_half(pmap->user, (flags & PMAP_EXEC) != 0);
+	const bool by_hardware = pmap->user && cpu_features.hafdbs; /* TCR_EL1.HA */
+	uint64_t attr = PTE_SH_INNER | attr_of_half(pmap->user, (flags & PMAP_EXEC) != 0);
+
+	attr |= by_hardware ? 0 : PTE_AF;
 
 	if ((flags & PMAP_WRITE) == 0) {
 		attr |= PTE_AP_RO;

@@ -227,15 +227,17 @@ class Park(Command):
 
     def run(self, target, words):
         state = target.variable("park_state")
-        owner = int(state["owner"])
+        owner = int(state["owner"])     # a slice
+        cpu_of = {at: f"cpu{cpu}" for cpu, at in target.slices()}
         print(f"window={int(state['window'])} generation={int(state['generation'])} "
               f"online={int(state['online']):#x} "
-              f"token={'cpu' + str(owner - 1) if owner else 'free'}")
+              f"token={cpu_of.get(owner, hex(owner)) if owner else 'free'}")
         for cpu, at in target.slices():
             box = target.mailbox(at)
             request, ack, release, door, pc = (
                 int(box[field]) for field in ("request", "ack", "release", "door", "ack_pc"))
-            text = f"  cpu{cpu} door={door_name(door)} request={request} ack={ack} release={release}"
+            text = (f"  cpu{cpu} door={door_name(door)} request={request} ack={ack} "
+                    f"release={release}")
             if request > release:
                 text += " PARKED" if ack == request else " ASKED"
             print(text + (f" interrupted {target.name(pc)}" if pc else ""))

@@ -5,8 +5,9 @@
  * THEORY   Without a preemption a CPU runs until it waits. One preemption is a point and a CPU that
  *          goes on there; a second one comes after it. Most races need no more (Musuvathi and
  *          Qadeer, "Iterative context bounding", PLDI 2007). A preemption in favour of a CPU that
- *          could not go on there changes nothing, so only those that could are tried. Stores drain at barriers only, and at
- *          once, in turn: between the two lies what a store buffer can do to one schedule.
+ *          could not go on there changes nothing, so only those that could are tried. Stores drain
+ *          at barriers only, and at once, in turn: between the two lies what a store buffer can do
+ *          to one schedule.
  */
 #include <stdio.h>
 #include <string.h>

@@ -77,3 +77,8 @@ void thread_exception_reply(struct thread *t, const uint64_t *words, unsigned co
 	verdict = count > 0 ? words[0] : EXC_KILL;
 	t->state = THREAD_RUNNING;
 }
+
+void thread_resume(struct thread *t)
+{
+	t->state = THREAD_RUNNING;
+}

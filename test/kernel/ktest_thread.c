@@ -26,13 +26,13 @@
 #include "kern/work.h"
 #include "pcpu/heap.h"
 #include "test/kernel/ktest.h"
-#include "vm/pmap_user.h"
+#include "vm/space.h"
 
 #define CODE_VA UINT64_C(0x10000)
 #define DATA_VA UINT64_C(0x11000)
 #define STUB(name) (CODE_VA + (uint64_t)((name) - el0_stub))
 #define LIMIT_SECONDS 20
-#define TASK_LIMIT (64 * KIB)
+#define TASK_LIMIT (256 * KIB)
 #define CREW 8
 #define BADGE 5
 #define CALLS 500
@@ -48,7 +48,6 @@ extern const char el0_driver[], el0_server[], el0_client[], el0_null[], el0_spin
 static struct stage {
 	struct task *task;
 	struct task *other; /* the same memory, another address space */
-	struct pmap pmap[2];
 	char *code;
 	uint64_t *data;
 	struct thread *crew[CREW];
@@ -59,19 +58,15 @@ static struct stage {
 	bool (*until)(void); /* the boot CPU comes back for this, too */
 } stage;
 
-/* The code and the data at their addresses, in a space of its own. */
-static bool map_in(struct task *task, struct pmap *pmap)
+/* The two pages of our memory, in a task's space. */
+static bool furnish(struct task *task)
 {
-	if (pmap_user_init(pmap, nullptr) != KERR_OK ||
-	    pmap_map(pmap, va(CODE_VA), heap_pa(stage.code), PAGE_BYTES, PMAP_USER | PMAP_EXEC) !=
-		    KERR_OK ||
-	    pmap_map(pmap, va(DATA_VA), heap_pa(stage.data), PAGE_BYTES, PMAP_USER | PMAP_WRITE) !=
-		    KERR_OK) {
-		ktest_fail(__FILE__, __LINE__, "a space");
-		return false;
-	}
-	task_set_pmap(task, pmap);
-	return true;
+	struct pmap *map = &task->space->pmap;
+
+	return pmap_map(map, va(CODE_VA), heap_pa(stage.code), PAGE_BYTES,
+			PMAP_EXEC | PMAP_NO_PROMOTE) == KERR_OK &&
+	       pmap_map(map, va(DATA_VA), heap_pa(stage.data), PAGE_BYTES,
+			PMAP_WRITE | PMAP_NO_PROMOTE) == KERR_OK;
 }
 
 static bool stage_open(void)
@@ -86,9 +81,7 @@ static bool stage_open(void)
 		return false;
 	}
 	memcpy(stage.code, el0_stub, (size_t)(el0_stub_end - el0_stub));
-	if (!map_in(stage.task, &stage.pmap[0]) || !map_in(stage.other, &stage.pmap[1])) {
-		return false;
-	}
+	EXPECT(furnish(stage.task) && furnish(stage.other));
 	__asm__ volatile("ic ialluis\n\tdsb ish\n\tisb" ::: "memory");
 	return true;
 }
@@ -195,8 +188,6 @@ static void stage_close(void)
 		reclaim_poll(64);
 	}
 	EXPECT(!reclaim_pending());
-	pmap_user_destroy(&stage.pmap[0]);
-	pmap_user_destroy(&stage.pmap[1]);
 	heap_free(stage.code, 1);
 	heap_free(stage.data, 1);
 }
@@ -445,16 +436,18 @@ static void threads_cost_their_task(void)
 	struct task *poor;
 	struct thread *t;
 
-	if (task_create(PAGE_BYTES, nullptr, &poor) != KERR_OK) {
+	EXPECT_EQ(task_create(0, nullptr, &poor), KERR_NO_MEMORY);
+	if (task_create(TASK_LIMIT, nullptr, &poor) != KERR_OK) {
 		ktest_fail(__FILE__, __LINE__, "a task");
 		return;
 	}
+	const uint64_t left = TASK_LIMIT - memcharge_used(&poor->charge);
 	unsigned made = 0;
 
 	while (thread_create(poor, &how, &t) == KERR_OK) {
 		made++;
 	}
-	EXPECT(made > 0 && made <= PAGE_BYTES / sizeof(struct thread));
+	EXPECT(made > 0 && made <= left / sizeof(struct thread));
 	EXPECT_EQ(thread_create(poor, &how, &t), KERR_NO_MEMORY);
 	task_kill(poor);
 	kobj_put(&poor->obj);

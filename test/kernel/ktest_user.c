@@ -360,6 +360,39 @@ static void a_space_changes_size_and_holds_its_data(void)
 	user_close(u);
 }
 
+static uint64_t access_flag(struct user *u, uint64_t at)
+{
+	pte_t e;
+	uint64_t bytes;
+
+	return pmap_user_query(&u->pmap, va(at), &e, &bytes) ? e.v & PTE_AF : 0;
+}
+
+/* Set by the CPU at the first access, where it does that; else from the beginning. */
+static void an_access_sets_the_access_flag(void)
+{
+	struct user *u = &user[0];
+	uint64_t word;
+
+	REQUIRE(user_open(u, ORDER_2M));
+	run_space(&u->pmap);
+	EXPECT(map_all(u, RW | PMAP_PAGES | PMAP_NO_PROMOTE));
+	EXPECT_EQ(access_flag(u, AT), cpu_features.hafdbs ? 0 : PTE_AF);
+	EXPECT(get(AT, &word));
+	EXPECT_EQ(access_flag(u, AT), PTE_AF);
+	EXPECT_EQ(access_flag(u, AT + PAGE_BYTES), cpu_features.hafdbs ? 0 : PTE_AF);
+	/* Leaves that differ in nothing else are promoted, changed and taken apart all the same. */
+	EXPECT_EQ(pmap_promote(&u->pmap, va(AT), u->size), KERR_OK);
+	EXPECT_EQ(user_bytes_at(u, AT), BLOCK_BYTES);
+	EXPECT(get(AT + 5 * PAGE_BYTES, &word));
+	EXPECT_EQ(access_flag(u, AT), PTE_AF);
+	EXPECT_EQ(pmap_protect(&u->pmap, va(AT), PAGE_BYTES, RO), KERR_OK);
+	EXPECT(get(AT, &word) && get(AT + 16 * PAGE_BYTES, &word));
+	EXPECT_EQ(pmap_protect(&u->pmap, va(AT), PAGE_BYTES, RW), KERR_OK);
+	EXPECT_EQ(user_bytes_at(u, AT), BLOCK_BYTES);
+	user_close(u);
+}
+
 static void a_gibibyte_is_mapped_at_once(void)
 {
 	struct user *u = &user[0];
@@ -432,6 +465,7 @@ const struct ktest ktest_user[] = {
 	{ "el0_reads_no_kernel_memory", el0_reads_no_kernel_memory, 1 },
 	{ "malformed_user_ranges_are_refused", malformed_user_ranges_are_refused, 1 },
 	{ "a_space_changes_size_and_holds_its_data", a_space_changes_size_and_holds_its_data, 1 },
+	{ "an_access_sets_the_access_flag", an_access_sets_the_access_flag, 1 },
 	{ "a_gibibyte_is_mapped_at_once", a_gibibyte_is_mapped_at_once, 1 },
 	{ "spaces_do_not_see_each_other", spaces_do_not_see_each_other, 1 },
 	{ "a_space_pays_and_fails_whole", a_space_pays_and_fails_whole, 1 },

@@ -38,9 +38,9 @@ def gdb(perch):
 
 
 def test_commands_inside_a_window(gdb):
-    """Stopped between break and release: everyone is parked, and the change has not ended."""
-    text = gdb({"ARGS": "run=stress only=storm cycles=5"}, "hbreak park_begin", "continue",
-               "hbreak park_end", "continue", "perch-park", "perch-trace 400",
+    """Stopped where entries are broken: everyone is parked, and the change has not ended."""
+    text = gdb({"ARGS": "run=stress only=storm cycles=5"}, "hbreak pmap_window_va_one",
+               "hbreak pmap_window_all_one", "continue", "perch-park", "perch-trace 400",
                "perch-walk 0xffffffff80000000", "perch-pcpu 0", "perch-pcpu",
                "print kernel_pmap.root[511]", "print (va_t){0xffff000000001000}")
     park = re.search(r"^window=(\d+) generation=\1 online=0xf token=cpu0$", text, re.M)

@@ -16,7 +16,8 @@ from conftest import key_values
 PROMPT = "kdb> "
 KEY = "\x1c"            # Ctrl-\
 IMAGE = 0xFFFFFFFF80000000
-ARENA = 0xFFFFA00000000000
+KMAP = 0xFFFFA00000000000
+NOWHERE = KMAP + (48 << 30)     # the end of kmap is used last
 UART = 0xFFFFB00000000000
 STORM = "run=stress only=storm,irq,exec seconds=3"
 COMMANDS = set("help walk pte map pcpu pins cpus park bt regs trace x w break cont step reboot "
@@ -118,7 +119,7 @@ def test_bad_input_costs_one_line_each_and_kdb_goes_on(kdb):
     complains(k.ask(f"x {IMAGE:x} 0"), "0 words")
     complains(k.ask(f"x {IMAGE:x} nine"), "nine is not a number")
     complains(k.ask("x 0"), "is not mapped: L0[0] is invalid")
-    complains(k.ask(f"x {ARENA:x}"), "is not mapped")
+    complains(k.ask(f"x {NOWHERE:x}"), "is not mapped")
     complains(k.ask(f"x {UART:x}"), "device")
     complains(k.ask(f"xv {UART:x}"), "device")
     complains(k.ask(f"w {UART:x} 0"), "device")
@@ -128,7 +129,7 @@ def test_bad_input_costs_one_line_each_and_kdb_goes_on(kdb):
     complains(k.ask("pte 0 4"), "4 is no level")
     complains(k.ask("pcpu 4"), "4 is not a CPU")
     complains(k.ask("bt one"), "one is not a CPU")
-    complains(k.ask(f"break {ARENA:x}"), "no instruction")
+    complains(k.ask(f"break {KMAP:x}"), "no instruction")
     complains(k.ask("break kmain+2"), "no instruction")
     complains(k.ask("break -3"), "no breakpoint 3")
     complains(k.ask("step 0"), "0 steps")
@@ -157,8 +158,8 @@ def test_noise_and_random_commands_never_end_it(kdb, seed):
         line = bytes(chance.choices(noise, k=chance.randrange(1, 200)))
         os.write(k.run.child.child_fd, line + b"zzz reboot\r")
         assert "kdb: " in k.wait()
-    addresses = [0, 1, 8, IMAGE, IMAGE + 0x2000, ARENA, UART, UART + 0x200000, 1 << 47, (1 << 64) - 8,
-                 0xFFFF000040000000, 0xFFFF80007FE00000, 0xFFFFC00040000000]
+    addresses = [0, 1, 8, 1 << 47, (1 << 64) - 8, IMAGE, IMAGE + 0x2000, KMAP, UART,
+                 UART + 0x200000, 0xFFFF000040000000, 0xFFFF80007FE00000, 0xFFFFC00040000000]
     commands = ["walk", "pte", "map", "x", "xv", "sym", "pcpu", "bt", "regs", "trace", "counters",
                 "break", "help", "pins", "park", "cpus", "lockstat"]
     for _ in range(150):
@@ -189,7 +190,7 @@ def test_its_own_fault_comes_back_to_the_prompt(kdb):
     k = kdb()
     for _ in range(5):
         complains(k.ask("xv 0"), "data abort")
-        complains(k.ask(f"xv {ARENA:x}"), "data abort")
+        complains(k.ask(f"xv {NOWHERE:x}"), "data abort")
     assert "kdb_main+" in k.ask("bt")
     assert k.ask("counters recur").split()[:2] == ["recursions", "0"]
     assert "result=pass" in k.ask("stress only=storm cycles=5")
@@ -257,15 +258,27 @@ def test_all_breakpoints_of_the_cpu(kdb):
     assert k.reboot() == 0
 
 
+def test_lockstat_names_what_was_waited_for(kdb):
+    """The workload `duel`: every CPU changes mappings, so all want the tables' lock."""
+    k = kdb()
+    assert "result=pass" in k.ask("stress only=duel cycles=100")
+    rows = {line.split()[0]: line.split() for line in k.ask("lockstat").strip().split("\n")[1:]}
+    _, taken, waited, ticks, longest, holder = rows["pmap"]
+    assert int(taken) > int(waited) > 0 and int(ticks) >= int(longest) > 0 and holder == "-"
+    assert k.reboot() == 0
+
+
 def test_write_changes_memory_and_nothing_else(kdb):
     """The arena of the stress stays mapped after it: pages that are not pinned."""
     k = kdb()
     assert "result=pass" in k.ask("stress only=fill cycles=1")
-    before = [line.split() for line in k.ask(f"x {ARENA:x} 4").strip().split("\n")]
-    assert k.ask(f"w {ARENA + 8:x} 123456789abcdef0") == ""
-    after = [line.split() for line in k.ask(f"x {ARENA:x} 4").strip().split("\n")]
+    arena = int(re.search(r"^  (ffffa0\w+) \S+ (?:page|block) pa=\S+ normal rw", k.ask(
+        f"map {KMAP:x}"), re.M)[1], 16)
+    before = [line.split() for line in k.ask(f"x {arena:x} 4").strip().split("\n")]
+    assert k.ask(f"w {arena + 8:x} 123456789abcdef0") == ""
+    after = [line.split() for line in k.ask(f"x {arena:x} 4").strip().split("\n")]
     assert after[0] == [before[0][0], before[0][1], "123456789abcdef0"] and after[1] == before[1]
-    assert k.ask(f"xv {ARENA + 8:x}").split()[1] == "123456789abcdef0"
+    assert k.ask(f"xv {arena + 8:x}").split()[1] == "123456789abcdef0"
     assert k.reboot() == 0
 
 

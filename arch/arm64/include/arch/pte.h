@@ -37,7 +37,8 @@
 
 /*
  * What may change in a valid entry without break-before-make (Arm ARM D8.16.1): AF, AP, XN and
- * software bits; AF here never changes alone because kernel entries always have it.
+ * software bits. AF is not among them: we never change it; a CPU may set it, where leaves begin
+ * without (user leaves on CPUs with FEAT_HAFDBS).
  */
 #define PTE_PROTECT_MASK (PTE_AP_EL0 | PTE_AP_RO | PTE_PXN | PTE_UXN | PTE_SW_MASK)
 

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/init.c - see kern/init.h and include/init_image.h.
+ *
+ * THEORY   init is a task like any other, and is made with what other tasks are made with: memory
+ *          objects, mapped as its segments say. The kernel only fills the pages, through its linear
+ *          map. The task may use all memory that is free now.
+ */
+#include "kern/init.h"
+
+#include <arch/page.h>
+#include <init_image.h>
+#include <memmap.h>
+#include <string.h>
+
+#include "kern/handle.h"
+#include "kern/log.h"
+#include "kern/machine_object.h"
+#include "kern/mem_object.h"
+#include "kern/sched.h"
+#include "kern/task.h"
+#include "kern/thread.h"
+#include "kern/work.h"
+#include "pcpu/pcpu.h"
+#include "vm/fault.h"
+#include "vm/frame.h"
+#include "vm/pmap_user.h"
+#include "vm/space.h"
+
+#define INIT_STATUS 3 /* init came to an end by itself */
+
+static struct task *init_task;
+
+/* A page of a segment: bring it in, and write what the image has for it. */
+static enum kerr fill_page(uint64_t at, const char *from, uint64_t bytes)
+{
+	pte_t entry;
+	uint64_t leaf_bytes;
+
+	if (fault_touch(init_task->space, va(at), VM_READ) != FAULT_RESOLVED ||
+	    !pmap_user_query(&init_task->space->pmap, va(at), &entry, &leaf_bytes)) {
+		return KERR_NO_MEMORY;
+	}
+	/* A contiguous run has an entry for each page; a block has one. */
+	const uint64_t entry_bytes = leaf_bytes < BLOCK_BYTES ? PAGE_BYTES : BLOCK_BYTES;
+	const pa_t frame = pa(pte_pa(entry).v + at % entry_bytes);
+
+	memcpy((void *)(LINEAR_BASE + frame.v), from, bytes);
+	arch_frame_sync_code(frame);
+	return KERR_OK;
+}
+
+static enum kerr map_segment(const struct mem_object *memory, uint64_t at, uint64_t bytes,
+			     unsigned prot)
+{
+	const struct space_request request = {
+		.object = memory->memory,
+		.at = at,
+		.bytes = bytes,
+		.prot = prot | VM_FIXED,
+		.prot_max = prot,
+	};
+	va_t out;
+
+	return space_map(init_task->space, &request, &out);
+}
+
+static enum kerr load_segment(unsigned i)
+{
+	const uint64_t at = init_image.segment[i].address;
+	const uint64_t bytes = init_image.segment[i].bytes;
+	const uint64_t fill = init_image.segment[i].fill_bytes;
+	const char *from = (const char *)&init_image + init_image.segment[i].offset;
+	const struct mem_request request = { .kind = MEM_ANON, .bytes = bytes };
+	struct mem_object *memory;
+	enum kerr e = mem_object_create(init_task, &request, &memory);
+
+	if (e != KERR_OK) {
+		return e;
+	}
+	e = map_segment(memory, at, bytes, (unsigned)init_image.segment[i].flags);
+	kobj_put(&memory->obj); /* the region keeps the memory */
+	for (uint64_t done = 0; e == KERR_OK && done < fill; done += PAGE_BYTES) {
+		e = fill_page(at + done, from + done,
+			      fill - done < PAGE_BYTES ? fill - done : PAGE_BYTES);
+	}
+	return e;
+}
+
+static enum kerr load(void)
+{
+	enum kerr e = task_create(frame_stats().free * PAGE_BYTES, nullptr, &init_task);
+
+	if (e == KERR_OK && init_image.magic != INIT_IMAGE_MAGIC) {
+		e = KERR_INVALID;
+	}
+	for (unsigned i = 0; e == KERR_OK && i < init_image.segment_count; i++) {
+		e = load_segment(i);
+	}
+	return e;
+}
+
+static enum kerr start(void)
+{
+	handle_t machine;
+	struct thread *t;
+	enum kerr e = handle_new(&init_task->handles, machine_object(), RIGHT_ALL, 0, &machine);
+
+	if (e == KERR_OK) {
+		const struct thread_start how = {
+			.pc = init_image.entry,
+			.arg = machine,
+			.affinity = UINT64_MAX,
+			.priority = PRIORITY_COUNT - 1,
+		};
+
+		e = thread_create(init_task, &how, &t);
+	}
+	return e == KERR_OK ? thread_start(t, nullptr) : e;
+}
+
+/* Every thread of init has ended, without a word. */
+static bool init_has_ended(void *arg)
+{
+	(void)arg;
+	return __atomic_load_n(&init_task->threads, __ATOMIC_RELAXED) == nullptr;
+}
+
+static void give_cpu(void *arg)
+{
+	sched_give(init_has_ended, arg);
+}
+
+unsigned init_main(void)
+{
+	enum kerr e = load();
+
+	if (e == KERR_OK) {
+		e = start();
+	}
+	if (e != KERR_OK) {
+		log_printf("init", "init cannot be started: %s", kerr_name(e));
+		return INIT_STATUS;
+	}
+	work_start(work_cpus(), give_cpu, nullptr);
+	give_cpu(nullptr);
+	log_printf("init", "init has ended, and did not switch the machine off");
+	return INIT_STATUS;
+}
