@@ -159,9 +159,31 @@ static void run_some_space(void)
 	sim_point();
 }
 
+/*
+ * A thread in EL0 that never calls: this CPU runs the space, and touches it, until it has enough; if
+ * the space was retired, until somebody takes it away.
+ */
+static void stay_in(struct region *r)
+{
+	const uint64_t id = (uint64_t)(uintptr_t)&r->pmap->space;
+
+	region_touch(r);
+	while (mailbox_of(cpu_number())->space == id && (r->dead || sim_random(32) != 0)) {
+		if (!r->dead) {
+			region_touch(r);
+		}
+		sim_yield();
+	}
+}
+
 static void one_thing(unsigned cpu)
 {
 	switch (sim_random(scene.plan.small ? 1 : 16)) {
+	case 9:
+		if (scene.plan.user) {
+			stay_in(&scene.region[sim_random(scene.regions)]);
+		}
+		break;
 	case 10:
 		if (scene.plan.user) {
 			run_some_space();

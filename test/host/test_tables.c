@@ -23,6 +23,7 @@
 #include "test/host/sim_impl.h"
 #include "vm/pmap_audit.h"
 #include "vm/pmap_impl.h"
+#include "vm/pmap_user.h"
 
 #define AT (KMAP_BASE + 40 * GIB)
 #define MEMORY (8 * GIB)
@@ -69,6 +70,14 @@ static void damage(uint64_t at, pte_t with, unsigned wx, unsigned notes, unsigne
 	assert_int_equal(a.bad_runs, runs);
 	assert_in_range(a.bad.v, align_down(at, BLOCK_BYTES), at);
 	*slot = was;
+	(void)audit(true);
+}
+
+static void damage_one(pte_t *slot, uint64_t bits)
+{
+	slot->v ^= bits;
+	(void)audit(false);
+	slot->v ^= bits;
 	(void)audit(true);
 }
 
@@ -219,6 +228,120 @@ static void an_entry_that_changed_is_left_alone(void **state)
 	unmap();
 }
 
+/* ---- user maps ---- */
+#define USER_AT (64 * GIB)
+
+static struct memcharge charge = { .limit_bytes = 64 * PAGE_BYTES };
+static struct pmap user;
+
+static void a_user_map_stays_in_its_half(void **state)
+{
+	(void)state;
+	assert_int_equal(pmap_user_init(&user, &charge), KERR_OK);
+	assert_int_equal(pmap_map(&user, va(0), pa(MEMORY), PAGE_BYTES, 0), KERR_RANGE);
+	assert_int_equal(pmap_map(&user, va(USER_BASE - PAGE_BYTES), pa(MEMORY), PAGE_BYTES, 0),
+			 KERR_RANGE);
+	assert_int_equal(pmap_map(&user, va(USER_END - PAGE_BYTES), pa(MEMORY), 2 * PAGE_BYTES, 0),
+			 KERR_RANGE);
+	assert_int_equal(pmap_map(&user, va(USER_END), pa(MEMORY), PAGE_BYTES, 0), KERR_RANGE);
+	assert_int_equal(pmap_map(&user, va(AT), pa(MEMORY), PAGE_BYTES, 0), KERR_RANGE);
+	assert_int_equal(pmap_unmap(&user, va(AT), PAGE_BYTES), KERR_RANGE);
+	assert_int_equal(pmap_map(p, va(USER_AT), pa(MEMORY), PAGE_BYTES, 0), KERR_RANGE);
+	assert_int_equal(pmap_map(p, va(AT), pa(MEMORY), PAGE_BYTES, PMAP_USER), KERR_INVALID);
+	assert_int_equal(
+		pmap_map(&user, va(USER_AT), pa(MEMORY), PAGE_BYTES, PMAP_WRITE | PMAP_EXEC),
+		KERR_INVALID);
+	assert_int_equal(user.table_pages, 1);
+}
+
+static void a_user_map_is_open_to_el0_only(void **state)
+{
+	static const unsigned flags[] = { PMAP_READ, PMAP_WRITE, PMAP_EXEC };
+	struct pmap_audit a;
+	uint64_t bytes;
+	pte_t e;
+
+	(void)state;
+	assert_false(pmap_user_query(&user, va(USER_AT), &e, &bytes));
+	for (unsigned i = 0; i < array_len(flags); i++) {
+		assert_int_equal(pmap_map(&user, va(USER_AT), pa(MEMORY), BLOCK_BYTES, flags[i]),
+				 KERR_OK);
+		assert_true(pmap_user_query(&user, va(USER_AT + PAGE_BYTES), &e, &bytes));
+		assert_int_equal(bytes, BLOCK_BYTES);
+		assert_true((e.v & PTE_NG) != 0 && (e.v & PTE_AP_EL0) != 0 && (e.v & PTE_PXN) != 0);
+		assert_int_equal((e.v & PTE_UXN) == 0, flags[i] == PMAP_EXEC);
+		assert_int_equal((e.v & PTE_AP_RO) == 0, flags[i] == PMAP_WRITE);
+		assert_true(pmap_audit(&user, &a));
+		assert_int_equal(pmap_unmap(&user, va(USER_AT), BLOCK_BYTES), KERR_OK);
+	}
+}
+
+/* A leaf that is not tagged, not open to EL0, or code for EL1, in a user map; one that is, in ours. */
+static void the_audit_finds_leaves_in_the_wrong_half(void **state)
+{
+	static const uint64_t wrong[] = { PTE_NG, PTE_AP_EL0, PTE_PXN };
+	struct pmap_audit a;
+
+	(void)state;
+	assert_int_equal(pmap_map(&user, va(USER_AT), pa(MEMORY), MAPPED, PMAP_READ), KERR_OK);
+	pte_t *slot = pmap_walk(&user, va(USER_AT)).slot;
+
+	for (unsigned i = 0; i < array_len(wrong); i++) {
+		const pte_t was = *slot;
+
+		slot->v ^= wrong[i];
+		assert_false(pmap_audit(&user, &a));
+		*slot = was;
+	}
+	assert_true(pmap_audit(&user, &a));
+	map_pages(PMAP_READ);
+	damage_one(slot_at(AT + PAGE_BYTES), PTE_AP_EL0);
+	damage_one(slot_at(AT + PAGE_BYTES), PTE_UXN);
+	unmap();
+}
+
+/* Without memory, and past what was charged for: nothing is left of the attempt. */
+static void tables_are_charged_and_given_back(void **state)
+{
+	const uint64_t before = charge.used_bytes;
+	uint64_t at = USER_AT + GIB;
+	enum kerr e;
+
+	(void)state;
+	(void)heap_fail_after(0);
+	assert_int_equal(pmap_map(&user, va(at), pa(MEMORY), PAGE_BYTES, 0), KERR_NO_MEMORY);
+	(void)heap_fail_after(UINT64_MAX);
+	assert_int_equal(charge.used_bytes, before);
+	do {
+		e = pmap_map(&user, va(at), pa(MEMORY), PAGE_BYTES, 0);
+		at += GIB;
+	} while (e == KERR_OK);
+	assert_int_equal(e, KERR_NO_MEMORY);
+	assert_in_range(charge.used_bytes, charge.limit_bytes - 3 * PAGE_BYTES, charge.limit_bytes);
+	assert_int_equal(charge.used_bytes, user.table_pages * PAGE_BYTES);
+}
+
+static void a_retired_map_ends(void **state)
+{
+	const unsigned before = heap_stats().pages_free;
+	const uint64_t pages = user.table_pages;
+
+	(void)state;
+	pmap_user_retire(&user);
+	pmap_user_retire(&user);
+	assert_int_equal(pmap_map(&user, va(USER_AT), pa(MEMORY), PAGE_BYTES, 0), KERR_DEAD);
+	assert_int_equal(pmap_protect(&user, va(USER_AT), PAGE_BYTES, 0), KERR_DEAD);
+	assert_int_equal(pmap_demote(&user, va(USER_AT), PAGE_BYTES, PAGE_BYTES), KERR_DEAD);
+	assert_int_equal(pmap_promote(&user, va(USER_AT), PAGE_BYTES), KERR_DEAD);
+	assert_int_equal(pmap_unmap(&user, va(USER_AT), PAGE_BYTES), KERR_OK);
+	pmap_user_destroy(&user);
+	assert_int_equal(heap_stats().pages_free, before + pages);
+	assert_int_equal(charge.used_bytes, 0);
+	(void)heap_fail_after(0);
+	assert_int_equal(pmap_user_init(&user, &charge), KERR_NO_MEMORY);
+	(void)heap_fail_after(UINT64_MAX);
+}
+
 static void kinds_of_records_have_names_and_meanings(void **state)
 {
 	(void)state;
@@ -304,6 +427,11 @@ int main(void)
 		cmocka_unit_test(flags_become_attributes),
 		cmocka_unit_test(a_gigabyte_comes_apart_or_stays),
 		cmocka_unit_test(an_entry_that_changed_is_left_alone),
+		cmocka_unit_test(a_user_map_stays_in_its_half),
+		cmocka_unit_test(a_user_map_is_open_to_el0_only),
+		cmocka_unit_test(the_audit_finds_leaves_in_the_wrong_half),
+		cmocka_unit_test(tables_are_charged_and_given_back),
+		cmocka_unit_test(a_retired_map_ends),
 		cmocka_unit_test(kinds_of_records_have_names_and_meanings),
 		cmocka_unit_test(what_was_changed_lately_is_known),
 		cmocka_unit_test(culprits_are_named),
