@@ -31,6 +31,7 @@ extern const struct ktest ktest_vm[];
 extern const struct ktest ktest_vm_object[];
 extern const struct ktest ktest_cpu[];
 extern const struct ktest ktest_thread[];
+extern const struct ktest ktest_churn[];
 extern const struct ktest ktest_record[];
 extern const struct ktest ktest_user[];
 extern const struct ktest ktest_user_cpus[];

@@ -26,37 +26,17 @@
 #include "kern/work.h"
 #include "pcpu/heap.h"
 #include "test/kernel/ktest.h"
+#include "test/kernel/stage.h"
 #include "vm/space.h"
 
-#define CODE_VA UINT64_C(0x10000)
-#define DATA_VA UINT64_C(0x11000)
-#define STUB(name) (CODE_VA + (uint64_t)((name) - el0_stub))
 #define LIMIT_SECONDS 20
 #define TASK_LIMIT (256 * KIB)
 #define CREW 8
 #define BADGE 5
 #define CALLS 500
 #define PRIORITY 10
-#define GO 7 /* the word that the test sets when it is time */
-#define WORD(n) (DATA_VA + (n) * 16)
 
-extern const char el0_stub[], el0_stub_end[];
-extern const char el0_driver[], el0_server[], el0_client[], el0_null[], el0_spin_until[],
-	el0_keep[], el0_fp[], el0_spin[], el0_count[], el0_wfi[];
-
-/* One task, its two pages, and what runs in it. */
-static struct stage {
-	struct task *task;
-	struct task *other; /* the same memory, another address space */
-	char *code;
-	uint64_t *data;
-	struct thread *crew[CREW];
-	unsigned crew_count;
-	uint64_t go_at; /* ticks: the word GO is set then */
-	uint32_t pend; /* an interrupt that comes every millisecond; 0: none */
-	uint64_t limit;
-	bool (*until)(void); /* the boot CPU comes back for this, too */
-} stage;
+struct stage stage;
 
 /* The two pages of our memory, in a task's space. */
 static bool furnish(struct task *task)
@@ -69,7 +49,7 @@ static bool furnish(struct task *task)
 			PMAP_WRITE | PMAP_NO_PROMOTE) == KERR_OK;
 }
 
-static bool stage_open(void)
+bool stage_open(void)
 {
 	stage = (struct stage){ 0 };
 	stage.code = heap_alloc(1, 1, HEAP_ANY_NODE);
@@ -86,7 +66,7 @@ static bool stage_open(void)
 	return true;
 }
 
-static struct thread *cast_in(struct task *task, const struct thread_start *how)
+struct thread *stage_cast(struct task *task, const struct thread_start *how)
 {
 	struct thread *t;
 
@@ -102,11 +82,11 @@ static struct thread *cast_in(struct task *task, const struct thread_start *how)
 /* A thread that begins with x0 = arg and sp = the word of our memory that it waits for. */
 static struct thread *cast(const char *program, uint64_t arg, unsigned word, uint64_t cpus)
 {
-	return cast_in(stage.task, &(struct thread_start){ .pc = STUB(program),
-							   .sp = WORD(word),
-							   .arg = arg,
-							   .affinity = cpus,
-							   .priority = PRIORITY });
+	return stage_cast(stage.task, &(struct thread_start){ .pc = STUB(program),
+							      .sp = WORD(word),
+							      .arg = arg,
+							      .affinity = cpus,
+							      .priority = PRIORITY });
 }
 
 static void start_all(void)
@@ -116,7 +96,7 @@ static void start_all(void)
 	}
 }
 
-static bool all_dead(void)
+bool stage_all_dead(void)
 {
 	for (unsigned i = 0; i < stage.crew_count; i++) {
 		if (__atomic_load_n(&stage.crew[i]->state, __ATOMIC_ACQUIRE) != THREAD_DEAD) {
@@ -145,7 +125,7 @@ static void tick(struct timerq_node *node)
 }
 
 /* The boot CPU runs threads until `until`. */
-static void play_until(bool (*until)(void))
+void stage_play(bool (*until)(void))
 {
 	struct timerq_node alarm = { 0 };
 
@@ -160,7 +140,7 @@ static void play_until(bool (*until)(void))
 static void play(uint64_t go_ms)
 {
 	stage.go_at = counter_now() + go_ms * arch_counter_hz() / 1000;
-	play_until(all_dead);
+	stage_play(stage_all_dead);
 }
 
 /* The UDF that it ended at says what it found: 1 is good. */
@@ -171,7 +151,7 @@ static bool ended_well(const struct thread *t)
 	return ESR_EC(t->exit_reason) == 0 && *at == 1;
 }
 
-static void stage_close(void)
+void stage_close(void)
 {
 	const uint64_t limit = counter_now() + LIMIT_SECONDS * arch_counter_hz();
 
@@ -191,9 +171,6 @@ static void stage_close(void)
 	heap_free(stage.code, 1);
 	heap_free(stage.data, 1);
 }
-
-#define ME (UINT64_C(1) << cpu_number())
-#define ALL (ME | work_cpus())
 
 static void a_null_call_returns(void)
 {
@@ -249,7 +226,7 @@ static void an_urgent_thread_preempts(void)
 
 	sched_set_priority(high, PRIORITY + 1);
 	EXPECT_EQ(thread_start(low, nullptr), KERR_OK);
-	play_until(word_1_is_set);
+	stage_play(word_1_is_set);
 	EXPECT_EQ(thread_start(high, nullptr), KERR_OK);
 	play(0);
 	EXPECT(ended_well(low));
@@ -339,7 +316,7 @@ static void affinity_moves_a_thread_that_runs(void)
 
 	stage.go_at = UINT64_MAX;
 	start_all();
-	play_until(word_1_is_set);
+	stage_play(word_1_is_set);
 	EXPECT_EQ(t->cpu, __builtin_ctzll(there));
 	sched_set_affinity(t, ME);
 	play(20);
@@ -375,11 +352,11 @@ static void a_kill_reaches_a_thread_that_runs(void)
 	stage.go_at = UINT64_MAX;
 	EXPECT_EQ(thread_start(t, nullptr), KERR_OK);
 	EXPECT_EQ(thread_start(ready, nullptr), KERR_OK);
-	play_until(word_1_is_set);
+	stage_play(word_1_is_set);
 	thread_ask(t, REQUEST_KILL);
 	thread_ask(ready, REQUEST_KILL);
 	thread_ask(fresh, REQUEST_KILL);
-	play_until(all_dead);
+	stage_play(stage_all_dead);
 	EXPECT_EQ(thread_start(t, nullptr), KERR_DEAD);
 	EXPECT_EQ(t->exit_reason, 0);
 	stage_close();
@@ -400,9 +377,9 @@ static void a_stopped_thread_goes_on_where_it_was(void)
 
 	stage.go_at = UINT64_MAX;
 	start_all();
-	play_until(word_1_is_set);
+	stage_play(word_1_is_set);
 	thread_ask(t, REQUEST_STOP);
-	play_until(first_is_stopped);
+	stage_play(first_is_stopped);
 	EXPECT(t->regs.pc > STUB(el0_spin_until) && t->regs.pc < STUB(el0_keep));
 	EXPECT_EQ(t->regs.sp, WORD(GO));
 	start_all();
@@ -423,7 +400,7 @@ static void a_dying_task_takes_its_threads_along(void)
 	}
 	start_all();
 	kobj_revoke(&stage.task->obj);
-	play_until(all_dead);
+	stage_play(stage_all_dead);
 	const struct thread_start how = { .affinity = ME };
 
 	EXPECT_EQ(thread_create(stage.task, &how, &late), KERR_DEAD);
@@ -452,7 +429,7 @@ static void threads_cost_their_task(void)
 	task_kill(poor);
 	kobj_put(&poor->obj);
 	if (stage_open()) {
-		play_until(all_dead); /* of none: requests are served on the way */
+		stage_play(stage_all_dead); /* of none: requests are served on the way */
 		stage_close();
 	}
 }
@@ -481,18 +458,18 @@ static void call_and_answer(uint64_t client_cpu, uint64_t server_cpu, uint8_t se
 	stage.data[2] = CALLS;
 	struct thread *client = cast(el0_client, to, 1, client_cpu);
 	struct thread *server =
-		cast_in(stage.other, &(struct thread_start){ .pc = STUB(el0_server),
-							     .sp = WORD(1),
-							     .arg = from,
-							     .affinity = server_cpu,
-							     .priority = server_priority });
+		stage_cast(stage.other, &(struct thread_start){ .pc = STUB(el0_server),
+								.sp = WORD(1),
+								.arg = from,
+								.affinity = server_cpu,
+								.priority = server_priority });
 
 	start_all();
-	play_until(first_is_dead);
+	stage_play(first_is_dead);
 	EXPECT(ended_well(client));
 	EXPECT_EQ(server->state, THREAD_RECEIVING);
 	thread_ask(server, REQUEST_KILL);
-	play_until(all_dead);
+	stage_play(stage_all_dead);
 	EXPECT_EQ(handle_close(&stage.task->handles, to), KERR_OK);
 	EXPECT_EQ(handle_close(&stage.other->handles, from), KERR_OK);
 	kobj_put(&ep->obj);
@@ -555,7 +532,29 @@ static void a_driver_gets_its_interrupt(void)
 	stage_close();
 }
 
+static void a_step_is_one_instruction(void)
+{
+	struct thread_regs regs;
+
+	if (!stage_open()) {
+		return;
+	}
+	struct thread *t = cast(el0_null, 1000, 0, ME);
+
+	EXPECT_EQ(thread_read_regs(t, &regs), KERR_OK);
+	regs.pstate = SPSR_SS | SPSR_I; /* of these, EL0 may have the first */
+	EXPECT_EQ(thread_write_regs(t, &regs), KERR_OK);
+	EXPECT_EQ(t->regs.pstate, SPSR_SS);
+	start_all();
+	play(0);
+	EXPECT_EQ(ESR_EC(t->exit_reason), ESR_EC_STEP_EL0);
+	EXPECT_EQ(t->regs.pc, STUB(el0_null) + 4);
+	EXPECT_EQ(thread_write_regs(t, &regs), KERR_DEAD);
+	stage_close();
+}
+
 const struct ktest ktest_thread[] = {
+	{ "a_step_is_one_instruction", a_step_is_one_instruction, 1 },
 	{ "a_driver_gets_its_interrupt", a_driver_gets_its_interrupt, 1 },
 	{ "a_server_answers_on_the_same_cpu", a_server_answers_on_the_same_cpu, 1 },
 	{ "a_more_urgent_server_answers", a_more_urgent_server_answers, 1 },
