@@ -8,6 +8,7 @@ that begin and end inside slices and whose two ends have one name, category and 
 
 import json
 import os
+import re
 import subprocess
 from collections import Counter, defaultdict
 
@@ -174,6 +175,12 @@ def test_a_dump_is_read_like_the_live_memory(tmp_path, perch):
     phases = validate(trace(tmp_path, "--dump", core, "--elf", os.path.join(BUILD, "perch.elf")))
     assert phases["s"]
     os.remove(core)
+
+
+def test_a_machine_that_hangs_is_read_as_it_is(tmp_path):
+    """run=kdb waits for a command that never comes."""
+    text = trace(tmp_path, "--list", "ARGS=run=kdb", "TIMEOUT=5")
+    assert re.search(r"cpu0 fault 0x\w+ 0xf2006b01 NOT ENDED", text)
 
 
 def test_wrong_input_is_an_error_and_no_trace(tmp_path):
