@@ -42,7 +42,6 @@ static const struct argument arguments[] = {
 	{ "seconds", NUMBER, FIELD(seconds), 0, 31536000, "" },
 	{ "cycles", NUMBER, FIELD(cycles), 0, UINT64_MAX, "" },
 	{ "cpus", NUMBER, FIELD(cpus), 1, MAX_CPUS, "" },
-	{ "batch", NUMBER, FIELD(batch), 1, 16, "" },
 	{ "window_delay", NUMBER, FIELD(window_delay), 0, UINT32_MAX, "" },
 	{ "warden", CPU_NAME, FIELD(warden), 0, 0, "" },
 	{ "bbm", CHOICE, FIELD(bbm), 0, 0, "park|retry|bbml2|naive" },
@@ -65,7 +64,6 @@ void bootargs_default(struct bootargs *args)
 	memcpy(args->run, "stress", sizeof("stress"));
 	args->seed = 1;
 	args->cpus = MAX_CPUS;
-	args->batch = 16;
 	args->bbm = BBM_PARK;
 	args->bbml2 = BBML2_AUTO;
 	args->pcpu = PCPU_BLOCK;

@@ -29,7 +29,6 @@ struct bootargs {
 	uint64_t seconds; /* 0: no limit */
 	uint64_t cycles; /* 0: no limit */
 	uint64_t cpus; /* at most so many are started */
-	uint64_t batch; /* entries an invalidation batch takes */
 	uint64_t window_delay; /* counter ticks that mode retry keeps a window open */
 	uint64_t warden; /* the CPU that watches the others, + 1; 0: none */
 	uint64_t bbm; /* enum bbm_mode, and so on */

@@ -50,7 +50,6 @@ static void an_empty_line_gives_the_defaults(void **state)
 	assert_string_equal(args.run, "stress");
 	assert_int_equal(args.seed, 1);
 	assert_int_equal(args.cpus, MAX_CPUS);
-	assert_int_equal(args.batch, 16);
 	assert_int_equal(args.bbm, BBM_PARK);
 	assert_int_equal(args.cycles, 0);
 	assert_int_equal(parse(" \t\n "), 0);
@@ -69,7 +68,7 @@ static void every_kind_of_value_is_read(void **state)
 	(void)state;
 	assert_int_equal(
 		parse("run=test seed=0xDEADbeef  seconds=30\tcycles=2m cpus=4 only=fill,irq "
-		      "bbm=naive bbml2=force pcpu=scattered park=nmi log=verbose batch=1 "
+		      "bbm=naive bbml2=force pcpu=scattered park=nmi log=verbose "
 		      "window_delay=1k warden=cpu3 plant=corruption provoke=pcpu"),
 		0);
 	assert_string_equal(reports, "");
@@ -81,7 +80,6 @@ static void every_kind_of_value_is_read(void **state)
 	assert_int_equal(args.seconds, 30);
 	assert_int_equal(args.cycles, 2 * MIB);
 	assert_int_equal(args.cpus, 4);
-	assert_int_equal(args.batch, 1);
 	assert_int_equal(args.window_delay, 1024);
 	assert_int_equal(args.warden, 4);
 	assert_int_equal(args.bbm, BBM_NAIVE);
@@ -136,7 +134,6 @@ static void a_number_out_of_range_is_named_and_ignored(void **state)
 	(void)state;
 	bad("cpus=0", "boot argument 'cpus=0': not in 1-64, ignored\n");
 	bad("cpus=65", "boot argument 'cpus=65': not in 1-64, ignored\n");
-	bad("batch=17", "boot argument 'batch=17': not in 1-16, ignored\n");
 	assert_int_equal(parse("seed=18446744073709551615"), 0);
 	assert_int_equal(args.seed, UINT64_MAX);
 	assert_int_equal(parse("seed=0x3g"), 0);
