@@ -201,18 +201,21 @@ static void note_parked(uint64_t targets, const struct wait *wait)
 }
 
 /*
- * No CPU has parked for any window since the first of these failures: that is not load, that is a
- * CPU that will never come. The caller could only try again for ever.
+ * A CPU that did not park, and has taken no interrupt since it did not park before: that is not
+ * load, that is a CPU that will never come. The caller could only try again for ever.
  */
 static void check_persistence(const struct park *p)
 {
+	const unsigned cpu = (unsigned)__builtin_ctzll(p->culprits);
+	const uint64_t irqs = pcpu_of(cpu)->counter[CTR_irqs];
 	const uint64_t now = counter_now();
 
-	if (park_state.deaf_since == 0) {
+	if (park_state.deaf_cpu != cpu + 1 || park_state.deaf_irqs != irqs) {
+		park_state.deaf_cpu = cpu + 1;
+		park_state.deaf_irqs = irqs;
 		park_state.deaf_since = now;
 	} else if (now - park_state.deaf_since > park_state.persist_ticks) {
-		panic("park: CPUs %#llx have not parked for %llu ms",
-		      (unsigned long long)p->culprits,
+		panic("park: cpu%u has not parked for %llu ms", cpu,
 		      (unsigned long long)((now - park_state.deaf_since) /
 					   (park_state.persist_ticks / 2000)));
 	}
@@ -231,7 +234,6 @@ noinline enum kerr park_others(struct park *p, uint64_t others)
 		if (park_ask(p)) {
 			note_parked(p->targets, &wait);
 			p->culprits = 0;
-			park_state.deaf_since = 0;
 			return KERR_OK;
 		}
 		park_abandon(p);

@@ -30,7 +30,9 @@ struct park_state {
 	uint64_t attempt_ticks;
 	uint64_t attempts;
 	uint64_t persist_ticks; /* [c] */
-	uint64_t deaf_since; /* [token] counter at the first of the failures in a row, 0: none */
+	uint64_t deaf_since; /* [token] counter when the CPU that is deaf was found so */
+	uint64_t deaf_irqs;  /* [token] its interrupts then */
+	uint64_t deaf_cpu;   /* [token] its number + 1, 0: none */
 };
 extern struct park_state park_state;
 

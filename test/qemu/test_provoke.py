@@ -35,7 +35,7 @@ HEAD = {
            rf"entry=L0\[64\]",
     "report": rf"RECURSION cpu0 depth=2 cause=sync/data abort va=0x200000000000 elr={NUMBER} "
               rf"esr={NUMBER} entry=L0\[64\]",
-    "deadlock": r"PANIC cpu0: park: CPUs 0x2 have not parked for \d+ ms",
+    "deadlock": r"PANIC cpu0: park: cpu1 has not parked for \d+ ms",
     "nmi": rf"RECURSION cpu0 depth=2 cause=irq elr={NUMBER}",
 }
 # What every report of a provocation must say beside its first line.
