@@ -95,7 +95,7 @@ ASFLAGS := --target=aarch64-none-elf -march=armv8-a -g -Iinclude -I.
 LDFLAGS := -T arch/arm64/perch.ld -z max-page-size=4096 --fix-cortex-a53-843419 \
 	--orphan-handling=error -z noexecstack --no-undefined --gc-sections
 
-.PHONY: help all run test test-all bench lint fmt clean setup
+.PHONY: help all run fuzz soak test test-all bench lint fmt clean setup
 help: ## list the targets
 	@printf 'Perch: an arm64 microkernel whose live mappings change block size. Targets:\n\n'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -178,6 +178,18 @@ run: ## set up, build, boot under QEMU, run the promotion stress (BOARD= SMP= CP
 	$(Q)scripts/setup
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)scripts/run
+
+FUZZ_CALLS ?= 5000000
+SOAK_SECONDS ?= 3600
+fuzz: ## random calls from EL0 on 4 CPUs (FUZZ_CALLS=5000000 FUZZ_SEED=1)
+	$(Q)scripts/setup
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)ARGS="run=fuzz calls=$(FUZZ_CALLS) seed=$(or $(FUZZ_SEED),1)" TIMEOUT=0 scripts/run
+
+soak: ## all programs at once, for an hour (SOAK_SECONDS=3600)
+	$(Q)scripts/setup
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)ARGS="run=soak seconds=$(SOAK_SECONDS)" TIMEOUT=0 scripts/run
 
 bench: ## count instructions: make bench CPU=cortex-a72
 	$(Q)scripts/setup

@@ -135,7 +135,7 @@ enum exception_kind {
 	EXC_BREAKPOINT = 4, /* BRK */
 	EXC_STEP = 5, /* single step done */
 	EXC_UNKNOWN_CALL = 6, /* SVC with a number or immediate that means nothing */
-	EXC_HARDWARE = 7, /* external abort */
+	EXC_HARDWARE = 7, /* external abort, or a page that its pager cannot bring */
 	EXC_NO_MEMORY = 8, /* a page could not be had */
 };
 

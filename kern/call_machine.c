@@ -18,6 +18,7 @@
 #include "pcpu/heap.h"
 #include "pcpu/pcpu.h"
 #include "vm/frame.h"
+#include "vm/object.h"
 
 #define ARGS_A_TOPIC (CALL_RESULTS * sizeof(uint64_t))
 
@@ -121,6 +122,10 @@ enum kerr call_machine_console(struct thread *self, const struct call_machine_co
 {
 	(void)self;
 	(void)r;
+	const uint64_t first = align_down(bootinfo.uart_base, PAGE_BYTES);
+
+	object_share_device(pa(first),
+			    align_up(bootinfo.uart_base + bootinfo.uart_size, PAGE_BYTES) - first);
 	kdb_lend_console(a->mine != 0);
 	log_quiet(a->mine != 0);
 	return KERR_OK;

@@ -201,7 +201,7 @@ static bool obey_locked(struct runq *q, struct thread *t, uint64_t what)
 		t->stop_pending = true;
 		t->kill_pending = t->kill_pending || kill;
 		t->key = thread_key(t);
-		return !kill;
+		return !kill && t->ipc.excepted;
 	}
 	if (t->queued) {
 		runq_remove(q, t);

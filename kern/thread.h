@@ -136,8 +136,8 @@ enum kerr thread_read_regs(struct thread *t, struct thread_regs *out);
 enum kerr thread_write_regs(struct thread *t, const struct thread_regs *regs);
 
 /*
- * Ask the thread's CPU to stop or kill it: soon, not at once. A thread that waits goes on waiting,
- * and stops when it would wake.
+ * Ask the thread's CPU to stop or kill it: soon, not at once. A wait in a call ends with
+ * KERR_CANCELLED; a thread that waits for its page or its exception's answer stops when it has it.
  */
 void thread_ask(struct thread *t, enum thread_request request);
 

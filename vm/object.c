@@ -12,6 +12,11 @@
 #include "vm/frame.h"
 #include "vm/object_impl.h"
 
+/* Pages of a device that the kernel keeps mapped and shares; never more than one. */
+static struct {
+	uint64_t base, bytes; /* [a] bytes is stored last */
+} shared_device;
+
 static struct slab_class object_class = SLAB_CLASS("memobj", struct memory_object);
 
 enum kerr object_new(enum memory_kind kind, uint64_t bytes, struct memcharge *charge,
@@ -71,6 +76,20 @@ enum kerr object_create(enum memory_kind kind, uint64_t bytes, struct memcharge 
 	return KERR_OK;
 }
 
+void object_share_device(pa_t base, uint64_t bytes)
+{
+	shared_device.base = base.v;
+	store_release(&shared_device.bytes, bytes);
+}
+
+static bool is_shared(pa_t base, uint64_t bytes)
+{
+	const uint64_t shared_bytes = load_acquire(&shared_device.bytes);
+
+	return base.v >= shared_device.base && bytes <= shared_bytes &&
+	       base.v - shared_device.base <= shared_bytes - bytes;
+}
+
 enum kerr object_create_phys(pa_t base, uint64_t bytes, bool cached, struct memcharge *charge,
 			     struct memory_object **out)
 {
@@ -83,7 +102,8 @@ enum kerr object_create_phys(pa_t base, uint64_t bytes, bool cached, struct memc
 		return KERR_RANGE;
 	}
 	/* Memory that the kernel gives out, or that it stands on, is not for sale. */
-	if (frame_manages(base, bytes) || pin_overlaps_pa(base, bytes) != nullptr) {
+	if (frame_manages(base, bytes) ||
+	    (pin_overlaps_pa(base, bytes) != nullptr && !is_shared(base, bytes))) {
 		return KERR_RANGE;
 	}
 	const enum kerr e = object_new(MEM_PHYS, bytes, charge, &object);

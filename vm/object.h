@@ -50,6 +50,12 @@ enum kerr object_create_phys(pa_t base, uint64_t bytes, bool cached, struct memc
 /* Call fn(arg) when the object is gone: what its charge and its pager belong to may go then. */
 void object_on_end(struct memory_object *object, void (*fn)(void *arg), void *arg);
 
+/*
+ * A device that the kernel has mapped for itself, and lets a program drive: objects may show these
+ * pages although they are pinned. They are device memory in both maps. Page-aligned.
+ */
+void object_share_device(pa_t base, uint64_t bytes);
+
 void object_ref(struct memory_object *object);
 /* The last one destroys the object, in bounded steps. No lock held. */
 void object_unref(struct memory_object *object);

@@ -15,6 +15,7 @@
 #include <perch/start.h>
 
 #include <memmap.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -266,8 +267,10 @@ int main(void)
 	struct ipc_message m;
 	bool answer = false;
 
-	if (take_device() != KERR_OK) {
+	const enum kerr taken = take_device();
+	if (taken != KERR_OK) {
 		(void)sys_machine_console(start.machine, 0);
+		printf("console: no device to drive, error %d\n", (int)taken);
 		return EXIT_FAILURE;
 	}
 	for (;;) {

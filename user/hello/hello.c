@@ -7,6 +7,6 @@
 
 int main(int argc, char **argv)
 {
-	printf("hello from EL0: %s, %d arguments\n", argv[0], argc);
+	printf("hello from EL0: %s, argc=%d\n", argv[0], argc);
 	return 0;
 }

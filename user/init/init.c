@@ -35,12 +35,13 @@ static struct {
 	handle_t endpoint; /* children report here */
 	handle_t console_endpoint;
 	handle_t console;  /* the program's; 0: the kernel's log */
-	struct child program;
+	struct child program, console_server;
 } init;
 
 /* The console server is no more: who waits for it is woken, the kernel prints again. */
 static void lose_console(void)
 {
+	child_end(&init.console_server);
 	(void)sys_handle_revoke(init.console_endpoint);
 	(void)sys_machine_console(start.machine, 0);
 	start.console = HANDLE_NONE;
@@ -96,7 +97,6 @@ static int watch(void)
 static void start_console(void)
 {
 	struct elf_program program;
-	struct child child;
 	const char *const words[] = { "console" };
 
 	if (!ramdisk_program(init.disk.archive, init.disk.bytes, "console", &program) ||
@@ -113,7 +113,7 @@ static void start_console(void)
 		.argc = 1,
 		.argv = words,
 	};
-	const enum kerr e = spawn(&program, &options, &child);
+	const enum kerr e = spawn(&program, &options, &init.console_server);
 	if (e != KERR_OK) {
 		printf("init: console: cannot be started, error %d\n", (int)e);
 		return;

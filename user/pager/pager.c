@@ -80,7 +80,7 @@ static void serve(void)
 			pager.asked++;
 			supply(m.word[PAGER_WORD_OFFSET]);
 		} else if ((m.info & IPC_FLAG_EXCEPTION) != 0) {
-			pager.exception = m.word[EXC_WORD_KIND] == EXC_PAGE_FAULT;
+			pager.exception = m.word[EXC_WORD_KIND] == EXC_HARDWARE;
 			pager.ended = true;
 			m.word[0] = EXC_KILL;
 			(void)sys_ipc_reply(IPC_INFO(1, 0), HANDLE_NONE, &m);

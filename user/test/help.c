@@ -10,12 +10,24 @@ struct thread *start_thread(void (*function)(void *), void *argument, uint32_t p
 {
 	struct thread *thread;
 
-	if (thread_create(function, argument, &(struct thread_options){ .priority = priority },
-			  &thread) != KERR_OK) {
-		printf("test: no thread: the tests cannot go on\n");
+	const enum kerr e = thread_create(
+		function, argument, &(struct thread_options){ .priority = priority }, &thread);
+	if (e != KERR_OK) {
+		printf("test: no thread, error %d: the tests cannot go on\n", (int)e);
 		exit(EXIT_FAILURE);
 	}
 	return thread;
+}
+
+void resume_thread(const struct thread *thread)
+{
+	const uint64_t until = in_time();
+	enum kerr e;
+
+	do {
+		e = sys_thread_resume(thread_handle(thread));
+	} while (e == KERR_BUSY && time_now_ns() < until);
+	EXPECT_OK(e);
 }
 
 uint64_t map_memory(enum memory_kind kind, uint64_t bytes, uint64_t flags)
@@ -33,6 +45,7 @@ uint64_t map_memory(enum memory_kind kind, uint64_t bytes, uint64_t flags)
 }
 
 #define CATCHER_STOP 0x53544f50u
+#define CATCHER_MOST 20u
 
 static void catch (void *argument)
 {
@@ -46,7 +59,8 @@ static void catch (void *argument)
 		if (c->fix != nullptr) {
 			c->fix(&m);
 		}
-		m.word[0] = c->verdict;
+		/* A fix that does not help would be tried for ever. */
+		m.word[0] = c->count < CATCHER_MOST ? c->verdict : EXC_KILL;
 		e = sys_ipc_reply_recv(c->endpoint, IPC_INFO(1, 0), HANDLE_NONE, DEADLINE_NONE, &m);
 	}
 	if (e == KERR_OK) {

@@ -53,6 +53,9 @@ static inline uint64_t in_time(void)
 /* A thread that must exist for the test to go on. */
 struct thread *start_thread(void (*function)(void *), void *argument, uint32_t priority);
 
+/* A stop takes effect when the thread's CPU carries it out: resume it as soon as it did. */
+void resume_thread(const struct thread *thread);
+
 /* Memory of our own: a fresh object, mapped. 0 when it cannot be had (reported). */
 uint64_t map_memory(enum memory_kind kind, uint64_t bytes, uint64_t flags);
 

@@ -113,7 +113,7 @@ static void ipc_many_callers_are_all_answered(void)
 
 	begin(&s, &t);
 	for (unsigned i = 0; i < 4; i++) {
-		callers[i] = start_thread(caller, &s.endpoint, PRIORITY_DEFAULT + i);
+		callers[i] = start_thread(caller, &s.endpoint, PRIORITY_DEFAULT - i);
 	}
 	for (unsigned i = 0; i < 4; i++) {
 		thread_join(callers[i]);
@@ -268,7 +268,7 @@ static void ipc_stop_cancels_a_wait(void)
 		struct thread *const t = start_thread(wait_in_endpoint, &d, PRIORITY_DEFAULT);
 		EXPECT_OK(time_sleep_ns(5 * MS));
 		EXPECT_OK(sys_thread_stop(thread_handle(t)));
-		EXPECT_OK(sys_thread_resume(thread_handle(t)));
+		resume_thread(t);
 		thread_join(t);
 		EXPECT_EQ(d.error, KERR_CANCELLED);
 		EXPECT_OK(sys_handle_close(d.endpoint));
