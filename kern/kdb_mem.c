@@ -22,7 +22,6 @@
 #include "pcpu/pin.h"
 
 #define WORD 8
-#define WORDS_A_LINE 2
 #define WORDS_MOST 256
 #define MAP_LINES 32
 #define MAP_STEPS (UINT32_C(1) << 16)
@@ -91,6 +90,34 @@ static bool is_memory(uint64_t at, struct report_walk *w)
 	}
 	if ((e.v & PTE_ATTR_MASK) >> PTE_ATTR_SHIFT != MAIR_NORMAL) {
 		kdb_error("%#llx is device or uncached memory: not touched",
+			  (unsigned long long)at);
+		return false;
+	}
+	return true;
+}
+
+static pa_t frame_of(uint64_t at, const struct report_walk *w)
+{
+	const uint64_t bytes = level_bytes(w->level);
+
+	return pa(align_down(pte_pa(w->entry[w->level]).v, bytes) + at % bytes);
+}
+
+/*
+ * The word behind an address, by physical address; else one line says why not. No command shows or
+ * changes what phys_read() refuses: a secret that is mapped somewhere stays one.
+ */
+static bool read_word(uint64_t at, struct report_walk *w, uint64_t *out)
+{
+	if (report_read(at, out)) { /* slices also when their mapping is what broke */
+		report_walk(va(at), w);
+		return true;
+	}
+	if (!is_memory(at, w)) {
+		return false;
+	}
+	if (!phys_read_word(frame_of(at, w), out)) {
+		kdb_error("%#llx: its frame may not be read: reserved, or secret",
 			  (unsigned long long)at);
 		return false;
 	}
@@ -214,19 +241,14 @@ static void cmd_x(const struct kdb_words *w)
 		const uint64_t from = at + i * WORD;
 		uint64_t value;
 
-		if (!report_read(from, &value)) {
-			kprintf("%s", i % WORDS_A_LINE != 0 ? "\n" : "");
-			if (is_memory(from, &walk)) {
-				kdb_error("%#llx: its frame is not RAM that may be read",
-					  (unsigned long long)from);
-			}
+		if (!is_canonical(from)) {
+			kdb_error("the end of the addresses");
 			return;
 		}
-		if (i % WORDS_A_LINE == 0) {
-			kprintf("  %016llx", (unsigned long long)from);
+		if (!read_word(from, &walk, &value)) {
+			return;
 		}
-		kprintf(" %016llx%s", (unsigned long long)value,
-			(i + 1) % WORDS_A_LINE == 0 || i + 1 == count ? "\n" : "");
+		kprintf("  %016llx %016llx\n", (unsigned long long)from, (unsigned long long)value);
 	}
 }
 
@@ -245,6 +267,7 @@ static bool leave_lifeboat(uint64_t *root)
 static void cmd_xv(const struct kdb_words *w)
 {
 	struct report_walk walk;
+	uint64_t value;
 	uint64_t root;
 	uint64_t at;
 
@@ -252,15 +275,11 @@ static void cmd_xv(const struct kdb_words *w)
 		return;
 	}
 	report_walk(va(at), &walk);
-	if (is_mapped(&walk) &&
-	    (walk.entry[walk.level].v & PTE_ATTR_MASK) >> PTE_ATTR_SHIFT != MAIR_NORMAL) {
-		(void)is_memory(at, &walk); /* says so */
+	/* What is not mapped faults; what is must be what x would show. */
+	if ((is_mapped(&walk) && !read_word(at, &walk, &value)) || !leave_lifeboat(&root)) {
 		return;
 	}
-	if (!leave_lifeboat(&root)) {
-		return;
-	}
-	const uint64_t value = *(const volatile uint64_t *)(uintptr_t)at;
+	value = *(const volatile uint64_t *)(uintptr_t)at;
 
 	lifeboat_enter();
 	kprintf("  %016llx %016llx\n", (unsigned long long)at, (unsigned long long)value);
@@ -270,18 +289,19 @@ static void cmd_w(const struct kdb_words *w)
 {
 	struct report_walk walk;
 	uint64_t value;
+	uint64_t was;
 	uint64_t root;
 	uint64_t at;
 
 	if (!word_address(w->word[1], &at) || !kdb_address(w->word[2], &value) ||
-	    !is_memory(at, &walk)) {
+	    !is_memory(at, &walk) || !read_word(at, &walk, &was)) {
 		return;
 	}
 	if ((walk.entry[walk.level].v & PTE_AP_RO) != 0) {
 		kdb_error("%#llx is read-only", (unsigned long long)at);
 		return;
 	}
-	const pa_t frame = pa(pte_pa(walk.entry[walk.level]).v + at % level_bytes(walk.level));
+	const pa_t frame = frame_of(at, &walk);
 	const struct pin *pin = pin_overlaps_pa(frame, WORD);
 
 	if (pin != nullptr && heap_has_tag((const void *)(uintptr_t)align_down(
