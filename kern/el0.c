@@ -68,7 +68,8 @@ static_assert(offsetof(struct task, root) == TASK_ROOT);
 static_assert(offsetof(struct pmap, space.window) == PMAP_SPACE);
 static_assert(offsetof(struct pmap, space.asid) == PMAP_SPACE + 8);
 static_assert(offsetof(struct pcpu, asid_active) == PCPU_ASID_ACTIVE);
-static_assert(SLICE_MAILBOX + offsetof(struct mailbox, space) == MAILBOX_SPACE);
+static_assert(offsetof(struct pcpu, space_word) == PCPU_SPACE &&
+	      PCPU_ASID_ACTIVE == PCPU_SPACE + 8);
 static_assert(offsetof(struct mailbox, loaded) == offsetof(struct mailbox, space) + 8);
 static_assert(ASID_NUMBER_BITS == 16);
 static_assert(offsetof(struct endpoint, lock.next) == EP_LOCK);

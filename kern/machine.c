@@ -125,6 +125,7 @@ void machine_init_cpu(unsigned cpu, uint64_t mpidr)
 	}
 	gic_enable(irq_timer_intid());
 	pcpu_this()->timer_deadline = 0; /* the slice may be one of an earlier life */
+	pcpu_this()->space_word = &mailbox_of(cpu)->space;
 	pcpu_this()->asid_active = asid_active(cpu);
 	arch_fpu_open(false);
 	debug_sync(); /* a CPU that comes late has the debugger's breakpoints too */

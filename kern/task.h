@@ -27,6 +27,9 @@ struct pmap;
 
 struct task {
 	struct kobj obj;
+	/* [c] for the switch to its threads: the space's map, and its root's physical address */
+	struct pmap *pmap;
+	uint64_t root;
 	uint64_t number;              /* [c] for logs */
 	struct memcharge charge;      /* what the task may use, and uses */
 	struct handle_table handles;
@@ -36,9 +39,6 @@ struct task {
 	uint64_t dying; /* [a] takes no more threads */
 	/* [l] where exceptions go: an endpoint, referenced; or nullptr */
 	struct handle_view handler;
-	/* [c] for the switch to its threads: the space's map, and its root's physical address */
-	struct pmap *pmap;
-	uint64_t root;
 	struct space *space; /* [c] until the teardown */
 	struct reclaim_node teardown;
 	bool ending; /* [l] the teardown is on its way, or done */

@@ -48,13 +48,15 @@
 	str	x16, [x18, #TH_TLS]
 	mov	x0, x18
 	mrs	x18, tpidr_el1
+	mov	x16, sp			/* the top of the exception stack, whatever EL0 did */
+	sub	x16, x16, x18
+	cmp	x16, #SLICE_SPX_TOP
+	b.ne	el0_bad_stack
 	mov	x29, xzr
 	.endm
 
-	/* SP_EL1 is not what it must be, and is less than it was by x18. */
-	.global el0_bad_stack
+	/* SP_EL1 is not what it must be. */
 el0_bad_stack:
-	add	sp, sp, x18
 	msr	tpidrro_el0, x0
 	msr	tpidr_el0, x1
 	mov	x1, #16
@@ -63,8 +65,6 @@ el0_bad_stack:
 	/* SVC. Call 0 does nothing: it is done here. In: as the prefix leaves it. */
 	.global el0_svc
 el0_svc:
-	cmp	x8, #NR_IPC_CALL
-	b.eq	ipc_call_fast
 	cmp	x8, #NR_IPC_REPLY_RECV
 	b.eq	ipc_reply_recv_fast
 	cbnz	x8, el0_sync_slow

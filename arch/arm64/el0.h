@@ -10,8 +10,8 @@
 #define PCPU_QUIET 200    /* grows at every return to EL0 */
 #define PCPU_SP0_BASE 208 /* where SP0 begins in a call from EL0 */
 #define PCPU_FAST_KEY 224 /* thread_key() of the current thread, or KEY_NEVER */
-#define PCPU_ASID_ACTIVE 232 /* asid_active() of this CPU */
-#define MAILBOX_SPACE 0x1058 /* from the slice: the space that it runs; then the one loaded */
+#define PCPU_SPACE 232 /* where this CPU says which space it runs; the one loaded is next */
+#define PCPU_ASID_ACTIVE 240 /* asid_active() of this CPU */
 #define PCPU_HOST_SP 216  /* SP0 of the kernel program that gave its CPU to threads */
 
 /* struct thread: the registers of EL0 */
@@ -34,9 +34,9 @@
 #define TH_IPC_SLOT 392
 #define TH_IPC_HELD 408
 #define TH_IPC_BOUND 504
-#define TASK_HANDLES 160
-#define TASK_PMAP 840
-#define TASK_ROOT 848
+#define TASK_HANDLES 176
+#define TASK_PMAP 56
+#define TASK_ROOT 64
 #define PMAP_SPACE 96 /* its window, then its ASID */
 #define EP_LOCK 56
 #define EP_FIRST 128

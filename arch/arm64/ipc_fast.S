@@ -31,12 +31,11 @@
 	 * Burns: x13-x17.
 	 */
 	.macro	arguments right
-	orr	x13, x11, x12		/* reply object, deadline */
-	cbnz	x13, el0_sync_slow
-	cmp	x10, #8			/* words only */
-	b.hi	el0_sync_slow
+	orr	x13, x11, x12		/* neither reply object nor deadline: both stay 0 */
 	tst	x9, #0xff80		/* first page of the table */
-	b.ne	el0_sync_slow
+	ccmp	x13, #0, #0, eq
+	ccmp	x10, #9, #2, eq		/* words only; else as if "higher or same" */
+	b.hs	el0_sync_slow
 	ldr	x13, [x18, #TH_TASK]
 	ldr	x13, [x13, #TASK_HANDLES]
 	cbz	x13, el0_sync_slow
@@ -103,17 +102,13 @@
 	 * In: x14 = the partner's task. Burns: x13, x15, x16, x23-x25.
 	 */
 	.macro	switch_space
-	add	x14, x14, #TASK_PMAP
-	ldp	x15, x16, [x14]		/* and TASK_ROOT */
-	cbz	x15, finish_slow
+	ldp	x15, x16, [x14, #TASK_PMAP]	/* and TASK_ROOT */
+	ldp	x23, x25, [x22, #PCPU_SPACE]	/* and PCPU_ASID_ACTIVE */
 	add	x15, x15, #PMAP_SPACE
-	add	x23, x22, #(MAILBOX_SPACE & ~0xfff)
-	add	x23, x23, #(MAILBOX_SPACE & 0xfff)
 	stlr	x15, [x23]		/* we come; pairs with open_window(), ipi/park.c */
 	ldar	x13, [x15]
 	cbnz	x13, finish_slow
 	ldr	x24, [x15, #8]
-	ldr	x25, [x22, #PCPU_ASID_ACTIVE]
 	ldaxr	x13, [x25]
 	cbz	x13, finish_slow
 	eor	x13, x13, x24
@@ -146,8 +141,6 @@
 	msr	spsr_el1, x15
 	msr	tpidr_el0, x16
 	mov	x8, xzr
-	mov	x11, xzr
-	mov	x12, xzr
 	mov	x13, xzr
 	mov	x14, xzr
 	mov	x15, xzr

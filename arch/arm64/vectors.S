@@ -81,18 +81,14 @@
 	.endm
 
 	/*
-	 * From EL0. SP_EL1 must be the top of the exception stack, whatever EL0 did. x18 is EL0's:
-	 * it waits in TPIDRRO_EL0 while x18 finds the slice, then the thread. x16 and x17 are saved
-	 * first: every path needs two registers.
+	 * From EL0. x18 is EL0's: it waits in TPIDRRO_EL0 while x18 finds the slice, then the
+	 * thread. x16 and x17 are saved first: every path needs two registers. Nothing here uses
+	 * SP: el0.S looks at it before something does.
 	 * Out: x18 = the thread, TPIDRRO_EL0 = EL0's x18.
 	 */
 	.macro	el0_prefix
 	msr	tpidrro_el0, x18
 	mrs	x18, tpidr_el1
-	sub	sp, sp, x18
-	cmp	sp, #SLICE_SPX_TOP	/* flags are in SPSR */
-	b.ne	el0_bad_stack
-	add	sp, sp, x18
 	ldr	x18, [x18, #PCPU_CURRENT]
 	stp	x16, x17, [x18, #TH_X(16)]
 	.endm
@@ -104,6 +100,8 @@
 	lsr	w16, w17, #ESR_EC_SHIFT
 	cmp	w16, #EC_SVC64
 	b.ne	el0_sync_slow
+	cmp	x8, #NR_IPC_CALL
+	b.eq	ipc_call_fast
 	b	el0_svc
 	vector_end \name
 	.endm
