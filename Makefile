@@ -61,7 +61,8 @@ ARCH := arch/arm64/start.S arch/arm64/vectors.S arch/arm64/el3.S arch/arm64/prob
 	arch/arm64/page.c arch/arm64/psci.c arch/arm64/timer.c arch/arm64/uart.c \
 	arch/arm64/user.c arch/arm64/usercopy.S
 KTEST := test/kernel/stress.c test/kernel/stress_load.c test/kernel/stress_size.c \
-	test/kernel/stress_safe.c test/kernel/stress_many.c test/kernel/stress_user.c test/kernel/stress_stub.S \
+	test/kernel/stress_safe.c test/kernel/stress_many.c test/kernel/stress_user.c \
+	test/kernel/stress_stub.S \
 	test/kernel/ktest.c test/kernel/ktest_access.c test/kernel/ktest_cpu.c \
 	test/kernel/ktest_map.c test/kernel/ktest_memory.c test/kernel/ktest_pin.c \
 	test/kernel/ktest_record.c test/kernel/ktest_registers.S \
