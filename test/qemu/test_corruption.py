@@ -22,7 +22,7 @@ import tables
 from conftest import BUILD
 from gdbstub import Stub
 
-SHORT_SEEDS, FULL_SEEDS = 20, 200
+SHORT_SEEDS, FULL_SEEDS, PI_SEEDS = 20, 200, range(1000, 1010)
 END = re.compile(r"^(REPORT|PANIC) END$", re.M)
 HEAD = re.compile(r"^(RECURSION|FATAL|WARDEN|PANIC) cpu\d+\b", re.M)
 LONGEST_REPORT = 100_000    # characters: a report that goes on is endless
@@ -91,12 +91,16 @@ def verdict(run, entry, value):
 def cases():
     for seed in range(FULL_SEEDS):
         yield pytest.param(seed, marks=[pytest.mark.full] if seed >= SHORT_SEEDS else [])
+    for seed in PI_SEEDS:
+        yield pytest.param(seed, marks=[pytest.mark.full])
 
 
 @pytest.mark.parametrize("seed", cases())
 def test_corruption_of_a_random_entry_ends_in_a_report(perch, tmp_path, seed):
     rng = random.Random(seed)
     machine = rng.choice(({}, {"GIC": 2}, {"CPU": "max"}))
+    if seed in PI_SEEDS:
+        machine = {"BOARD": "raspi4b"}
     warden = rng.choice(("", "warden=cpu3"))
     victim = Victim(perch, tmp_path, seed, warden, **machine)
     outside = {e.slot for e in victim.on_walk_of("vectors")}
