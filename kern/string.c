@@ -111,6 +111,15 @@ void *memset(void *to, int byte, size_t len_bytes)
 		*t++ = b;
 		len_bytes--;
 	}
+	/* Tables and objects are zeroed with this, under locks: a cache line a round. */
+	while (len_bytes >= 8 * WORD_BYTES) {
+		word_t *w = (word_t *)(void *)t;
+
+		w[0] = pattern, w[1] = pattern, w[2] = pattern, w[3] = pattern;
+		w[4] = pattern, w[5] = pattern, w[6] = pattern, w[7] = pattern;
+		t += 8 * WORD_BYTES;
+		len_bytes -= 8 * WORD_BYTES;
+	}
 	while (len_bytes >= WORD_BYTES) {
 		*(word_t *)(void *)t = pattern;
 		t += WORD_BYTES;

@@ -84,6 +84,19 @@ static bool run_is_free(const struct heap_block *b, unsigned page, unsigned page
 	return true;
 }
 
+/* The first free page from `page` on; b->pages or more: none. A word of the bitmap at a time. */
+static unsigned next_free(const struct heap_block *b, unsigned page)
+{
+	for (; page < b->pages; page = (page / 64 + 1) * 64) {
+		const uint64_t free = ~b->used[page / 64] >> page % 64;
+
+		if (free != 0) {
+			return page + (unsigned)__builtin_ctzll(free);
+		}
+	}
+	return b->pages;
+}
+
 /* First fit; alignment is by address, so blocks that start unaligned work too. */
 static char *take(struct heap_block *b, unsigned pages, unsigned align_pages)
 {
@@ -92,7 +105,7 @@ static char *take(struct heap_block *b, unsigned pages, unsigned align_pages)
 	if (b->free < pages) {
 		return nullptr;
 	}
-	for (unsigned p = b->first; p + pages <= b->pages; p++) {
+	for (unsigned p = next_free(b, b->first); p + pages <= b->pages; p = next_free(b, p + 1)) {
 		char *ptr = b->base + (uint64_t)p * PAGE_BYTES;
 
 		if (is_aligned((uint64_t)(uintptr_t)ptr, align) && run_is_free(b, p, pages)) {
