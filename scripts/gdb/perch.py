@@ -278,14 +278,16 @@ class Recursion(Command):
         print(f"this exception: {describe_esr(esr)}"
               + (", on the exception stack: RECURSION" if on_spx else ""))
         print(f"  elr {elr:#x} {target.name(elr)}, far {far:#x}, spsr {spsr:#x}")
-        print(f"  before it, from SP0: {kept:#x} {target.name(kept)}")
-        self.first_cause(target)
+        print(f"  the last one from SP0: elr {kept:#x} {target.name(kept)}")
+        self.first_cause(target, kept)
         if esr >> 26 & 63 in ABORTS and not esr >> 10 & 1:
             self.about(target, far)
 
     @staticmethod
-    def first_cause(target):
-        """The frame of the exception from SP0: the topmost thing on the exception stack."""
+    def first_cause(target, kept):
+        """The frame of the exception from SP0: the topmost thing on the exception stack.
+
+        A CPU that went there by itself (a window) has none: then ELR is not the one kept."""
         cpu = gdb.selected_thread().num - 1
         top = dict(target.slices())[cpu] + target.memory.layout.spx_top
         try:
@@ -294,6 +296,10 @@ class Recursion(Command):
                 for i in range(4))
         except recorder.RecorderError as error:
             print(f"  its frame is out of reach: {error}")
+            return
+        if elr != kept:
+            print("  no frame of it: this CPU went to the exception stack by itself, or the entry "
+                  "had not stored ELR")
             return
         print(f"  its frame: {describe_esr(esr)}, elr {elr:#x} {target.name(elr)}, far {far:#x}")
 

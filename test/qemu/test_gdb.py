@@ -67,15 +67,17 @@ def test_a_recursion_is_caught_and_explained(gdb):
     text = gdb({"ARGS": "run=stress bbm=naive pcpu=scattered seed=7 cycles=2000"},
                "perch-recursion catch", "continue", "perch-recursion", "bt 1")
     assert re.search(r"hit Breakpoint 1, spx_sync", text)
-    assert "this exception: data abort, translation fault, level 2, write, on the exception " \
-           "stack: RECURSION" in text
+    # The initiator may be the first to meet it, reading its own stack inside the window.
+    assert re.search("this exception: data abort, translation fault, level 2, (read|write), "
+                     "on the exception stack: RECURSION", text)
     far = int(re.search(r"^  elr \w+ \w+.*, far (0x\w+), spsr", text, re.M)[1], 16)
     walk = re.search(r"^walk of 0x\w+:\n((?:  L\d.*\n)+)", text, re.M)[1].rstrip().split("\n")
     assert walk[-1].startswith(f"  L2[{far >> 21 & 511}] ") and walk[-1].endswith("INVALID")
     broke = re.search(r"^who broke it:\n  cpu0 change 2 MiB at (0x\w+) \w+ -> \w+ by (\w+)\+\w+ "
                       r"NOT ENDED$", text, re.M)
     assert broke and int(broke[1], 16) == far & ~0x1FFFFF and broke[2] == "change_block"
-    assert re.search(r"^  its frame: .*, elr 0x\w+", text, re.M)
+    kept = re.search(r"^  the last one from SP0: elr (0x\w+)", text, re.M)[1]
+    assert re.search(rf"^  (its frame: .*, elr {kept} |no frame of it: )", text, re.M)
 
 
 def test_errors_are_one_line(gdb):
