@@ -52,7 +52,7 @@ KERN += kern/hold.c kern/kdb.c kern/kdb_cpu.c kern/kdb_flow.c kern/kdb_line.c ke
 	kern/kdb_past.c kern/kdb_words.c
 ARCH_DEBUG := arch/arm64/debug.c arch/arm64/recover.S
 KERN += kern/call.c kern/call_arg.c kern/call_handle.c kern/call_ipc.c kern/call_machine.c \
-	kern/call_thread.c kern/exception.c
+	kern/call_thread.c kern/exception.c kern/grow.c
 ARCH := arch/arm64/start.S arch/arm64/vectors.S arch/arm64/el3.S arch/arm64/probe.S \
 	arch/arm64/el0.S arch/arm64/fpu.S arch/arm64/ipc_fast.S \
 	arch/arm64/lifeboat.S \

@@ -8,6 +8,7 @@
 
 #include "arch/arm64/sysreg.h"
 #include "kern/exception.h"
+#include "kern/grow.h"
 #include "kern/thread.h"
 #include "pcpu/pcpu.h"
 
@@ -47,7 +48,8 @@ void call_dispatch(struct thread *self, uint64_t esr)
 	if (self->state != THREAD_RUNNING) {
 		return; /* it waits, or it is dead */
 	}
-	if (r.again || (e == KERR_FAULT && page_came(self))) {
+	if (r.again || (e == KERR_FAULT && page_came(self)) ||
+	    (e == KERR_NO_MEMORY && grow_pinned_if_low())) {
 		self->regs.pc -= SVC_BYTES;
 		return;
 	}

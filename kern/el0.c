@@ -22,6 +22,7 @@
 #include "kern/entry.h"
 #include "kern/exception.h"
 #include "kern/fpu.h"
+#include "kern/grow.h"
 #include "kern/ipc.h"
 #include "kern/lock.h"
 #include "kern/reclaim.h"
@@ -182,6 +183,7 @@ void entry_el0_sync(struct thread *t, uint64_t esr, uint64_t far)
 		break;
 	}
 	rec_end(r);
+	(void)grow_pinned_if_low();
 	if (reclaim_pending()) {
 		reclaim_poll(RECLAIM_STEPS);
 	}

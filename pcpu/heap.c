@@ -259,6 +259,16 @@ struct heap_stats heap_stats(void)
 	return s;
 }
 
+bool heap_is_low(void)
+{
+	unsigned free = 0;
+
+	for (unsigned i = block_count; i-- > 0 && free < HEAP_LOW_PAGES;) {
+		free += blocks[i].free; /* the newest block has most */
+	}
+	return free < HEAP_LOW_PAGES;
+}
+
 uint64_t heap_fail_after(uint64_t successes)
 {
 	spin_lock(&heap_lock);

@@ -94,6 +94,10 @@ struct heap_stats {
 };
 struct heap_stats heap_stats(void);
 
+/* Few pages are left: it should grow while there are enough to grow with. A hint; no lock. */
+#define HEAP_LOW_PAGES 64
+bool heap_is_low(void);
+
 /*
  * Test: let `successes` more allocations through, then fail every one; UINT64_MAX: never fail.
  * Tells how many were refused since the last call.
