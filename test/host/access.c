@@ -6,6 +6,7 @@
  * answers, of which the architecture may take any; so does the model, by looking at all of them.
  */
 #include <arch/barrier.h>
+#include <arch/feature.h>
 #include <arch/pte.h>
 #include <memmap.h>
 
@@ -34,7 +35,7 @@ static bool run_is_whole(const uint64_t *slot, unsigned level)
 
 	for (unsigned i = 0; i < CONT_ENTRIES; i++) {
 		const uint64_t other = store_visible(&first[i]);
-		const uint64_t differs = other ^ (e + i * level_bytes(level));
+		const uint64_t differs = (other ^ (e + i * level_bytes(level))) & ~PTE_AF;
 		const bool in_window = (inval_mode() == BBM_RETRY && (other & PTE_VALID) == 0) ||
 				       (inval_mode() == BBM_BBML2 &&
 					(differs & ~(PTE_CONT | PTE_PROTECT_MASK)) == 0);
@@ -199,6 +200,25 @@ static void check_view(const struct sim_view *v, va_t at, pa_t expected)
 	}
 }
 
+/* TCR_EL1.HA: the walker sets the access flag of a user leaf, atomically, at any access. */
+static void set_access_flag(va_t at)
+{
+	uint64_t *table = (uint64_t *)(uintptr_t)user_root_of(sim.current);
+
+	for (unsigned level = 0; table != nullptr; level++) {
+		uint64_t *slot = &table[level_index(at, level)];
+
+		if (*slot != store_visible(slot) || (*slot & PTE_VALID) == 0) {
+			return; /* not what the walker sees: a later access will */
+		}
+		if (!pte_is_table((pte_t){ *slot }, level)) {
+			*slot |= PTE_AF;
+			return;
+		}
+		table = pool_ptr(*slot & PTE_ADDR_MASK);
+	}
+}
+
 bool sim_access(va_t at, pa_t expected, bool write)
 {
 	if (sim.current->spx) {
@@ -211,6 +231,9 @@ bool sim_access(va_t at, pa_t expected, bool write)
 		trace(EV_ACCESS, at.v, v.pa);
 		if (!v.fault) {
 			check_view(&v, at, expected);
+			if (at.v < USER_END && cpu_features.hafdbs) {
+				set_access_flag(at);
+			}
 			return !write || v.writable;
 		}
 		if (inval_mode() != BBM_RETRY) {

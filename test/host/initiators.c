@@ -329,18 +329,18 @@ void initiate_batch(unsigned cpu)
 		const unsigned strides[] = { 29, 1, r->count - 1 };
 		const unsigned stride = strides[sim_random(3)];
 
-		spin_lock(&kernel_pmap.lock);
+		spin_lock(&r->pmap->lock);
 		for (unsigned i = 0; i < count; i++) {
 			const va_t at = va(r->base.v + (first + i * stride) % r->count * r->step);
-			const struct walk w = pmap_walk(&kernel_pmap, at);
+			const struct walk w = pmap_walk(r->pmap, at);
 
 			change[i] = (struct pmap_change){
 				w.slot, at, w.level, w.entry, { w.entry.v ^ toggle }
 			};
 		}
-		const enum kerr e = pmap_update_batch(&kernel_pmap, change, count);
+		const enum kerr e = pmap_update_batch(r->pmap, change, count);
 
-		spin_unlock(&kernel_pmap.lock);
+		spin_unlock(&r->pmap->lock);
 		(void)scene_done(e, "batch");
 		region_touch(r);
 		region_check(r);

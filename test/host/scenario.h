@@ -40,6 +40,7 @@ struct plan {
 	enum bbm_mode mode;
 	enum inval_kind kind;
 	bool tlb_range;
+	bool hafdbs; /* the CPU sets access flags */
 	unsigned cpus;
 	unsigned initiators;
 	unsigned rounds;    /* of the initiator */

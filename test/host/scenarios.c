@@ -134,6 +134,7 @@ static void make_batch(struct plan *p, uint64_t v)
 	vary(p, v);
 	p->initiator = initiate_batch;
 	p->mode = modes[v >> 9 & 3];
+	p->user = (v >> 11 & 1) != 0 && p->mode != BBM_RETRY;
 	p->rounds = 3;
 }
 
@@ -147,6 +148,7 @@ static void make_user(struct plan *p, uint64_t v)
 	p->rounds = 2;
 	p->spaces = (v >> 9 & 3) == 0 ? 0 : 20;
 	p->retire = (v >> 11 & 1) != 0;
+	p->hafdbs = (v >> 15 & 1) != 0;
 	p->mode = (v >> 12 & 7) == 0 ? BBM_BBML2 : BBM_PARK;
 }
 

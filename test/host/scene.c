@@ -306,9 +306,12 @@ static void set_up_regions(void)
 				   pa((i + 4) * GIB), BLOCK_BYTES, 512,
 				   PMAP_WRITE | (i == 0 ? 0 : PMAP_NO_PROMOTE));
 		} else if (p->initiator == initiate_batch) {
-			region_map(&scene.region[i], &kernel_pmap, va(KMAP_BASE + i * GIB),
-				   pa((i + 4) * GIB), PAGE_BYTES, 512,
-				   PMAP_WRITE | PMAP_PAGES | PMAP_NO_PROMOTE);
+			if (p->user) {
+				set_up_space(i);
+			}
+			region_map(&scene.region[i], p->user ? &scene.space[i] : &kernel_pmap,
+				   va(p->user ? USER_AT : KMAP_BASE + i * GIB), pa((i + 4) * GIB),
+				   PAGE_BYTES, 512, PMAP_WRITE | PMAP_PAGES | PMAP_NO_PROMOTE);
 		} else if (p->initiator == initiate_small_run) {
 			region_map(&scene.region[i], &kernel_pmap, va(KMAP_BASE), pa(4 * GIB),
 				   PAGE_BYTES, 16, PMAP_WRITE | PMAP_PAGES | PMAP_NO_PROMOTE);
@@ -329,8 +332,9 @@ static void set_up(void)
 {
 	const struct plan *p = &scene.plan;
 
-	cpu_features =
-		(struct cpu_features){ .tlb_range = p->tlb_range, .bbm = 2, .bbml2_safe = true };
+	cpu_features = (struct cpu_features){
+		.tlb_range = p->tlb_range, .hafdbs = p->hafdbs, .bbm = 2, .bbml2_safe = true
+	};
 	inval_set_mode(BBM_PARK);
 	inval_set_kind(INVAL_AUTO);
 	inval_set_window_delay(2); /* mode retry lingers, in the code at least */

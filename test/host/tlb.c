@@ -226,7 +226,7 @@ static bool same_memory(uint64_t old, uint64_t v, unsigned level)
 	if (is_table(other, level)) {
 		first = store_visible(table_ptr(other));
 	}
-	const uint64_t ignore = PTE_CONT | PTE_TABLE;
+	const uint64_t ignore = PTE_CONT | PTE_TABLE | PTE_AF;
 
 	return ((leaf ^ first) & ~ignore) == 0;
 }
@@ -270,7 +270,8 @@ static void valid_to_valid(uint64_t va, uint64_t old, uint64_t v, unsigned level
 {
 	const bool tables = is_table(old, level) || is_table(v, level);
 
-	if (!tables && pte_is_protect_change((pte_t){ old }, (pte_t){ v })) {
+	/* The access flag may come by hardware, and be lost again by a store that did not see it. */
+	if (!tables && pte_is_protect_change((pte_t){ old | PTE_AF }, (pte_t){ v | PTE_AF })) {
 		remember_leaf(va, old, level, true);
 		return;
 	}
