@@ -73,7 +73,8 @@ KTEST := test/kernel/stress.c test/kernel/stress_load.c test/kernel/stress_size.
 	test/kernel/bench.c \
 	test/kernel/bench_cases.c test/kernel/bench_user.c test/kernel/provoke.c
 KTEST += test/kernel/ktest_lifeboat.c test/kernel/provoke_map.c
-KTEST += test/kernel/bench_vm.c test/kernel/stress_vm.c test/kernel/vm_user.c \
+KTEST += test/kernel/bench_vm.c test/kernel/stress_vm.c test/kernel/stress_el0.c \
+	test/kernel/vm_user.c \
 	test/kernel/ktest_vm.c test/kernel/ktest_vm_object.c
 SOURCES := $(ARCH) $(ARCH_DEBUG) $(KERN) $(PCPU) $(IPI) $(VM) $(KTEST)
 

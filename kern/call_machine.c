@@ -10,6 +10,7 @@
 #include "arch/arm64/sysreg.h"
 #include "arch/arm64/timer.h"
 #include "ipi/park.h"
+#include "kern/init.h"
 #include "kern/kdb.h"
 #include "kern/log.h"
 #include "kern/machine_object.h"
@@ -76,7 +77,7 @@ static void tell_parks(uint64_t *x)
 static void tell_args(uint64_t piece, uint64_t *x)
 {
 	static_assert((MACHINE_TOPIC_END - MACHINE_ARGS) * ARGS_A_TOPIC <= BOOT_ARGS_BYTES);
-	memcpy(x, bootinfo.args + piece * ARGS_A_TOPIC, ARGS_A_TOPIC);
+	memcpy(x, init_args() + piece * ARGS_A_TOPIC, ARGS_A_TOPIC);
 }
 
 enum kerr call_machine_info(struct thread *self, const struct call_machine_info_args *a,
@@ -137,5 +138,8 @@ enum kerr call_machine_off(struct thread *self, const struct call_machine_off_ar
 	(void)self;
 	(void)r;
 	log_quiet(false);
-	arch_machine_end((unsigned)a->status);
+	if (!init_goes((unsigned)a->status)) {
+		arch_machine_end((unsigned)a->status);
+	}
+	return KERR_OK;
 }

@@ -8,15 +8,19 @@
  */
 #include "kern/init.h"
 
+#include <arch/atomic.h>
 #include <arch/page.h>
 #include <init_image.h>
 #include <memmap.h>
 #include <string.h>
 
 #include "kern/handle.h"
+#include "kern/lock.h"
 #include "kern/log.h"
 #include "kern/machine_object.h"
 #include "kern/mem_object.h"
+#include "kern/reclaim.h"
+#include "kern/run.h"
 #include "kern/sched.h"
 #include "kern/task.h"
 #include "kern/thread.h"
@@ -28,6 +32,7 @@
 #include "vm/space.h"
 
 #define INIT_STATUS 3 /* init came to an end by itself */
+#define SETTLE_STEPS 64
 
 static struct task *init_task;
 
@@ -119,19 +124,43 @@ static enum kerr start(void)
 	return e == KERR_OK ? thread_start(t, nullptr) : e;
 }
 
-/* Every thread of init has ended, without a word. */
-static bool init_has_ended(void *arg)
+/* ---- a visit ---- */
+
+static struct {
+	const char *args; /* nullptr: init is here to stay */
+	uint64_t gone;    /* [a] init has gone: everything else goes, too */
+	unsigned status;
+} visit;
+
+const char *init_args(void)
+{
+	return visit.args != nullptr ? visit.args : bootinfo.args;
+}
+
+bool init_goes(unsigned status)
+{
+	if (visit.args == nullptr) {
+		return false;
+	}
+	visit.status = status;
+	store_release(&visit.gone, 1);
+	task_kill_all();
+	return true;
+}
+
+/* Every thread has ended: for a CPU that was given to threads. */
+static bool nobody_is_left(void *arg)
 {
 	(void)arg;
-	return __atomic_load_n(&init_task->threads, __ATOMIC_RELAXED) == nullptr;
+	return thread_alive_count() == 0;
 }
 
 static void give_cpu(void *arg)
 {
-	sched_give(init_has_ended, arg);
+	sched_give(nobody_is_left, arg);
 }
 
-unsigned init_main(void)
+static unsigned run_init(void)
 {
 	enum kerr e = load();
 
@@ -144,6 +173,38 @@ unsigned init_main(void)
 	}
 	work_start(work_cpus(), give_cpu, nullptr);
 	give_cpu(nullptr);
-	log_printf("init", "init has ended, and did not switch the machine off");
-	return INIT_STATUS;
+	(void)work_wait(work_cpus(), 0);
+	if (load_acquire(&visit.gone) == 0) {
+		log_printf("init", "init has ended, and did not switch the machine off");
+		return INIT_STATUS;
+	}
+	return visit.status;
+}
+
+unsigned init_main(void)
+{
+	return run_init();
+}
+
+/* What the tasks had is freed after grace periods; this CPU holds no pointer meanwhile. */
+static void settle(void)
+{
+	kobj_put(&init_task->obj);
+	while (reclaim_pending()) {
+		irq_mask();
+		reclaim_quiet();
+		irq_unmask();
+		reclaim_poll(SETTLE_STEPS);
+	}
+}
+
+unsigned init_visit(const char *args)
+{
+	visit.args = args;
+	visit.gone = 0;
+	const unsigned status = run_init();
+
+	visit.args = nullptr;
+	settle();
+	return status;
 }

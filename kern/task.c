@@ -17,6 +17,8 @@
 
 static struct slab_class tasks = SLAB_CLASS("task", struct task);
 static uint64_t last_number; /* [a] */
+static struct spinlock all_lock = SPINLOCK("tasks", LOCK_OBJECT);
+static struct task *all; /* [l] of all_lock */
 
 #define TASK_OF(kobj) ((struct task *)(void *)(kobj)) /* obj is first */
 
@@ -55,6 +57,31 @@ static bool tear_down(struct reclaim_node *node)
 	return true;
 }
 
+static void all_add(struct task *task)
+{
+	spin_lock(&all_lock);
+	task->all_next = all;
+	if (all != nullptr) {
+		all->all_prev = task;
+	}
+	all = task;
+	spin_unlock(&all_lock);
+}
+
+static void all_remove(struct task *task)
+{
+	spin_lock(&all_lock);
+	if (task->all_next != nullptr) {
+		task->all_next->all_prev = task->all_prev;
+	}
+	if (task->all_prev != nullptr) {
+		task->all_prev->all_next = task->all_next;
+	} else {
+		all = task->all_next;
+	}
+	spin_unlock(&all_lock);
+}
+
 static enum kobj_end task_end(struct kobj *obj)
 {
 	struct task *task = TASK_OF(obj);
@@ -65,6 +92,7 @@ static enum kobj_end task_end(struct kobj *obj)
 		return END_MORE;
 	}
 	KASSERT(memcharge_used(&task->charge) == 0); /* R10 */
+	all_remove(task);
 	slab_free(&tasks, task, payer);
 	memcharge_give(payer, limit);
 	return END_GONE;
@@ -103,6 +131,7 @@ enum kerr task_create(uint64_t limit_bytes, struct task *parent, struct task **o
 	task->number = fetch_add_relaxed(&last_number, 1) + 1;
 	task->lock = (struct spinlock)SPINLOCK("task", LOCK_TASK);
 	handle_table_init(&task->handles, &task->charge);
+	all_add(task);
 	*out = task;
 	return KERR_OK;
 }
@@ -204,4 +233,16 @@ void task_kill(struct task *task)
 	if (last) {
 		begin_teardown(task);
 	}
+}
+
+void task_kill_all(void)
+{
+	spin_lock(&all_lock);
+	for (struct task *task = all; task != nullptr; task = task->all_next) {
+		if (kobj_get(&task->obj)) { /* or it is at its end already */
+			task_kill(task);
+			kobj_put(&task->obj);
+		}
+	}
+	spin_unlock(&all_lock);
 }

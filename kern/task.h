@@ -42,6 +42,7 @@ struct task {
 	struct space *space; /* [c] until the teardown */
 	struct reclaim_node teardown;
 	bool ending; /* [l] the teardown is on its way, or done */
+	struct task *all_next, *all_prev; /* of all tasks */
 };
 
 /*
@@ -56,6 +57,9 @@ bool task_is_dying(const struct task *task);
 
 /* No more threads; those that it has are asked to die. */
 void task_kill(struct task *task);
+
+/* The same for every task that there is. Pre: none is created meanwhile. */
+void task_kill_all(void);
 
 /* Where the exceptions of its threads go: a view of an endpoint, or of no object. KERR_DEAD. */
 enum kerr task_set_handler(struct task *task, const struct handle_view *endpoint);

@@ -20,6 +20,7 @@
 #include "pcpu/slab.h"
 
 static struct slab_class threads = SLAB_CLASS("thread", struct thread);
+static uint64_t alive_count; /* [a] */
 static uint64_t last_number; /* [a] */
 
 #define THREAD_OF(kobj) ((struct thread *)(void *)(kobj)) /* obj is first */
@@ -75,6 +76,7 @@ enum kerr thread_create(struct task *task, const struct thread_start *how, struc
 		slab_free(&threads, t, &task->charge);
 		return KERR_DEAD;
 	}
+	fetch_add_relaxed(&alive_count, 1);
 	*out = t;
 	return KERR_OK;
 }
@@ -167,13 +169,29 @@ uint64_t thread_key(const struct thread *t)
 	       (slow ? THREAD_KEY_SLOW : 0) | t->priority;
 }
 
+/* No thread is left: kernel programs that gave their CPU for so long look again. */
+static void poke_all(void)
+{
+	for (uint64_t scan = sched_cpus(); scan != 0; scan &= scan - 1) {
+		sched_poke_cpu((unsigned)__builtin_ctzll(scan));
+	}
+}
+
 /* It is DEAD, in no queue, and this CPU's. What hangs on it goes with its last reference. */
 static void bury(struct thread *t)
 {
 	timerq_cancel(&t->deadline);
 	ipc_thread_end(t);
 	task_remove(t->task, t);
+	if (fetch_add_relaxed(&alive_count, UINT64_MAX) == 1) {
+		poke_all();
+	}
 	kobj_put(&t->obj);
+}
+
+uint64_t thread_alive_count(void)
+{
+	return load_acquire(&alive_count);
 }
 
 void thread_die(struct thread *self, uint64_t reason)

@@ -141,6 +141,9 @@ enum kerr thread_write_regs(struct thread *t, const struct thread_regs *regs);
  */
 void thread_ask(struct thread *t, enum thread_request request);
 
+/* Threads that are not DEAD, of all tasks. */
+uint64_t thread_alive_count(void);
+
 /* End the thread that this CPU serves; `reason`: an ESR, 0 for a wish of its own. */
 void thread_die(struct thread *self, uint64_t reason);
 

@@ -66,8 +66,9 @@ static const struct workload workloads[] = {
 	{ "secret", work_secret, 2 },
 	{ "hostile", work_hostile, 1 },
 	{ "pager", work_pager, 2 },
+	{ "el0", work_el0, 1 },
 };
-#define SHARES 2593
+#define SHARES 2594
 
 void stress_fail(const char *file, int line, const char *fact)
 {

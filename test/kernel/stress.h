@@ -114,3 +114,4 @@ void work_share(void);
 void work_secret(void);
 void work_hostile(void);
 void work_pager(void);
+void work_el0(void);

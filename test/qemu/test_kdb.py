@@ -305,7 +305,8 @@ def test_the_break_key_holds_a_running_stress_and_cont_resumes_it(perch, options
         run.send("cont\r")
         time.sleep(0.1)
     text = run.passed()
-    words = key_values(next(line for line in text.split("\n") if line.startswith("stress: result")))
+    line = re.search(r"^stress: result=\w+ board=.*$", text, re.M).group()
+    words = key_values(line)
     assert words["result"] == "pass" and words["transient_faults"] == "0"
 
 
