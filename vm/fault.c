@@ -64,7 +64,10 @@ static unsigned leaf_flags(const struct fault *f)
 	return flags;
 }
 
-/* What is fetched must be what was written: by the zeroing, a pager, or another mapping. */
+/*
+ * What is fetched must be what was written: by the zeroing, a pager, or another mapping. Before
+ * the entry is made: another thread of the space may fetch at once.
+ */
 static void sync_code(const struct fault *f, const struct reserv *rv, unsigned first, unsigned end)
 {
 	for (unsigned page = first; (f->r->prot & VM_EXEC) != 0 && page < end; page++) {
@@ -192,14 +195,12 @@ static enum kerr enter_around(struct fault *f, const struct reserv *rv, unsigned
 			end++;
 		}
 	}
+	sync_code(f, rv, first, end);
 	enum kerr e = enter(f, f->at - (page - first) * PAGE_BYTES, reserv_frame(rv, first),
 			    (end - first) * PAGE_BYTES);
 
 	if (e == KERR_EXISTS && end - first > 1) {
 		e = enter(f, f->at, reserv_frame(rv, page), PAGE_BYTES);
-	}
-	if (e == KERR_OK) {
-		sync_code(f, rv, first, end);
 	}
 	return e;
 }
@@ -218,8 +219,8 @@ static enum kerr enter_page(struct fault *f, struct reserv *rv, bool fresh)
 	enum kerr e;
 
 	if (fresh) {
-		e = enter(f, f->at, reserv_frame(rv, page), PAGE_BYTES);
 		sync_code(f, rv, page, page + 1);
+		e = enter(f, f->at, reserv_frame(rv, page), PAGE_BYTES);
 	} else {
 		e = enter_around(f, rv, page);
 	}

@@ -97,7 +97,8 @@ static enum kerr sync_step(struct space *space, const struct region *r, uint64_t
 	}
 	const uint64_t to = step_end(space, *at, limit);
 
-	if (r->prot == 0) {
+	/* What becomes executable is entered by the fault that fetches it, which syncs the caches. */
+	if (r->prot == 0 || (r->prot & VM_EXEC) != 0) {
 		e = tables_remove(space, va(*at), to - *at);
 	} else {
 		e = pmap_protect(&space->pmap, va(*at), to - *at,

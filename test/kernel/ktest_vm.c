@@ -105,6 +105,30 @@ static void rights_are_what_the_region_says(void)
 	close_space(space);
 }
 
+/* Code is written, then made executable: the first fetch enters it, never writable. */
+static void code_is_entered_by_its_fetch(void)
+{
+	struct space *space = open_space();
+	uint64_t bytes;
+	uint64_t value;
+	pte_t leaf;
+
+	REQUIRE(space != nullptr && user_map_anon(space, AT, BLOCK_BYTES, VM_RW) == KERR_OK);
+	EXPECT(user_fill(space, AT, BLOCK_BYTES, 9));
+	EXPECT_EQ(space_protect(space, va(AT), BLOCK_BYTES, VM_RW | VM_EXEC), KERR_INVALID);
+	REQUIRE(space_protect(space, va(AT), BLOCK_BYTES, VM_READ | VM_EXEC) == KERR_OK);
+	EXPECT_EQ(user_leaf(space, AT), 0);
+	EXPECT_EQ(fault_touch(space, va(AT), VM_EXEC), FAULT_RESOLVED);
+	REQUIRE(pmap_user_query(&space->pmap, va(AT), &leaf, &bytes));
+	EXPECT_EQ(leaf.v & PTE_UXN, 0);
+	EXPECT(leaf.v & PTE_PXN && leaf.v & PTE_AP_RO);
+	EXPECT_EQ(bytes, RUN64_BYTES);
+	EXPECT_EQ(user_read(space, AT, &value), FAULT_RESOLVED);
+	EXPECT_EQ(value, 9);
+	EXPECT_EQ(user_write(space, AT, 1), FAULT_BAD_ACCESS);
+	close_space(space);
+}
+
 static void sharers_see_one_memory_until_it_is_revoked(void)
 {
 	struct space *first = open_space();
@@ -314,6 +338,7 @@ const struct ktest ktest_vm[] = {
 	{ "superpages_come_by_themselves", superpages_come_by_themselves, 1 },
 	{ "runs_of_32m_come_by_themselves", runs_of_32m_come_by_themselves, 1 },
 	{ "rights_are_what_the_region_says", rights_are_what_the_region_says, 1 },
+	{ "code_is_entered_by_its_fetch", code_is_entered_by_its_fetch, 1 },
 	{ "sharers_see_one_memory_until_it_is_revoked", sharers_see_one_memory_until_it_is_revoked,
 	  1 },
 	{ "under_pressure_reservations_are_broken", under_pressure_reservations_are_broken, 1 },
