@@ -29,6 +29,7 @@
 #define CALLS_DEFAULT 100000u
 #define LIFE_CALLS 20000u /* then a victim ends by itself */
 #define CANARY UINT64_C(0xc0ffee0ddba11)
+#define RIGHTS_GIVEN (RIGHT_READ | RIGHT_WRITE | RIGHT_TRANSFER | RIGHT_DUPLICATE)
 #define CHECK_NS UINT64_C(100000000)
 #define SETTLE_NS UINT64_C(200000000)
 
@@ -67,7 +68,8 @@ static bool start_victim(unsigned n)
 	fuzz.victim[n].alive = e == KERR_OK;
 	fuzz.lives++;
 	if (e != KERR_OK) {
-		printf("fuzz: victim %u cannot be started, error %d\n", n, (int)e);
+		printf("fuzz: victim %u cannot be started, error %d, after %lu lives\n", n, (int)e,
+		       (unsigned long)fuzz.lives);
 	}
 	return e == KERR_OK;
 }
@@ -115,24 +117,35 @@ static void listen(void)
 	}
 }
 
-static uint64_t used_now(void)
+/* What we and our children use; what was killed goes in steps, so not before it stays the same. */
+static uint64_t used_settled(void)
 {
-	uint64_t limit, used = 0, threads, handles;
+	uint64_t limit, used = 0, last, threads, handles;
 
-	(void)time_sleep_ns(SETTLE_NS); /* what was killed goes in steps */
-	(void)sys_task_info(HANDLE_NONE, &limit, &used, &threads, &handles);
+	do {
+		const uint64_t until = time_now_ns() + SETTLE_NS;
+
+		last = used;
+		while (time_now_ns() < until) {
+			(void)sys_thread_yield(); /* each step is taken when somebody calls */
+		}
+		(void)sys_task_info(HANDLE_NONE, &limit, &used, &threads, &handles);
+	} while (used != last);
 	return used;
 }
 
 static bool prepare(void)
 {
 	const void *archive;
+	handle_t memory;
 	uint64_t at;
 	size_t bytes;
 
+	/* Victims may use the page, and not revoke it: others need it. */
 	if (sys_endpoint_create(&fuzz.endpoint) != KERR_OK ||
-	    sys_mem_create(MEM_ANON, PAGE_BYTES, HANDLE_NONE, 0, &fuzz.memory) != KERR_OK ||
-	    sys_mem_map(HANDLE_NONE, fuzz.memory, 0, 0, PAGE_BYTES, VM_READ | VM_WRITE, &at) !=
+	    sys_mem_create(MEM_ANON, PAGE_BYTES, HANDLE_NONE, 0, &memory) != KERR_OK ||
+	    sys_handle_dup(memory, RIGHTS_GIVEN, HANDLE_NONE, &fuzz.memory) != KERR_OK ||
+	    sys_mem_map(HANDLE_NONE, memory, 0, 0, PAGE_BYTES, VM_READ | VM_WRITE, &at) !=
 		    KERR_OK ||
 	    ramdisk_map(&archive, &bytes) != KERR_OK ||
 	    !ramdisk_program(archive, bytes, "fuzz", &fuzz.program)) {
@@ -177,7 +190,7 @@ static int run(void)
 		for (unsigned n = 0; n < VICTIMS_MAX; n++) {
 			bury(n);
 		}
-		used[round] = used_now();
+		used[round] = used_settled();
 	}
 	const bool pass = used[0] == used[1] && canary_lives();
 	printf("fuzz: result=%s calls=%lu ok=%lu lives=%lu exceptions=%lu seed=%lu used_before=%lu "

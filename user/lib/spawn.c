@@ -8,9 +8,12 @@
  */
 #include <perch/calls.h>
 #include <perch/spawn.h>
+#include <perch/time.h>
 
 #include <memmap.h>
 #include <string.h>
+
+#define PATIENCE_NS UINT64_C(1000000000)
 
 /* Make what was written at [at, at + bytes) visible to instruction fetches of all CPUs. */
 static void sync_code(uint64_t at, uint64_t bytes)
@@ -173,13 +176,25 @@ static enum kerr make_block(const struct child *child, const struct spawn_option
 	return e;
 }
 
+/* What was used by tasks that were killed comes back in steps: wait a while for it. */
+static enum kerr create_task(uint64_t limit_bytes, handle_t *out)
+{
+	const uint64_t until = time_now_ns() + PATIENCE_NS;
+	enum kerr e;
+
+	do {
+		e = sys_task_create(limit_bytes, out);
+	} while (e == KERR_NO_MEMORY && time_now_ns() < until && sys_thread_yield() == KERR_OK);
+	return e;
+}
+
 enum kerr spawn(const struct elf_program *program, const struct spawn_options *options,
 		struct child *out)
 {
 	const uint32_t priority = options->priority != 0 ? options->priority : PRIORITY_DEFAULT;
 	struct child child = { 0 };
 
-	enum kerr e = sys_task_create(options->limit_bytes, &child.task);
+	enum kerr e = create_task(options->limit_bytes, &child.task);
 	if (e != KERR_OK) {
 		return e;
 	}

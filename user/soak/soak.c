@@ -101,12 +101,20 @@ static unsigned listen(void)
 	return n;
 }
 
-static uint64_t used_now(void)
+/* What was killed goes in steps, taken when somebody calls: not before it stays the same. */
+static uint64_t used_settled(void)
 {
-	uint64_t limit, used = 0, threads, handles;
+	uint64_t limit, used = 0, last, threads, handles;
 
-	(void)time_sleep_ns(SETTLE_NS);
-	(void)sys_task_info(HANDLE_NONE, &limit, &used, &threads, &handles);
+	do {
+		const uint64_t until = time_now_ns() + SETTLE_NS;
+
+		last = used;
+		while (time_now_ns() < until) {
+			(void)sys_thread_yield();
+		}
+		(void)sys_task_info(HANDLE_NONE, &limit, &used, &threads, &handles);
+	} while (used != last);
 	return used;
 }
 
@@ -154,9 +162,9 @@ int main(int argc, char **argv)
 	}
 	/* One round first: what the kernel keeps for ever is there when the first count is made. */
 	bool ran = run_for(0);
-	const uint64_t before = used_now();
+	const uint64_t before = used_settled();
 	ran = ran && run_for(soak.seconds);
-	const uint64_t after = used_now();
+	const uint64_t after = used_settled();
 	const bool pass = ran && soak.failed == 0 && before == after;
 	printf("soak: result=%s seconds=%lu seed=%lu failed=%lu used_before=%lu used_after=%lu",
 	       pass ? "pass" : "fail", (unsigned long)soak.seconds, (unsigned long)soak.seed,
