@@ -104,6 +104,79 @@ static int role_run_stack(void)
 	return 1;
 }
 
+/* A thread that ends in no way of its own; returns its handle. */
+static handle_t leave_thread(uint64_t pc)
+{
+	handle_t thread = HANDLE_NONE;
+
+	if (sys_thread_create(HANDLE_NONE, PRIORITY_DEFAULT - 1, &thread) == KERR_OK && pc != 0) {
+		(void)sys_thread_start(thread, pc, 0, 0, 0);
+	}
+	(void)time_sleep_ns(2 * MS);
+	return thread;
+}
+
+__attribute__((naked)) static void spin(void)
+{
+	__asm__("b .");
+}
+
+static int role_leave_stopped(void)
+{
+	(void)leave_thread(0);
+	return 0;
+}
+
+static int role_leave_faulted(void)
+{
+	(void)leave_thread(0x10); /* nothing is there: it waits for the answer to its exception */
+	return 0;
+}
+
+static int role_leave_running(void)
+{
+	(void)leave_thread((uint64_t)(uintptr_t)spin);
+	return 0;
+}
+
+static int role_leave_stopped_while_running(void)
+{
+	(void)sys_thread_stop(leave_thread((uint64_t)(uintptr_t)spin));
+	return 0;
+}
+
+static int role_leave_without_a_handle(void)
+{
+	(void)sys_handle_close(leave_thread(0));
+	return 0;
+}
+
+/* The event is bound to a thread, and each keeps the other. */
+static int role_leave_bound(void)
+{
+	handle_t event;
+
+	return sys_event_create(&event) == KERR_OK &&
+			       sys_event_bind(event, leave_thread(0)) == KERR_OK
+		       ? 0
+		       : ROLE_STATUS_FAILED;
+}
+
+static int role_leave_moved(void)
+{
+	const handle_t thread = leave_thread(0);
+
+	(void)sys_thread_set_affinity(thread, 2);
+	(void)sys_thread_set_priority(thread, 3);
+	return 0;
+}
+
+static int role_leave_revoked(void)
+{
+	(void)sys_handle_revoke(leave_thread(0));
+	return 0;
+}
+
 /* The console's input. */
 static int role_echo(void)
 {
@@ -128,11 +201,24 @@ int role_play(const char *role)
 		const char *name;
 		int (*play)(void);
 	} roles[] = {
-		{ "adder", role_adder },           { "die_serving", role_die_serving },
-		{ "writer", role_writer },         { "glutton", role_glutton },
-		{ "hoarder", role_hoarder },       { "read_kernel", role_read_kernel },
-		{ "write_text", role_write_text }, { "run_stack", role_run_stack },
-		{ "status_7", role_status_7 },     { "echo", role_echo },
+		{ "adder", role_adder },
+		{ "die_serving", role_die_serving },
+		{ "writer", role_writer },
+		{ "glutton", role_glutton },
+		{ "hoarder", role_hoarder },
+		{ "read_kernel", role_read_kernel },
+		{ "write_text", role_write_text },
+		{ "run_stack", role_run_stack },
+		{ "leave_stopped", role_leave_stopped },
+		{ "leave_faulted", role_leave_faulted },
+		{ "leave_running", role_leave_running },
+		{ "leave_stopped_while_running", role_leave_stopped_while_running },
+		{ "leave_without_a_handle", role_leave_without_a_handle },
+		{ "leave_revoked", role_leave_revoked },
+		{ "leave_bound", role_leave_bound },
+		{ "leave_moved", role_leave_moved },
+		{ "status_7", role_status_7 },
+		{ "echo", role_echo },
 	};
 
 	for (unsigned i = 0; i < sizeof roles / sizeof roles[0]; i++) {

@@ -39,6 +39,35 @@ static void task_memory_comes_back(void)
 	EXPECT(used_now() <= before + PAGE_BYTES); /* this one's own stdio may grow by a page */
 }
 
+/* Whatever state a thread is in when its task is killed, nothing of it stays. */
+static void task_death_takes_threads_in_every_state(void)
+{
+	static const char *const roles[] = {
+		"leave_stopped",
+		"leave_faulted",
+		"leave_running",
+		"leave_stopped_while_running",
+		"leave_without_a_handle",
+		"leave_revoked",
+		"leave_bound",
+		"leave_moved",
+	};
+
+	for (unsigned i = 0; i < sizeof roles / sizeof roles[0]; i++) {
+		const uint64_t before = used_now(), until = in_time() - LONG_NS / 2;
+		struct role_result r;
+
+		(void)run_role(roles[i], HANDLE_NONE, CHILD_LIMIT, &r);
+		while (used_now() > before + PAGE_BYTES && time_now_ns() < until) {
+			(void)sys_thread_yield();
+		}
+		if (used_now() > before + PAGE_BYTES) {
+			printf("test: %s left something behind\n", roles[i]);
+			EXPECT(false);
+		}
+	}
+}
+
 static void expect_exception(const char *role, enum exception_kind kind, uint64_t address)
 {
 	struct role_result r;
@@ -171,6 +200,7 @@ static void task_limit_beyond_the_parents_is_refused(void)
 const struct test tests_task[] = {
 	TEST(task_ends_with_its_status),
 	TEST(task_memory_comes_back),
+	TEST(task_death_takes_threads_in_every_state),
 	TEST(task_cannot_read_the_kernel),
 	TEST(task_cannot_write_its_text),
 	TEST(task_cannot_run_its_stack),
