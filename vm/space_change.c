@@ -77,20 +77,19 @@ static enum kerr cut_out(struct space *space, uint64_t at, uint64_t end)
 	return e;
 }
 
-/* Does `right` continue `left` in every respect? Their object's lock, if they have one. */
+/* Does `right` continue `left`, as far as the space knows? */
 static bool continues(const struct region *left, const struct region *right)
 {
 	return region_end(left) == right->base && left->object == right->object &&
 	       left->prot == right->prot && left->prot_max == right->prot_max && !left->dying &&
 	       !right->dying &&
-	       (left->object == nullptr ||
-		(left->offset + left->size == right->offset && left->epoch == right->epoch));
+	       (left->object == nullptr || left->offset + left->size == right->offset);
 }
 
-/* Join them if one continues the other. The object's lock, if they have one. */
+/* Join them, unless only one was visited. The object's lock, if they have one. */
 static bool join_locked(struct space *space, struct region *left, struct region *right)
 {
-	if (!continues(left, right)) {
+	if (left->object != nullptr && left->epoch != right->epoch) {
 		return false;
 	}
 	region_remove(&space->tree, right);
@@ -106,6 +105,9 @@ static bool join(struct space *space, struct region *left, struct region *right)
 	struct memory_object *object = right->object;
 	bool joined;
 
+	if (!continues(left, right)) {
+		return false;
+	}
 	if (object == nullptr) {
 		joined = join_locked(space, left, right);
 	} else {
