@@ -171,8 +171,8 @@ static always_inline enum kerr inval_on_spx(uint64_t (*flush)(void *), struct in
 enum kerr inval_flush(struct inval_batch *batch, const struct inval_windows *windows);
 
 /*
- * The same for one entry, planned by the caller: park.space, kind, window, caller, entry[0], and va, pa, size
- * and operands of span[0] are set, nothing else of the batch need be.
+ * The same for one entry, planned by the caller: park.space, kind, window, caller, entry[0], and
+ * va, pa, size, tag and operands of span[0] are set, nothing else of the batch need be.
  */
 uint64_t inval_one_on_spx(void *batch);
 
