@@ -75,7 +75,7 @@ FACTS = {
         r"^  L2\[\d+\] 0{16} INVALID$",
         rf"^  cpu0 at tick \d+: broke va={NUMBER}, old entry \w+\n  for provoke_trace\+",
         r"^  never made again",
-        r"^backtrace cpu0:\n.* trace_hook\+.*\n.* flush_one_on_spx\+",
+        r"^backtrace cpu0:\n.* trace_hook\+.*\n.* flush_\w+_on_spx\+",
     ],
     "tables": [
         r"^elr: provoke_tables\+0x",
