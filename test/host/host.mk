@@ -122,7 +122,7 @@ fuzz-pmap-short: fuzz-pmap-program
 
 # ---- coverage: the same programs again, instrumented ------------------------------------------
 COVERED := $(filter vm/pmap% ipi/% pcpu/%,$(SIM_KERNEL))
-COVERAGE_RUNS ?= 8000
+COVERAGE_RUNS ?= 12000
 comma := ,
 space := $(subst ,, )
 

@@ -135,6 +135,7 @@ static void make_batch(struct plan *p, uint64_t v)
 	p->initiator = initiate_batch;
 	p->mode = modes[v >> 9 & 3];
 	p->user = (v >> 11 & 1) != 0 && p->mode != BBM_RETRY;
+	p->kind = (v >> 12 & 3) == 0 ? INVAL_PAGES : p->kind;
 	p->rounds = 3;
 }
 
@@ -154,7 +155,7 @@ static void make_user(struct plan *p, uint64_t v)
 
 const struct scenario scenarios[] = {
 	{ "sizes", 12, make_sizes },
-	{ "operations", 16, make_operations },
+	{ "operations", 14, make_operations },
 	{ "user", 12, make_user },
 	{ "many", 10, make_many },
 	{ "big", 6, make_big },
@@ -166,7 +167,7 @@ const struct scenario scenarios[] = {
 	{ "hotplug", 5, make_hotplug },
 	{ "panic", 4, make_panic },
 	{ "pinned", 2, make_pinned },
-	{ "batch", 4, make_batch },
+	{ "batch", 6, make_batch },
 	{ "events", 4, make_events },
 };
 const unsigned scenario_count = array_len(scenarios);

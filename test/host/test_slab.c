@@ -80,6 +80,13 @@ static void objects_are_zeroed_and_do_not_overlap(void **state)
 			held[i] = nullptr;
 		}
 	}
+	/* What the audit is for: an object, or a page, too many. */
+	class.objects++;
+	assert_false(slab_audit(&class));
+	class.objects--;
+	class.pages--;
+	assert_false(slab_audit(&class));
+	class.pages++;
 	assert_int_equal(class.pages, 1); /* the last one stays */
 	assert_int_equal(heap_stats().pages_free, before - 1);
 	assert_int_equal(memcharge_used(&charge), 0);
