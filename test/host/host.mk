@@ -130,7 +130,7 @@ space := $(subst ,, )
 coverage: ## branches of vm/pmap*, ipi/ and pcpu/ that the host tests take
 	$(Q)$(MAKE) --no-print-directory coverage-programs HOST=$(HOST)/coverage \
 		HOST_SANITIZE='$(HOST_SANITIZE) -fprofile-instr-generate -fcoverage-mapping \
-			-Wno-unneeded-internal-declaration' \
+			-Wno-unused -Wno-unused-parameter' \
 		HOST_INCLUDES='-Itest/host/coverage_include $(HOST_INCLUDES)'
 	$(Q)test/host/coverage $(HOST)/coverage $(COVERAGE_RUNS) \
 		$(subst $(space),$(comma),$(notdir $(HOST_UNITS))) $(COVERED)
