@@ -97,7 +97,7 @@ static enum kerr sync_step(struct space *space, const struct region *r, uint64_t
 	}
 	const uint64_t to = step_end(space, *at, limit);
 
-	/* What becomes executable is entered by the fault that fetches it, which syncs the caches. */
+	/* What becomes executable is entered by the fault that fetches it, which syncs caches. */
 	if (r->prot == 0 || (r->prot & VM_EXEC) != 0) {
 		e = tables_remove(space, va(*at), to - *at);
 	} else {
