@@ -160,8 +160,8 @@ static void run_some_space(void)
 }
 
 /*
- * A thread in EL0 that never calls: this CPU runs the space, and touches it, until it has enough; if
- * the space was retired, until somebody takes it away.
+ * A thread in EL0 that never calls: this CPU runs the space, and touches it, until it has enough;
+ * if the space was retired, until somebody takes it away.
  */
 static void stay_in(struct region *r)
 {

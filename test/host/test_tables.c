@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test/host/test_tables.c - what the simulation never meets: each finding of the audit of the tables
- * by a damage of its own, the flags of a mapping, big blocks taken apart without memory; and what
+ * test/host/test_tables.c - what the simulation never meets: each finding of the tables' audit, by
+ * a damage of its own, the flags of a mapping, big blocks taken apart without memory; and what
  * reports read: the recorder's names, what was changed lately, who did not answer a park.
  */
 #include <setjmp.h>
@@ -276,7 +276,7 @@ static void a_user_map_is_open_to_el0_only(void **state)
 	}
 }
 
-/* A leaf that is not tagged, not open to EL0, or code for EL1, in a user map; one that is, in ours. */
+/* In a user map a leaf not tagged, not open to EL0, or code for EL1; in ours one that is open. */
 static void the_audit_finds_leaves_in_the_wrong_half(void **state)
 {
 	static const uint64_t wrong[] = { PTE_NG, PTE_AP_EL0, PTE_PXN };

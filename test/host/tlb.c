@@ -43,7 +43,7 @@ static unsigned stale_count;
 static uint64_t changing; /* the root above the entry that changes, as in struct stale */
 
 /*
- * May some CPU use it yet? What a user space had under a number that is not its own any more, nobody
+ * May some CPU use it yet? What a user space had under a number that is no more its own, nobody
  * can: user.c sees to it that the number is not loaded again before a flush (AS2).
  */
 bool tlb_is_live(const struct stale *s)
@@ -188,7 +188,7 @@ static void link_tree(uint64_t va, uint64_t pte, unsigned level, bool linked)
 	uint64_t *table = table_ptr(pte);
 	struct table_page *t = page_of(table);
 
-	*t = (struct table_page){ .linked = linked, .root = changing, .level = level + 1, .va = va };
+	*t = (struct table_page){ linked, changing, level + 1, va };
 	for (unsigned i = 0; i < PT_ENTRIES && level < 2; i++) {
 		const uint64_t e = store_visible(&table[i]);
 
@@ -270,7 +270,7 @@ static void valid_to_valid(uint64_t va, uint64_t old, uint64_t v, unsigned level
 {
 	const bool tables = is_table(old, level) || is_table(v, level);
 
-	/* The access flag may come by hardware, and be lost again by a store that did not see it. */
+	/* Hardware may set the access flag, and a store that did not see it lose it again. */
 	if (!tables && pte_is_protect_change((pte_t){ old | PTE_AF }, (pte_t){ v | PTE_AF })) {
 		remember_leaf(va, old, level, true);
 		return;
