@@ -24,8 +24,8 @@ struct leaf {
 
 /*
  * 16 entries that carry Contiguous, alike and in a row, or the run is misprogrammed. Without a
- * park, others may look while a window breaks or makes them; without a break (FEAT_BBM level 2), while
- * some of them carry it, or are writable, and others not yet.
+ * park, others may look while a window breaks or makes them; without a break (FEAT_BBM level 2),
+ * while some of them carry it, or are writable, and others not yet.
  */
 static bool run_is_whole(const uint64_t *slot, unsigned level)
 {
