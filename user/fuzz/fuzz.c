@@ -106,14 +106,16 @@ static void listen(void)
 		look_at_victims();
 		return;
 	}
+	const unsigned n = (unsigned)m.badge - 1; /* the reply overwrites the message */
+
 	if ((m.info & IPC_FLAG_EXCEPTION) != 0) {
 		fuzz.exceptions++;
 		m.word[0] = EXC_KILL;
 		(void)sys_ipc_reply(IPC_INFO(1, 0), HANDLE_NONE, &m);
 	}
 	/* A victim may send anything here; it loses its life for it. */
-	if (fuzz.victim[m.badge - 1].alive) {
-		bury((unsigned)m.badge - 1);
+	if (fuzz.victim[n].alive) {
+		bury(n);
 	}
 }
 

@@ -71,10 +71,12 @@ static int watch(void)
 		const enum kerr e =
 			sys_ipc_recv(init.endpoint, 0, HANDLE_NONE, time_now_ns() + WATCH_NS, &m);
 		if (e == KERR_OK && (m.info & IPC_FLAG_EXCEPTION) != 0) {
+			const uint64_t who = m.badge; /* the reply overwrites the message */
+
 			print_exception(&m);
 			m.word[0] = EXC_KILL;
 			(void)sys_ipc_reply(IPC_INFO(1, 0), HANDLE_NONE, &m);
-			if (m.badge == NUMBER_PROGRAM) {
+			if (who == NUMBER_PROGRAM) {
 				return STATUS_EXCEPTION;
 			}
 			lose_console();
