@@ -62,7 +62,7 @@ static bool start_victim(unsigned n)
 		.extra = fuzz.memory,
 		.argc = 3,
 		.argv = words,
-		.priority = PRIORITY_DEFAULT - 1,
+
 	};
 	const enum kerr e = spawn(&fuzz.program, &options, &fuzz.victim[n].child);
 	fuzz.victim[n].alive = e == KERR_OK;
