@@ -162,6 +162,35 @@ static int role_leave_bound(void)
 		       : ROLE_STATUS_FAILED;
 }
 
+/* Threads that are ready, and get no CPU, because this one is more urgent and never waits. */
+static int role_alive_ready(void)
+{
+	(void)sys_thread_set_affinity(HANDLE_NONE, 1);
+	for (unsigned i = 0; i < 5; i++) {
+		handle_t thread = HANDLE_NONE;
+
+		(void)sys_thread_create(HANDLE_NONE, 1, &thread);
+		(void)sys_thread_set_affinity(thread, 1);
+		(void)sys_thread_start(thread, (uint64_t)(uintptr_t)spin, 0, 0, 0);
+	}
+	spin();
+	return 0;
+}
+
+/* Threads that never ran, moved to each CPU. */
+static int role_alive_moved(void)
+{
+	for (unsigned i = 0; i < 16; i++) {
+		handle_t thread = HANDLE_NONE;
+
+		(void)sys_thread_create(HANDLE_NONE, 1, &thread);
+		(void)sys_thread_set_affinity(thread, UINT64_C(1) << i % 4);
+		(void)sys_thread_set_priority(thread, i % 16);
+	}
+	spin();
+	return 0;
+}
+
 static int role_leave_moved(void)
 {
 	const handle_t thread = leave_thread(0);
@@ -217,6 +246,8 @@ int role_play(const char *role)
 		{ "leave_revoked", role_leave_revoked },
 		{ "leave_bound", role_leave_bound },
 		{ "leave_moved", role_leave_moved },
+		{ "alive_ready", role_alive_ready },
+		{ "alive_moved", role_alive_moved },
 		{ "status_7", role_status_7 },
 		{ "echo", role_echo },
 	};
@@ -279,7 +310,11 @@ bool run_role(const char *role, handle_t extra, uint64_t limit_bytes, struct rol
 	const enum kerr e = spawn(&program, &options, &child);
 	EXPECT_OK(e);
 	if (e == KERR_OK) {
-		wait_for(endpoint, out);
+		if (strncmp(role, "alive", 5) == 0) {
+			(void)time_sleep_ns(100 * MS); /* it is killed while it runs */
+		} else {
+			wait_for(endpoint, out);
+		}
 		child_end(&child);
 	}
 	EXPECT_OK(sys_handle_close(endpoint));

@@ -51,6 +51,8 @@ static void task_death_takes_threads_in_every_state(void)
 		"leave_revoked",
 		"leave_bound",
 		"leave_moved",
+		"alive_ready",
+		"alive_moved",
 	};
 
 	for (unsigned i = 0; i < sizeof roles / sizeof roles[0]; i++) {
