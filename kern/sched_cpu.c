@@ -7,6 +7,8 @@
  *          threads of this CPU that are to stop or to die, then the choice. With nothing to run
  *          the CPU sleeps before the door, so that windows need not interrupt it, and serves its
  *          interrupts there by asking the controller: pinned data only, as for one from EL0.
+ *          What was deferred must end also when nobody calls the kernel any more: an idle CPU looks
+ *          after it every now and then, on SP0, where kernel programs are.
  * RACE     A CPU says that it is idle (seq_cst), then looks at the queues; whoever makes a thread
  *          ready puts it in a queue, then looks who is idle (seq_cst). One sees the other.
  * LOCKING  See kern/sched.h. Requests: a lock-free list for each CPU, pushed by anyone, taken whole
@@ -27,6 +29,9 @@
 #include "kern/trap.h"
 #include "pcpu/recorder.h"
 #include "vm/pmap_user.h"
+
+#define RECLAIM_PAUSE (sched_state.slice_ticks / 8)
+#define IDLE_RECLAIM_STEPS 16
 
 /* On the request list of its CPU; the reference that keeps it there is the caller's gift. */
 void sched_ask(struct thread *t)
@@ -86,6 +91,10 @@ static struct thread *idle_once(struct pcpu *p)
 	}
 	if (found == nullptr && load_seq_cst(&p->resched) == 0) {
 		irq_timer_arm(timerq_first());
+		if (reclaim_pending()) {
+			irq_timer_no_later(counter_now() + RECLAIM_PAUSE);
+			p->idle_work = true;
+		}
 		pmap_activate(nullptr);
 		stay_before_door(DOOR_IDLE);
 		irq_unmask(); /* R8: the stretch ends; on SPx nothing is taken */
@@ -137,7 +146,7 @@ struct thread *sched_next(void)
 		struct thread *next = p->current;
 
 		serve_requests(p);
-		if (p->host_until(p->host_arg)) {
+		if (p->idle_work || p->host_until(p->host_arg)) {
 			sched_vacate(p);
 			return nullptr;
 		}
@@ -173,7 +182,10 @@ void sched_give(bool (*until)(void *arg), void *arg)
 	p->host_until = until;
 	p->host_arg = arg;
 	__atomic_fetch_or(&sched_state.giving, CPU_BIT(p->base.cpu), __ATOMIC_RELEASE);
-	arch_run_threads();
+	for (arch_run_threads(); p->idle_work; arch_run_threads()) {
+		p->idle_work = false; /* until() was perhaps not asked */
+		reclaim_poll(IDLE_RECLAIM_STEPS);
+	}
 	__atomic_fetch_and(&sched_state.giving, ~CPU_BIT(p->base.cpu), __ATOMIC_RELEASE);
 	p->host_until = nullptr;
 }
