@@ -9,5 +9,5 @@
  */
 #pragma once
 
-/* Let it grow if it runs low. True: it has grown, or does so now on another CPU. On SP0, no lock. */
+/* Let it grow if it runs low. True: it has grown, or another CPU does it now. SP0, no lock. */
 bool grow_pinned_if_low(void);
