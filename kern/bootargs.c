@@ -49,7 +49,6 @@ static const struct argument arguments[] = {
 	{ "pcpu", CHOICE, FIELD(pcpu), 0, 0, "block|scattered" },
 	{ "park", CHOICE, FIELD(park), 0, 0, "sgi|nmi" },
 	{ "kdb", CHOICE, FIELD(kdb), 0, 0, "off|key|on" },
-	{ "log", CHOICE, FIELD(log), 0, 0, "quiet|normal|verbose" },
 };
 
 /* A part of the command line; not terminated. */
@@ -69,7 +68,6 @@ void bootargs_default(struct bootargs *args)
 	args->pcpu = PCPU_BLOCK;
 	args->park = PARK_SGI;
 	args->kdb = KDB_BY_KEY;
-	args->log = LOG_NORMAL;
 }
 
 static bool is_blank(char c)

@@ -18,7 +18,6 @@ enum bootarg_bbml2 { BBML2_AUTO, BBML2_FORCE };
 enum bootarg_pcpu { PCPU_BLOCK, PCPU_SCATTERED };
 enum bootarg_park { PARK_SGI, PARK_NMI };
 enum bootarg_kdb { KDB_OFF, KDB_BY_KEY, KDB_ON };
-enum bootarg_log { LOG_QUIET, LOG_NORMAL, LOG_VERBOSE };
 
 struct bootargs {
 	char run[BOOTARG_TEXT_BYTES]; /* what to do after boot: stress, test, bench, ... */
@@ -36,7 +35,6 @@ struct bootargs {
 	uint64_t pcpu;
 	uint64_t park;
 	uint64_t kdb; /* when the debugger may be entered */
-	uint64_t log;
 };
 
 /* What holds when the command line says nothing. */

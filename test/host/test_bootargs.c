@@ -68,7 +68,7 @@ static void every_kind_of_value_is_read(void **state)
 	(void)state;
 	assert_int_equal(
 		parse("run=test seed=0xDEADbeef  seconds=30\tcycles=2m cpus=4 only=fill,irq "
-		      "bbm=naive bbml2=force pcpu=scattered park=nmi log=verbose "
+		      "bbm=naive bbml2=force pcpu=scattered park=nmi "
 		      "window_delay=1k warden=cpu3 plant=corruption provoke=pcpu"),
 		0);
 	assert_string_equal(reports, "");
@@ -86,7 +86,6 @@ static void every_kind_of_value_is_read(void **state)
 	assert_int_equal(args.bbml2, BBML2_FORCE);
 	assert_int_equal(args.pcpu, PCPU_SCATTERED);
 	assert_int_equal(args.park, PARK_NMI);
-	assert_int_equal(args.log, LOG_VERBOSE);
 }
 
 static void each_choice_is_its_enumerator(void **state)
@@ -98,8 +97,6 @@ static void each_choice_is_its_enumerator(void **state)
 		assert_int_equal(parse(bbm[i]), 0);
 		assert_int_equal(args.bbm, i);
 	}
-	assert_int_equal(parse("log=quiet"), 0);
-	assert_int_equal(args.log, LOG_QUIET);
 	assert_int_equal(parse("pcpu=scattered pcpu=block"), 0);
 	assert_int_equal(args.pcpu, PCPU_BLOCK); /* the last counts */
 }
