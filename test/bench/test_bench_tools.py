@@ -77,7 +77,7 @@ def counts(tmp_path, text):
 
 def line(**changes):
     words = {"name": "promote_2m", "cpus": "1", "instructions": "100", "min": "100", "max": "100",
-             "tlbi": "1", "barriers": "-", "sysregs": "-", "goal": "400", "id": "1"}
+             "tlbi": "1", "barriers": "-", "sysregs": "-", "goal": "400", "units": "1", "id": "1"}
     return {**words, **changes}
 
 
@@ -88,6 +88,12 @@ def test_counts_are_joined(tmp_path):
     words = line()
     run.complete(words, counts(tmp_path, SAMPLES))
     assert (words["barriers"], words["sysregs"], words["initiator"]) == ("8", "19", "100")
+
+
+def test_a_figure_is_for_one_unit_rounded_up(tmp_path):
+    words = line(units="3", instructions="34")
+    run.complete(words, counts(tmp_path, SAMPLES))
+    assert words["initiator"] == "34"
 
 
 @pytest.mark.parametrize("changes", [{"tlbi": "2"}, {"instructions": "90"}, {"id": "2"}])

@@ -18,7 +18,8 @@ KEYS = ("result board cpu cpus mode seed cycles promotions demotions busy parks 
 ZERO_IN_PARK = ("transient_faults", "recursions", "corruptions")
 WORKLOADS = ("fill mismatch protect storm irq duel nomem table-inside self extract pinned exec "
              "contig hotplug lost locks user-fill user-mismatch user-protect user-storm "
-             "user-duel user-asid user-spaces space pressure share secret hostile pager el0").split()
+             "user-duel user-asid user-spaces space pressure share secret hostile pager "
+             "el0").split()
 SEED = 20260101
 
 

@@ -119,6 +119,11 @@ static void pte_store(pte_t *slot, pte_t e)
 	arch_pte_store(slot, e);
 }
 
+static void pte_store_pair(pte_t *slot, pte_t a, pte_t b)
+{
+	arch_pte_store_pair(slot, a, b);
+}
+
 #define BREAK(i) pte_store(s[i], (pte_t){ 0 })
 
 void pmap_window(pte_t **s)
@@ -135,6 +140,16 @@ void pmap_install(pte_t *slot, pte_t e)
 {
 	pte_store(slot, e);
 }
+
+void pmap_protect_pair(pte_t *slot, pte_t a, pte_t b)
+{
+	pte_store_pair(slot, a, b);
+}
+
+void pmap_install_pair(pte_t *slot, pte_t a, pte_t b)
+{
+	pte_store_pair(slot, a, b);
+}
 """
 
 
@@ -142,6 +157,8 @@ void pmap_install(pte_t *slot, pte_t e)
     ("vm/b.c", "void f(pte_t *p, pte_t e)\n{\n\tif (p->v == e.v) {\n\t\tg(p);\n\t}\n}\n", True),
     ("arch/arm64/boot_mmu.c", "void f(pte_t *p, pte_t e)\n{\n\tarch_pte_store(p, e);\n}\n", True),
     ("vm/b.c", "void f(pte_t *p, pte_t e)\n{\n\tpte_store(p, e);\n}\n", False),
+    ("vm/b.c", "void f(pte_t *p, pte_t e)\n{\n\tpte_store_pair(p, e, e);\n}\n", False),
+    ("vm/b.c", "void f(pte_t *p, pte_t e)\n{\n\tarch_pte_store_pair(p, e, e);\n}\n", False),
     ("vm/b.c", "void f(pte_t *p, pte_t e)\n{\n\tarch_pte_store(p, e);\n}\n", False),
     ("vm/b.c", "void f(pte_t *p, pte_t e)\n{\n\t*p = e;\n}\n", False),
     ("vm/b.c", "void f(pte_t *p)\n{\n\tp->v = 0;\n}\n", False),
@@ -151,6 +168,7 @@ void pmap_install(pte_t *slot, pte_t e)
     ("vm/b.c", "void f(pte_t *p)\n{\n\tmemset(p, 0, 8);\n}\n", False),
     ("vm/b.c", "void f(pte_t *p)\n{\n\tg((uint64_t *)p);\n}\n", False),
     ("vm/b.c", "void pte_store(pte_t *p)\n{\n}\n", False),
+    ("vm/b.c", "void pte_store_pair(pte_t *p)\n{\n}\n", False),
 ])
 def test_lint_r2(repo, path, text, good):
     repo("vm/pmap_entry.c", PMAP)
