@@ -45,11 +45,32 @@ static bool empty_out(struct task *task)
 	return true;
 }
 
+static void kill_unless_ended(struct task *task)
+{
+	if (kobj_get(&task->obj)) {
+		task_kill(task);
+		kobj_put(&task->obj);
+	}
+}
+
+/* What a task pays for ends with it: the tasks that it made, and by the same way theirs. */
+static void kill_children(const struct task *task)
+{
+	spin_lock(&all_lock);
+	for (struct task *child = all; child != nullptr; child = child->all_next) {
+		if (child->obj.payer_task == &task->obj) {
+			kill_unless_ended(child);
+		}
+	}
+	spin_unlock(&all_lock);
+}
+
 /* The task was killed and its last thread has gone; calls that saw it alive are over. */
 static bool tear_down(struct reclaim_node *node)
 {
 	struct task *task = (struct task *)(void *)((char *)node - offsetof(struct task, teardown));
 
+	kill_children(task);
 	if (!empty_out(task)) {
 		return false;
 	}
@@ -239,10 +260,7 @@ void task_kill_all(void)
 {
 	spin_lock(&all_lock);
 	for (struct task *task = all; task != nullptr; task = task->all_next) {
-		if (kobj_get(&task->obj)) { /* or it is at its end already */
-			task_kill(task);
-			kobj_put(&task->obj);
-		}
+		kill_unless_ended(task);
 	}
 	spin_unlock(&all_lock);
 }

@@ -6,7 +6,8 @@
  *          as long as somebody has a handle on it or one of its threads lives. Killing it closes it
  *          for new threads and kills those that it has; when the last of them is gone its handles
  *          are closed and its space is torn down, in bounded steps (kern/reclaim.h). That is not
- *          left to the last reference, because the task may itself hold handles on it.
+ *          left to the last reference, because the task may itself hold handles on it. The tasks
+ *          that it made are killed then, too: their memory is its own.
  * INVARIANTS
  *   TK1  A thread is on the list of its task from creation until it is DEAD.
  * LOCKING  LOCK_TASK: the list. The handles have their own lock.
