@@ -120,7 +120,7 @@ static always_inline enum kerr check(const struct inval_batch *batch, uint32_t c
 				     uint32_t spans)
 {
 	for (uint32_t i = 0; i < spans; i++) {
-		KASSERT(pin_never_at(batch->span[i].va, 1)); /* R3, again */
+		KASSERT(pin_never_at(batch->span[i].va, batch->span[i].size)); /* R3, again */
 	}
 	for (uint32_t i = 0; i < count; i++) {
 		const uint64_t now = arch_pte_load(batch->entry[i].slot).v;
