@@ -374,8 +374,11 @@ void sched_vacate(struct pcpu *p) __attribute__((no_thread_safety_analysis))
 	}
 	switch_to(p, q, nullptr);
 	q->running = RUNQ_TAKEN;
-	idlers = q->ready != 0 ? load_seq_cst(&sched_state.idle) : 0;
+	const bool some = q->ready != 0;
+
 	sched_unlock(q);
+	/* Not before the unlock, whose STLR orders `ready` before this look: pairs with idle_once(). */
+	idlers = some ? load_seq_cst(&sched_state.idle) : 0;
 	for (; idlers != 0; idlers &= idlers - 1) {
 		sched_poke_cpu((unsigned)__builtin_ctzll(idlers));
 	}
