@@ -32,7 +32,7 @@ static inline void arch_pte_load_pair(const pte_t *slot, pte_t *first, pte_t *se
 static inline pte_t *arch_pte_store_pair(pte_t *slot, pte_t first, pte_t second)
 {
 	__asm__ volatile("stp %x1, %x2, [%0], #16"
-			 : "+r"(slot)
+			 : "+&r"(slot) /* written back: never also one of the values */
 			 : "rZ"(first.v), "rZ"(second.v)
 			 : "memory");
 	return slot;
