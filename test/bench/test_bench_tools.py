@@ -77,7 +77,8 @@ def counts(tmp_path, text):
 
 def line(**changes):
     words = {"name": "promote_2m", "cpus": "1", "instructions": "100", "min": "100", "max": "100",
-             "tlbi": "1", "barriers": "-", "sysregs": "-", "goal": "400", "units": "1", "id": "1"}
+             "tlbi": "1", "tlbi_min": "1", "tlbi_max": "1", "barriers": "-", "sysregs": "-",
+             "goal": "400", "units": "1", "id": "1"}
     return {**words, **changes}
 
 
@@ -96,7 +97,15 @@ def test_a_figure_is_for_one_unit_rounded_up(tmp_path):
     assert words["initiator"] == "34"
 
 
-@pytest.mark.parametrize("changes", [{"tlbi": "2"}, {"instructions": "90"}, {"id": "2"}])
+def test_samples_may_differ_in_tlbis_if_both_sides_say_so(tmp_path):
+    text = SAMPLES + "sample 1 107 3 8 19\n"
+    run.complete(line(tlbi_max="3"), counts(tmp_path, text))
+    with pytest.raises(run.BenchError):
+        run.complete(line(), counts(tmp_path, text))
+
+
+@pytest.mark.parametrize("changes", [{"tlbi": "2"}, {"tlbi_min": "0"}, {"tlbi_max": "2"},
+                                     {"instructions": "90"}, {"id": "2"}])
 def test_counts_that_differ_are_an_error(tmp_path, changes):
     with pytest.raises(run.BenchError):
         run.complete(line(**changes), counts(tmp_path, SAMPLES))

@@ -162,8 +162,9 @@ static uint64_t cpus_here(void)
 	return (uint64_t)__builtin_popcountll(work_cpus()) + 1;
 }
 
+/* The kind is the last sample's; how many may differ, where a sample finds other frames. */
 static void print_case(const struct bench_case *c, uint64_t id, struct summary s,
-		       const struct sample *last)
+		       struct summary tlbi, const char *kind)
 {
 	const uint64_t cpus = cpus_here();
 	char suffix[NAME_BYTES] = "";
@@ -177,10 +178,12 @@ static void print_case(const struct bench_case *c, uint64_t id, struct summary s
 			  (unsigned long long)(c->goal + c->goal_per_cpu * (cpus - 1)));
 	}
 	kprintf("bench: name=%s%s cpu=%s cpus=%llu instructions=%llu min=%llu max=%llu tlbi=%llu "
-		"barriers=- sysregs=- goal=%s tlbi_kind=%s units=%llu id=%llu\n",
+		"barriers=- sysregs=- goal=%s tlbi_kind=%s tlbi_min=%llu tlbi_max=%llu "
+		"units=%llu id=%llu\n",
 		c->name, suffix, cpu_features.model, (unsigned long long)cpus,
 		(unsigned long long)s.median, (unsigned long long)s.least,
-		(unsigned long long)s.most, (unsigned long long)last->tlbi, goal, last->kind,
+		(unsigned long long)s.most, (unsigned long long)tlbi.median, goal, kind,
+		(unsigned long long)tlbi.least, (unsigned long long)tlbi.most,
 		(unsigned long long)c->units, (unsigned long long)id);
 }
 
@@ -193,6 +196,7 @@ static uint64_t per_unit(const struct bench_case *c, uint64_t instructions)
 static bool run_case(const struct bench_suite *suite, const struct bench_case *c, uint64_t id)
 {
 	uint64_t value[SAMPLES];
+	uint64_t tlbi[SAMPLES];
 	struct sample s = { 0 };
 
 	for (unsigned i = 0; i < SAMPLES; i++) {
@@ -208,8 +212,9 @@ static bool run_case(const struct bench_suite *suite, const struct bench_case *c
 			return false;
 		}
 		value[i] = per_unit(c, s.instructions);
+		tlbi[i] = s.tlbi;
 	}
-	print_case(c, id, summarise(value, SAMPLES), &s);
+	print_case(c, id, summarise(value, SAMPLES), summarise(tlbi, SAMPLES), s.kind);
 	return true;
 }
 
