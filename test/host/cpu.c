@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "ipi/park.h"
+#include "ipi/park_fast.h"
 #include "kern/lock.h"
 #include "kern/stop.h"
 #include "pcpu/pcpu.h"
@@ -24,6 +25,8 @@
 #define STEPS_MAX 3000000
 #define STREAM_PERIOD 4000 /* the longest WFE, where the event stream is on */
 #define WFE_PATIENCE 400000 /* and where it is not: then whoever sends the event has failed */
+
+#define WAITS_BYTES 400 /* of what everybody waits for: 5 CPUs */
 
 struct sim sim;
 
@@ -231,10 +234,24 @@ static bool everyone_has_ended(void)
 	return true;
 }
 
-/* Who waits for whom, for the reason of a deadlock. */
+static const char *space_of(const struct mailbox *m)
+{
+	const struct park_space *space = (const struct park_space *)(uintptr_t)m->space;
+
+	if (space == nullptr) {
+		return "";
+	}
+	return space->window == PARK_SPACE_GONE ? ",space=gone" : ",space=runs";
+}
+
+/*
+ * What everybody waits for, as the reason of a deadlock: a window that is open, or a release,
+ * acknowledgement, lock or token that does not come. Seeded defects are told apart by it.
+ */
 static void describe_waits(char *text, size_t bytes)
 {
-	size_t n = 0;
+	size_t n = (size_t)snprintf(text, bytes, " window=%u,token=%s", (unsigned)park_state.window,
+				    park_state.owner != 0 ? "taken" : "free");
 
 	for (unsigned i = 0; i < sim.cpus && n < bytes; i++) {
 		static const char *const wait[] = { "runs", "wfe", "wfi", "ended" };
@@ -243,9 +260,9 @@ static void describe_waits(char *text, size_t bytes)
 		const struct spinlock *lock = c->base->lock_wanted;
 
 		n += (size_t)snprintf(
-			text + n, bytes - n, " cpu%u:%s,door=%u,req=%u,ack=%u,rel=%u,lock=%s", i,
+			text + n, bytes - n, " cpu%u:%s,door=%u,req=%u,ack=%u,rel=%u,lock=%s%s", i,
 			wait[c->wait], (unsigned)m->door, (unsigned)m->request, (unsigned)m->ack,
-			(unsigned)m->release, lock != nullptr ? lock->name : "-");
+			(unsigned)m->release, lock != nullptr ? lock->name : "-", space_of(m));
 	}
 }
 
@@ -265,13 +282,13 @@ static void go_on(void)
 			leave_to_main();
 		}
 		if (!pass_time()) {
-			char text[200];
+			char text[WAITS_BYTES];
 
 			describe_waits(text, sizeof(text));
 			sim_fail("deadlock:%s", text);
 		}
 		if (sim.result->stream_ticks > sim.config.stream_budget) {
-			char text[200];
+			char text[WAITS_BYTES];
 
 			describe_waits(text, sizeof(text));
 			sim_fail("livelock: only the event stream goes on, and has %llu times:%s",
@@ -343,7 +360,7 @@ static void check_patience(void)
 
 		if (c->alive && c->wait == SIM_IN_WFE && !can_run(c) &&
 		    sim.now - c->slept_at > WFE_PATIENCE) {
-			char text[200];
+			char text[WAITS_BYTES];
 
 			describe_waits(text, sizeof(text));
 			sim_fail("lost event: cpu%u sleeps and nobody wakes it:%s", i, text);
@@ -360,7 +377,7 @@ void sim_step(bool major)
 	}
 	sim.now++;
 	if (++sim.result->steps > STEPS_MAX) {
-		char text[200];
+		char text[WAITS_BYTES];
 
 		describe_waits(text, sizeof(text));
 		sim_fail("livelock: no end after %u points:%s", STEPS_MAX, text);

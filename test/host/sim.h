@@ -87,7 +87,7 @@ struct sim_config {
 /* What became of a run. */
 struct sim_result {
 	bool failed;
-	char reason[256];
+	char reason[512];
 	uint64_t steps; /* points */
 	uint64_t points; /* of them, where SIM_SCRIPT may preempt */
 	uint8_t could[SIM_SCRIPT_POINTS]; /* at each of the first: CPUs that could have gone on */

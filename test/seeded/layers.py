@@ -89,13 +89,18 @@ def host_object(make, where, source):
     return target
 
 
+def made_from(made):
+    """The files that an object was made from, by the compiler's own list."""
+    with open(os.path.join(ROOT, made[:-2] + ".d"), encoding="utf-8") as file:
+        return set(file.read().replace("\\\n", " ").partition("\n")[0].split())
+
+
 def host_program(defect, make, where, kernel_objects, extra_flags, own, link):
     flags = host_flags(make, where) + extra_flags
     objects = []
-    header = any(not f.endswith(".c") for f in defect.files)
     for source in make["KERNEL"]:
         base = os.path.join(kernel_objects, source[:-2] + ".o")
-        if header or source in defect.files:
+        if made_from(base) & set(defect.files):
             base = os.path.join(where, source[:-2] + ".o")
             must(make["CC"] + flags + ["-Wno-error", "-c", "-o", base, os.path.join(where, source)],
                  "does not build")
