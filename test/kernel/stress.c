@@ -103,6 +103,7 @@ static uint64_t demotions(void)
 	       counter_sum(CTR_demote_32m) + counter_sum(CTR_demote_1g);
 }
 
+/* Is `word` in the list? One that ends in '-' stands for all that begin so: user-. */
 static bool has_word(const char *list, const char *word)
 {
 	const size_t len = strlen(word);
@@ -113,7 +114,9 @@ static bool has_word(const char *list, const char *word)
 		while (at[n] != '\0' && at[n] != ',') {
 			n++;
 		}
-		if (n == len && memcmp(at, word, len) == 0) {
+		const bool whole = n == len || (n > 0 && n < len && at[n - 1] == '-');
+
+		if (whole && memcmp(at, word, n) == 0) {
 			return true;
 		}
 		at += n + (at[n] == ',' ? 1 : 0);
@@ -121,8 +124,17 @@ static bool has_word(const char *list, const char *word)
 	return false;
 }
 
+/* only=-LIST: all but those. */
+static bool leaves_out(void)
+{
+	return bootargs.only[0] == '-';
+}
+
 static bool is_chosen(const struct workload *w)
 {
+	if (leaves_out()) {
+		return !has_word(bootargs.only + 1, w->name);
+	}
 	return bootargs.only[0] == '\0' || has_word(bootargs.only, w->name);
 }
 
@@ -191,7 +203,7 @@ static void run_workload(const struct workload *w, uint64_t share)
 
 static uint64_t share_of(const struct workload *w)
 {
-	if (bootargs.only[0] != '\0') {
+	if (bootargs.only[0] != '\0' && !leaves_out()) {
 		return w->share;
 	}
 	if (stress.cycle_limit != 0 && stress.cycle_limit < SHARES) {
