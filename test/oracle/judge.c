@@ -307,12 +307,12 @@ void judge_use(unsigned index, uint64_t va, const struct site *site)
 	}
 }
 
-static void count_make(const struct store *st)
+/* Counted even if the TLBI in between left no TLB that could hold anything of the space. */
+static void count_pair(const struct store *st)
 {
 	struct cpu *cpu = &g.cpu[st->cpu];
 	uint64_t slot = st->table->pa + st->index * 8;
 
-	g.n.makes++;
 	for (unsigned i = 0; i < BROKEN_MAX; i++) {
 		if (cpu->broken[i] == slot) {
 			cpu->broken[i] = 0;
@@ -479,8 +479,9 @@ void judge_store(unsigned cpu, struct table *table, unsigned index, uint64_t pte
 	table->value[index] = pte;
 	if (is && !was) {
 		judge_make(&st);
-		if (pte_kind(st.old, level) == KIND_INVALID && st.place_count > 0) {
-			count_make(&st);
+		if (pte_kind(st.old, level) == KIND_INVALID) {
+			g.n.makes += st.place_count > 0;
+			count_pair(&st);
 		}
 	}
 	table->busy--;

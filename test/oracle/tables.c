@@ -345,11 +345,27 @@ void tables_refresh(unsigned index, const struct site *site)
 	tables_collect();
 }
 
-/* Forget roots that no CPU has loaded and no TLB can hold. */
+static bool change_under_way(void)
+{
+	for (unsigned i = 0; i < MAX_CPUS; i++) {
+		if (g.cpu[i].broken_next > 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Forget roots that no CPU has loaded and no TLB can hold. Not between a break and its make: the
+ * invalidation of a whole ASID would hide the make, and the pair would not be counted.
+ */
 void tables_collect(void)
 {
 	struct space **at = &g.spaces;
 
+	if (change_under_way()) {
+		return;
+	}
 	while (*at != NULL) {
 		struct space *s = *at;
 
