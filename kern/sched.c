@@ -96,8 +96,11 @@ static unsigned choose_cpu(const struct thread *t)
 
 void sched_ready_unlock(struct runq *q, struct thread *t) __attribute__((no_thread_safety_analysis))
 {
+	const bool held = pcpu_of(t->cpu)->current ==
+			  t; /* SQ2: it is saved when that one lets go */
+
 	t->state = THREAD_READY;
-	if ((t->affinity & CPU_BIT(t->cpu)) == 0) {
+	if ((t->affinity & CPU_BIT(t->cpu)) == 0 && !held) {
 		t->cpu = choose_cpu(t);
 		sched_unlock(q);
 		q = sched_lock_queue_of(t);
@@ -302,6 +305,20 @@ static void switch_to(struct pcpu *p, struct runq *q, struct thread *next)
 	}
 }
 
+/* The first that may run here; those before it, woken or moved while they were held, go to *stray. */
+static struct thread *take_own(struct runq *q, unsigned cpu, struct thread **stray)
+{
+	for (;;) {
+		struct thread *t = runq_take(q);
+
+		if (t == nullptr || (t->affinity & CPU_BIT(cpu)) != 0) {
+			return t;
+		}
+		t->next = *stray;
+		*stray = t;
+	}
+}
+
 struct thread *sched_pick(struct pcpu *p) __attribute__((no_thread_safety_analysis))
 {
 	struct runq *q = runq_of(p->base.cpu);
@@ -319,15 +336,19 @@ struct thread *sched_pick(struct pcpu *p) __attribute__((no_thread_safety_analys
 			runq_add(q, prev, !slice_is_over(p));
 		} else {
 			prev->state = THREAD_READY;
+			prev->next = nullptr;
 			moves = prev;
 		}
 	}
-	struct thread *next = runq_take(q);
+	struct thread *next = take_own(q, p->base.cpu, &moves);
 
 	switch_to(p, q, next);
 	sched_unlock(q);
-	if (moves != nullptr) {
-		sched_ready_unlock(sched_lock_queue_of(moves), moves);
+	while (moves != nullptr) {
+		struct thread *t = moves;
+
+		moves = t->next;
+		sched_ready_unlock(sched_lock_queue_of(t), t);
 	}
 	return next;
 }

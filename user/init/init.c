@@ -70,6 +70,9 @@ static int watch(void)
 
 		const enum kerr e =
 			sys_ipc_recv(init.endpoint, 0, HANDLE_NONE, time_now_ns() + WATCH_NS, &m);
+		if (e == KERR_OK) {
+			message_drop_handles(&m);
+		}
 		if (e == KERR_OK && (m.info & IPC_FLAG_EXCEPTION) != 0) {
 			const uint64_t who = m.badge; /* the reply overwrites the message */
 
