@@ -305,7 +305,7 @@ static void switch_to(struct pcpu *p, struct runq *q, struct thread *next)
 	}
 }
 
-/* The first that may run here; those before it, woken or moved while they were held, go to *stray. */
+/* The first that may run here; those before it, woken or moved while held, go to *stray. */
 static struct thread *take_own(struct runq *q, unsigned cpu, struct thread **stray)
 {
 	for (;;) {
@@ -398,7 +398,7 @@ void sched_vacate(struct pcpu *p) __attribute__((no_thread_safety_analysis))
 	const bool some = q->ready != 0;
 
 	sched_unlock(q);
-	/* Not before the unlock, whose STLR orders `ready` before this look: pairs with idle_once(). */
+	/* Not before the unlock, whose STLR orders `ready` before this: pairs with idle_once(). */
 	idlers = some ? load_seq_cst(&sched_state.idle) : 0;
 	for (; idlers != 0; idlers &= idlers - 1) {
 		sched_poke_cpu((unsigned)__builtin_ctzll(idlers));
