@@ -13,8 +13,10 @@
 #include "arch/arm64/timer.h"
 #include "ipi/park.h"
 #include "kern/assert.h"
+#include "kern/lock.h"
 #include "kern/log.h"
 #include "kern/physread.h"
+#include "kern/reclaim.h"
 #include "kern/report.h"
 #include "kern/run.h"
 #include "kern/stop.h"
@@ -193,6 +195,9 @@ static uint64_t watch_on_spx(void *unused)
 
 _Noreturn void warden_main(void)
 {
+	irq_mask();
+	reclaim_asleep(); /* it looks at no object, and is waited for by nobody */
+	irq_unmask();
 	arch_call_on_spx(watch_on_spx, nullptr);
 	panic("the warden came back");
 }
