@@ -53,7 +53,8 @@ static void rollovers_mix_up_nothing(void)
 		}
 		EXPECT(put(AT, stamp(i, 5)));
 	}
-	EXPECT(asid_generations() > generations + 5);
+	/* With very many CPUs there are more numbers than spaces here, and none runs out. */
+	EXPECT(count <= 1u << bits || asid_generations() > generations + 5);
 	for (unsigned i = 0; i < count; i++) {
 		pmap_user_destroy(&many[i]);
 	}

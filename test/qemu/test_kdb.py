@@ -259,8 +259,8 @@ def test_all_breakpoints_of_the_cpu(kdb):
 
 
 def test_lockstat_names_what_was_waited_for(kdb):
-    """The workload `duel`: every CPU changes mappings, so all want the tables' lock."""
-    k = kdb()
+    """The workload `duel`: all want the tables' lock, and meet if the emulator has threads."""
+    k = kdb(TCG="multi", SMP=2)
     assert "result=pass" in k.ask("stress only=duel cycles=30")
     rows = {line.split()[0]: line.split() for line in k.ask("lockstat").strip().split("\n")[1:]}
     _, taken, waited, ticks, longest, holder = rows["pmap"]
