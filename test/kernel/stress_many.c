@@ -220,6 +220,27 @@ static void spin_on_it(void *arg) __attribute__((no_thread_safety_analysis))
 	}
 }
 
+/*
+ * The lock is held: until every other CPU spins on it. Without that a park would find them on their
+ * way, before the door, and show nothing.
+ */
+static bool all_wait(uint64_t cpus)
+{
+	const uint64_t limit = counter_now() + arch_counter_hz();
+
+	for (uint64_t scan = cpus; scan != 0; scan &= scan - 1) {
+		const struct cpubase *cpu = &pcpu_of((unsigned)__builtin_ctzll(scan))->base;
+
+		while (__atomic_load_n(&cpu->lock_wanted, __ATOMIC_RELAXED) != contended) {
+			if (counter_now() > limit) {
+				return false;
+			}
+			wait_round();
+		}
+	}
+	return true;
+}
+
 /* A window with nothing to change: what a park alone does. On SPx. */
 static uint64_t bare_park(void *arg)
 {
@@ -242,6 +263,8 @@ static uint64_t bare_park(void *arg)
 void work_locks(void) __attribute__((no_thread_safety_analysis))
 {
 	struct spinlock *const locks[] = { &kmap_lock, &kernel_pmap.lock, &heap_lock, &frame_lock };
+	const uint64_t polls = counter_sum(CTR_park_polls);
+	const uint64_t others = (uint64_t)__builtin_popcountll(work_cpus());
 
 	load_stop();
 	if (inval_mode() != BBM_PARK) {
@@ -254,11 +277,15 @@ void work_locks(void) __attribute__((no_thread_safety_analysis))
 		work_start(work_cpus(), spin_on_it, nullptr);
 		for (unsigned round = 0; round < LOCK_ROUNDS; round++) {
 			spin_lock(contended);
+			CHECK(all_wait(work_cpus()));
 			CHECK(arch_call_on_spx(bare_park, nullptr) == KERR_OK);
 			spin_unlock(contended);
 		}
 		store_release(&locks_end, 1);
 		work_wait(work_cpus(), 0);
 	}
+	/* Each answered from its wait for the lock: no plain interrupt reaches it there. */
+	CHECK(bootargs.park == PARK_NMI ||
+	      counter_sum(CTR_park_polls) - polls >= array_len(locks) * LOCK_ROUNDS * others);
 	change_block(&stress.main, stress.main.rw);
 }
