@@ -26,12 +26,14 @@
 
 #define ROUND_MS 20   /* between looks at the tables, and between probes */
 #define SILENCE_MS 3000 /* without a beat, though probed: longer than any masked stretch */
+#define SILENCE_PROBES (SILENCE_MS / ROUND_MS / 2)
 
 #define TICKS(ms) (arch_counter_hz() / 1000 * (ms))
 
 struct beat {
 	uint64_t count;
-	uint64_t since; /* counter, when it changed last */
+	uint64_t since;   /* counter, when it changed last */
+	unsigned unheard; /* probes since then: a machine that was paused as a whole shows few */
 };
 
 /* [p] of the warden. In the image: a report is made on another stack. */
@@ -82,8 +84,8 @@ static uint64_t listen(uint64_t others)
 		struct beat *b = &watch.beat[cpu];
 
 		if (b->since == 0 || beats(cpu) != b->count) {
-			*b = (struct beat){ beats(cpu), now };
-		} else if (now - b->since > TICKS(SILENCE_MS)) {
+			*b = (struct beat){ .count = beats(cpu), .since = now };
+		} else if (++b->unheard > SILENCE_PROBES && now - b->since > TICKS(SILENCE_MS)) {
 			silent |= UINT64_C(1) << cpu;
 		}
 	}
@@ -146,11 +148,20 @@ static _Noreturn void report(void)
 	arch_lifeboat(tell, 0);
 }
 
-/* The vectors first: they are what no other CPU can miss and still say so. */
+/*
+ * The vectors are what no other CPU can miss and still say so. They are looked at again when
+ * something differs: the entry may be one on their walk that broke after the first look.
+ */
 static bool tables_are_right(void)
 {
-	return lifeboat_compare_at(va((uint64_t)(uintptr_t)vectors), &watch.difference) &&
-	       lifeboat_compare(&watch.difference);
+	const va_t of_vectors = va((uint64_t)(uintptr_t)vectors);
+
+	if (lifeboat_compare_at(of_vectors, &watch.difference) &&
+	    lifeboat_compare(&watch.difference)) {
+		return true;
+	}
+	(void)lifeboat_compare_at(of_vectors, &watch.difference);
+	return false;
 }
 
 /* A debugger may hold everybody for minutes (kern/hold.h): that is no silence. */

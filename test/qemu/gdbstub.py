@@ -12,6 +12,7 @@ import time
 
 TIMEOUT_SECONDS = 20
 READ_BYTES = 1024       # of memory in one packet
+DAIF_MASKED = 0x3C0
 
 
 class Stub:
@@ -95,6 +96,19 @@ class Stub:
         """Registers x0-x30, sp, pc have the numbers 0-32."""
         assert self.ask(f"Hg{thread}") == "OK"
         assert self.ask(f"P20={value.to_bytes(8, 'little').hex()}") == "OK"
+
+    def mask_interrupts(self, thread):
+        """As hardware does when it takes an exception. PSTATE has the number 33."""
+        assert self.ask(f"Hg{thread}") == "OK"
+        pstate = int.from_bytes(bytes.fromhex(self.ask("p21")), "little") | DAIF_MASKED
+        assert self.ask(f"P21={pstate.to_bytes(4, 'little').hex()}") == "OK"
+
+    def run_to(self, address):
+        """The machine goes on until a CPU is about to execute this virtual address."""
+        assert self.ask(f"Z0,{address:x},4") == "OK"
+        self.send("c")
+        assert self.packet().startswith("T05")
+        assert self.ask(f"z0,{address:x},4") == "OK"
 
     def detach(self):
         """The machine goes on."""

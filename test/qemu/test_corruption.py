@@ -134,6 +134,16 @@ def test_walk_path_of_the_vectors_is_reported_by_a_warden(perch, tmp_path, level
                          rf"entry=L{entry.level}\[{entry.index}\]$", head, re.M)
 
 
+def test_warden_names_the_vectors_that_break_while_it_compares_the_rest(perch, tmp_path):
+    victim = Victim(perch, tmp_path, 1, "warden=cpu3")
+    victim.stub.run_to(victim.symbols.address["lifeboat_compare"])
+    entry = next(e for e in victim.on_walk_of("vectors") if e.level == 1)
+    victim.write(entry, 0)
+    assert victim.run.finish() == 1
+    assert re.search(rf"^WARDEN cpu3 cause=vectors va=\w+ entry=L1\[{entry.index}\]$",
+                     victim.run.text, re.M)
+
+
 @pytest.mark.parametrize("slot, head", [
     (0x180, r"FATAL cpu\d reason=serror elr="),
     (0x100, r"FATAL cpu\d reason=fiq elr="),
@@ -147,6 +157,7 @@ def test_unexpected_vectors_are_reported(perch, tmp_path, slot, head):
     """QEMU raises no SError here: a CPU is put at the vector, as if one had come."""
     victim = Victim(perch, tmp_path, slot, "")
     thread = victim.stub.threads()[1]
+    victim.stub.mask_interrupts(thread)
     victim.stub.set_pc(thread, victim.symbols.address["vectors"] + slot)
     victim.stub.detach()
     assert victim.run.finish() == 1
