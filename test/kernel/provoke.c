@@ -160,6 +160,7 @@ static void provoke_silence(void)
 {
 	work_start(UINT64_C(1) << provoke_victim(), be_deaf, nullptr);
 	provoke_wait_ready(1);
+	log_printf("provoke", "silence: cpu%u answers nobody", provoke_victim());
 	for (unsigned i = 0; i < PATIENCE && bootargs.warden != 0; i++) {
 		timer_delay_us(1000000);
 	}

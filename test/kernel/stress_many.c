@@ -100,7 +100,7 @@ static void go_offline(void *arg)
 void work_hotplug(void)
 {
 	const unsigned cpu = partner();
-	const uint64_t limit = counter_now() + 10 * arch_counter_hz();
+	const uint64_t limit = counter_now() + 60 * arch_counter_hz();
 
 	load_stop();
 	if (cpu == 0 || !smp_can_hotplug()) {
@@ -226,7 +226,7 @@ static void spin_on_it(void *arg) __attribute__((no_thread_safety_analysis))
  */
 static bool all_wait(uint64_t cpus)
 {
-	const uint64_t limit = counter_now() + arch_counter_hz();
+	const uint64_t limit = counter_now() + 60 * arch_counter_hz();
 
 	for (uint64_t scan = cpus; scan != 0; scan &= scan - 1) {
 		const struct cpubase *cpu = &pcpu_of((unsigned)__builtin_ctzll(scan))->base;

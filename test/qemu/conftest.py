@@ -117,7 +117,7 @@ def perch(request):
     name = re.sub(r"[^\w.=-]+", "_", request.node.name)
 
     def boot(**options):
-        options.setdefault("TIMEOUT", "30")
+        options.setdefault("TIMEOUT", "90")
         path = os.path.join(LOGS, f"{name}{len(machines) or ''}.log")
         machines.append(Machine(path, {key: str(value) for key, value in options.items()}))
         return machines[-1]

@@ -179,7 +179,7 @@ def test_a_dump_is_read_like_the_live_memory(tmp_path, perch):
 
 def test_a_machine_that_hangs_is_read_as_it_is(tmp_path):
     """run=kdb waits for a command that never comes."""
-    text = trace(tmp_path, "--list", "ARGS=run=kdb", "TIMEOUT=5")
+    text = trace(tmp_path, "--list", "ARGS=run=kdb", "TIMEOUT=12")
     assert re.search(r"cpu0 fault 0x\w+ 0xf2006b01 NOT ENDED", text)
 
 
