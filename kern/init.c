@@ -9,11 +9,13 @@
 #include "kern/init.h"
 
 #include <arch/atomic.h>
+#include <arch/cpu.h>
 #include <arch/page.h>
 #include <init_image.h>
 #include <memmap.h>
 #include <string.h>
 
+#include "arch/arm64/timer.h"
 #include "kern/handle.h"
 #include "kern/lock.h"
 #include "kern/log.h"
@@ -33,6 +35,7 @@
 
 #define INIT_STATUS 3 /* init came to an end by itself */
 #define SETTLE_STEPS 64
+#define SETTLE_SECONDS 60 /* far more than a busy host needs: an object that never ends is said */
 
 static struct task *init_task;
 
@@ -186,15 +189,29 @@ unsigned init_main(void)
 	return run_init();
 }
 
-/* What the tasks had is freed after grace periods; this CPU holds no pointer meanwhile. */
+static bool at_once(void *arg)
+{
+	(void)arg;
+	return true;
+}
+
+/*
+ * The last thread has gone, its task has not: that ends after grace periods. And a thread that was
+ * asked to die, but ended by itself, is kept by the request until its CPU looks: this one too must
+ * be lent out for that. So all is free when there is no task any more, and then nothing deferred.
+ */
 static void settle(void)
 {
+	const uint64_t limit = counter_now() + SETTLE_SECONDS * arch_counter_hz();
+
 	kobj_put(&init_task->obj);
-	while (reclaim_pending()) {
-		irq_mask();
-		reclaim_quiet();
-		irq_unmask();
-		reclaim_poll(SETTLE_STEPS);
+	while (task_any() || reclaim_pending()) {
+		if (counter_now() > limit) {
+			log_printf("init", "tasks of the visit are left behind");
+			return;
+		}
+		sched_give(at_once, nullptr);
+		reclaim_poll_quiet(SETTLE_STEPS);
 	}
 }
 

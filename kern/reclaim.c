@@ -56,7 +56,7 @@ void reclaim_awake(void)
 
 bool reclaim_pending(void)
 {
-	return load_relaxed(&deferred) != 0;
+	return load_acquire(&deferred) != 0; /* pairs with run() */
 }
 
 /* Put all of `from` behind `to`; `from` is empty then. */
@@ -155,7 +155,7 @@ static void run(struct reclaim_node *node)
 	bool (*fn)(struct reclaim_node *) = node->fn;
 
 	if (fn(node)) {
-		fetch_add_relaxed(&deferred, UINT64_MAX);
+		fetch_add_seq_cst(&deferred, UINT64_MAX); /* pairs with reclaim_pending() */
 		return;
 	}
 	spin_lock(&lock); /* its grace period is over */
@@ -181,4 +181,12 @@ void reclaim_poll(unsigned steps)
 		}
 		run(node);
 	}
+}
+
+void reclaim_poll_quiet(unsigned steps)
+{
+	irq_mask();
+	reclaim_quiet();
+	irq_unmask();
+	reclaim_poll(steps);
 }

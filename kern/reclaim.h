@@ -34,7 +34,10 @@ struct reclaim_node {
 /* Run fn(node) after a grace period. Pre: what it frees is out of reach; node is on no list. */
 void reclaim_defer(struct reclaim_node *node, bool (*fn)(struct reclaim_node *node));
 
-/* Is anything deferred that has not run? One load: ask on every slow way out of the kernel. */
+/*
+ * Is anything deferred that has not run to its end? One load: ask on every slow way out of the
+ * kernel. False: what ran before is seen by this CPU.
+ */
 bool reclaim_pending(void);
 
 /*
@@ -42,6 +45,9 @@ bool reclaim_pending(void);
  * for two polls are interrupted, so that they pass the way out. Pre: SP0, no lock held.
  */
 void reclaim_poll(unsigned steps);
+
+/* The same for a kernel program that holds no pointer to any object: this CPU counts as quiet. */
+void reclaim_poll_quiet(unsigned steps);
 
 /* This CPU is about to return to EL0: it holds no pointer. Pre: interrupts masked. */
 void reclaim_quiet(void);

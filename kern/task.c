@@ -264,3 +264,12 @@ void task_kill_all(void)
 	}
 	spin_unlock(&all_lock);
 }
+
+bool task_any(void)
+{
+	spin_lock(&all_lock);
+	const bool any = all != nullptr;
+
+	spin_unlock(&all_lock);
+	return any;
+}

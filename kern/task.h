@@ -62,6 +62,9 @@ void task_kill(struct task *task);
 /* The same for every task that there is. Pre: none is created meanwhile. */
 void task_kill_all(void);
 
+/* Is there a task that has not ended, to its last byte? */
+bool task_any(void);
+
 /* Where the exceptions of its threads go: a view of an endpoint, or of no object. KERR_DEAD. */
 enum kerr task_set_handler(struct task *task, const struct handle_view *endpoint);
 

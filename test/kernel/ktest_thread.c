@@ -162,10 +162,7 @@ void stage_close(void)
 	kobj_put(&stage.other->obj);
 	/* This CPU holds no pointer to an object from here on, whatever happens meanwhile. */
 	while (reclaim_pending() && counter_now() < limit) {
-		irq_mask();
-		reclaim_quiet();
-		irq_unmask();
-		reclaim_poll(64);
+		reclaim_poll_quiet(64);
 	}
 	EXPECT(!reclaim_pending());
 	heap_free(stage.code, 1);
