@@ -19,6 +19,13 @@ struct thread *entry_el0_irq(struct thread *t);
 struct thread *entry_el0_aarch32(struct thread *t);
 struct thread *entry_el0_exit(void);
 
+/*
+ * Calls that pass no door (kern/quick.c), on SPx; the registers are saved as far as el0.S says.
+ * The one: enum quick. The other: the thread to run now, nullptr: nothing has happened, be slow.
+ */
+uint64_t entry_el0_signal(struct thread *self);
+struct thread *entry_el0_yield(struct thread *self);
+
 /* A fast path has begun to switch spaces, and gave up: this CPU runs in none. */
 void entry_el0_no_space(void);
 

@@ -17,6 +17,7 @@
 #pragma once
 
 #include <abi.h>
+#include <arch/atomic.h>
 #include <kerr.h>
 #include <types.h>
 
@@ -69,6 +70,30 @@ bool handle_table_end(struct handle_table *table, unsigned steps);
  */
 enum kerr handle_get(const struct handle_table *table, handle_t h, enum kobj_type type,
 		     uint8_t rights, struct handle_view *out);
+
+/*
+ * The same for the fast paths: the object, or nullptr, which says only that handle_get() knows. Of
+ * the table's first page.
+ */
+static inline struct kobj *handle_quick(const struct handle_table *table, uint64_t h,
+					enum kobj_type type, uint8_t rights)
+{
+	const struct handle_slot *page = (const struct handle_slot *)load_acquire(
+		(const uint64_t *)(const void *)table->page);
+
+	if (page == nullptr || (h & UINT16_MAX) >= HANDLE_PAGE_SLOTS) {
+		return nullptr;
+	}
+	const struct handle_slot *slot = page + (h & UINT16_MAX);
+	const uint64_t word = load_acquire(&slot->word); /* as in handle_get() */
+
+	/* An index of the first page has no bits where the type is. */
+	if ((word ^ h) >> 8 != (uint64_t)type || (word & rights) != rights ||
+	    kobj_is_dead(slot->obj)) {
+		return nullptr;
+	}
+	return slot->obj;
+}
 
 /* A new handle on obj; takes a reference of its own. KERR_DEAD: obj is at its end. */
 enum kerr handle_new(struct handle_table *table, struct kobj *obj, uint8_t rights, uint64_t badge,

@@ -103,6 +103,33 @@ static inline void ticket_pass(uint64_t *next, uint64_t *serving)
 	}
 }
 
+/*
+ * For the quick calls on SPx: the lock if it is free, else false. Nothing is measured, and it is
+ * not among the locks that this CPU holds, so the stretch must be short and may take no ordinary
+ * lock of a rank that is not higher; spin_is_held() is true. Whoever waits for it meanwhile waits
+ * as for any other.
+ * Pre: PSTATE masks interrupts, as on SPx. Release: spin_unlock_bare().
+ */
+static inline bool spin_try_bare(struct spinlock *lock) __attribute__((no_thread_safety_analysis))
+{
+	const uint64_t ticket = load_relaxed(&lock->next);
+
+	/* Served, and not drawn by anybody until it is ours. */
+	if (load_acquire(&lock->serving) != ticket ||
+	    !cas_acquire(&lock->next, ticket, ticket + 1)) {
+		return false;
+	}
+	store_relaxed(&lock->owner, (uint64_t)(uintptr_t)this_cpu());
+	return true;
+}
+
+static inline void spin_unlock_bare(struct spinlock *lock)
+	__attribute__((no_thread_safety_analysis))
+{
+	store_relaxed(&lock->owner, 0);
+	ticket_pass(&lock->next, &lock->serving);
+}
+
 /* Masked stretches, nested; the outermost is measured and its place kept (R8). */
 void irq_mask(void);
 void irq_unmask(void);

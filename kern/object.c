@@ -78,8 +78,3 @@ void kobj_revoke(struct kobj *obj)
 		obj->ops->revoke(obj);
 	}
 }
-
-bool kobj_is_dead(const struct kobj *obj)
-{
-	return load_acquire(&obj->dead) != 0;
-}

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <abi.h>
+#include <arch/atomic.h>
 #include <kerr.h>
 #include <types.h>
 
@@ -65,4 +66,7 @@ void kobj_put(struct kobj *obj);
 /* Mark it dead, once, and wake who waits. Pre: no lock held; obj cannot end meanwhile. */
 void kobj_revoke(struct kobj *obj);
 
-bool kobj_is_dead(const struct kobj *obj);
+static inline bool kobj_is_dead(const struct kobj *obj)
+{
+	return load_acquire(&obj->dead) != 0;
+}

@@ -161,6 +161,31 @@ void thread_resume(struct thread *t)
 	wake_unlock(sched_lock_queue_of(t), t);
 }
 
+struct runq *sched_hold_waiter(struct thread *t) __attribute__((no_thread_safety_analysis))
+{
+	const unsigned cpu = cpu_number();
+	struct runq *q = runq_of(cpu);
+
+	if (!spin_try_bare(&q->lock)) {
+		return nullptr;
+	}
+	if (t->cpu != cpu || t->stop_pending || (int)t->priority > q->running ||
+	    (t->affinity & CPU_BIT(cpu)) == 0) {
+		spin_unlock_bare(&q->lock);
+		return nullptr;
+	}
+	return q;
+}
+
+void sched_wake_held(struct runq *q, struct thread *t) __attribute__((no_thread_safety_analysis))
+{
+	const int running = q->running;
+
+	runq_add(q, t, false);
+	spin_unlock_bare(&q->lock);
+	announce(t, cpu_number(), running);
+}
+
 void sched_change_wait(struct thread *t, enum thread_state why)
 {
 	struct runq *q = sched_lock_queue_of(t);
@@ -279,8 +304,7 @@ static bool goes_on(struct pcpu *p, const struct runq *q, const struct thread *p
 	return true;
 }
 
-/* The CPU runs next from here on (SQ2); nullptr: nothing. */
-static void switch_to(struct pcpu *p, struct runq *q, struct thread *next)
+void sched_switch_to(struct pcpu *p, struct runq *q, struct thread *next)
 {
 	struct thread *prev = p->current;
 
@@ -342,7 +366,7 @@ struct thread *sched_pick(struct pcpu *p) __attribute__((no_thread_safety_analys
 	}
 	struct thread *next = take_own(q, p->base.cpu, &moves);
 
-	switch_to(p, q, next);
+	sched_switch_to(p, q, next);
 	sched_unlock(q);
 	while (moves != nullptr) {
 		struct thread *t = moves;
@@ -375,7 +399,7 @@ struct thread *sched_pull(struct pcpu *p) __attribute__((no_thread_safety_analys
 		sched_unlock(q);
 		if (t != nullptr) {
 			spin_lock(&mine->lock);
-			switch_to(p, mine, t);
+			sched_switch_to(p, mine, t);
 			sched_unlock(mine);
 			return t;
 		}
@@ -393,7 +417,7 @@ void sched_vacate(struct pcpu *p) __attribute__((no_thread_safety_analysis))
 	if (prev != nullptr && prev->state == THREAD_RUNNING) {
 		runq_add(q, prev, true);
 	}
-	switch_to(p, q, nullptr);
+	sched_switch_to(p, q, nullptr);
 	q->running = RUNQ_TAKEN;
 	const bool some = q->ready != 0;
 

@@ -49,8 +49,24 @@ void sched_change_wait(struct thread *t, enum thread_state why);
 void sched_condemn(struct thread *t);
 bool sched_is_condemned(struct thread *t);
 
+/*
+ * Lock the run queue of t, which waits, if it can wake into it without more ado: on this CPU, no
+ * more urgent than what runs here, nothing asked of it. nullptr: it cannot, or the lock is taken.
+ * Then sched_wake_held(): t is ready, and complete. Unlocks.
+ * Pre: SPx, masked; the lock of what t waits for is held.
+ */
+struct runq;
+struct runq *sched_hold_waiter(struct thread *t);
+void sched_wake_held(struct runq *q, struct thread *t);
+
 /* The rest of the time slice goes to others of the same priority. */
 void sched_yield(void);
+
+/*
+ * The same at once, if that is all there is to do: the thread to run now; nullptr: nothing has
+ * changed. Pre: SPx, masked, before the door, self runs.
+ */
+struct thread *sched_yield_quick(struct thread *self);
 
 /* A new priority in force, or new CPUs. Any state, any CPU. */
 void sched_set_priority(struct thread *t, uint8_t priority);

@@ -166,6 +166,48 @@ struct thread *sched_next(void)
 	}
 }
 
+/* With the lock held: the next in turn takes over from self; nullptr: that is not so simple. */
+static struct thread *take_turns(struct pcpu *p, struct runq *q, struct thread *self)
+{
+	const int top = runq_top(q);
+
+	if (top < (int)self->priority) {
+		return self;
+	}
+	struct thread *next = q->head[top];
+
+	if (top > (int)self->priority || (next->affinity & CPU_BIT(p->base.cpu)) == 0 ||
+	    (self->affinity & CPU_BIT(p->base.cpu)) == 0) {
+		return nullptr;
+	}
+	runq_remove(q, next);
+	runq_add(q, self, false);
+	sched_switch_to(p, q, next);
+	return next;
+}
+
+struct thread *sched_yield_quick(struct thread *self) __attribute__((no_thread_safety_analysis))
+{
+	struct pcpu *p = pcpu_this();
+	struct runq *q = runq_of(p->base.cpu);
+
+	if (load_relaxed(&p->resched) != 0 || has_requests(p) || p->idle_work ||
+	    !spin_try_bare(&q->lock)) {
+		return nullptr;
+	}
+	struct thread *next = take_turns(p, q, self);
+
+	spin_unlock_bare(&q->lock);
+	if (next != nullptr) {
+		p->slice_end = counter_now() + sched_state.slice_ticks;
+	}
+	if (next != nullptr && next != self) {
+		irq_timer_no_later(p->slice_end); /* self waits for its turn */
+		prepare(p, next);
+	}
+	return next;
+}
+
 void sched_timer(void)
 {
 	timerq_run();

@@ -30,6 +30,9 @@ void sched_poke_cpu(unsigned cpu);
 /* What this CPU runs next, from its own queue; nullptr: nothing is ready. */
 struct thread *sched_pick(struct pcpu *p);
 
+/* The CPU runs next from here on (SQ2); nullptr: nothing. q, its queue, is locked. */
+void sched_switch_to(struct pcpu *p, struct runq *q, struct thread *next);
+
 /* Idle pull: a thread that waits for another CPU, and not the one which that CPU still holds. */
 struct thread *sched_pull(struct pcpu *p);
 

@@ -16,14 +16,12 @@
 #include <memmap.h>
 
 #include "arch/arm64/el0.h"
+#include "arch/arm64/el0_regs.h"
 
 	.text
 
-	/*
-	 * In: x18 = thread, TPIDRRO_EL0 = EL0's x18, x16 and x17 saved.
-	 * Out: x0 = thread, x18 = slice, x29 = 0. Burns: x16, x17.
-	 */
-	.macro	save_rest
+	/* In: x18 = thread. What a message is made of, and what a function of C may burn. */
+	.macro	save_words
 	stp	x0, x1, [x18, #TH_X(0)]
 	stp	x2, x3, [x18, #TH_X(2)]
 	stp	x4, x5, [x18, #TH_X(4)]
@@ -32,20 +30,22 @@
 	stp	x10, x11, [x18, #TH_X(10)]
 	stp	x12, x13, [x18, #TH_X(12)]
 	stp	x14, x15, [x18, #TH_X(14)]
-	mrs	x16, tpidrro_el0
-	stp	x16, x19, [x18, #TH_X(18)]
-	stp	x20, x21, [x18, #TH_X(20)]
-	stp	x22, x23, [x18, #TH_X(22)]
-	stp	x24, x25, [x18, #TH_X(24)]
-	stp	x26, x27, [x18, #TH_X(26)]
-	stp	x28, x29, [x18, #TH_X(28)]
-	mrs	x16, sp_el0
-	stp	x30, x16, [x18, #TH_X(30)]
-	mrs	x16, elr_el1
-	mrs	x17, spsr_el1
-	stp	x16, x17, [x18, #TH_PC]
-	mrs	x16, tpidr_el0
-	str	x16, [x18, #TH_TLS]
+	.endm
+
+	.macro	load_words
+	ldp	x0, x1, [x18, #TH_X(0)]
+	ldp	x2, x3, [x18, #TH_X(2)]
+	ldp	x4, x5, [x18, #TH_X(4)]
+	ldp	x6, x7, [x18, #TH_X(6)]
+	ldp	x8, x9, [x18, #TH_X(8)]
+	ldp	x10, x11, [x18, #TH_X(10)]
+	ldp	x12, x13, [x18, #TH_X(12)]
+	ldp	x14, x15, [x18, #TH_X(14)]
+	ldp	x16, x17, [x18, #TH_X(16)]
+	.endm
+
+	/* In: x18 = thread. Out: x0 = thread, x18 = slice, x29 = 0: C may run. Burns: x16. */
+	.macro	enter_slice
 	mov	x0, x18
 	mrs	x18, tpidr_el1
 	mov	x16, sp			/* the top of the exception stack, whatever EL0 did */
@@ -53,6 +53,16 @@
 	cmp	x16, #SLICE_SPX_TOP
 	b.ne	el0_bad_stack
 	mov	x29, xzr
+	.endm
+
+	/*
+	 * In: x18 = thread, TPIDRRO_EL0 = EL0's x18, x16 and x17 saved.
+	 * Out: as enter_slice. Burns: x13, x14, x16.
+	 */
+	.macro	save_rest
+	save_words
+	save_kept
+	enter_slice
 	.endm
 
 	/* SP_EL1 is not what it must be. */
@@ -67,7 +77,7 @@ el0_bad_stack:
 el0_svc:
 	cmp	x8, #NR_IPC_REPLY_RECV
 	b.eq	ipc_reply_recv_fast
-	cbnz	x8, el0_sync_slow
+	cbnz	x8, el0_quick
 	mrs	x17, tpidr_el1
 	add	x17, x17, #PCPU_QUIET
 	ldr	x16, [x17]
@@ -81,10 +91,49 @@ el0_svc:
 	dsb	nsh			/* nothing is speculated past the ERET */
 	isb
 
+	/* Calls that need neither the door nor SP0, if nothing is in the way (kern/quick.c). */
+el0_quick:
+	cmp	x8, #NR_EVENT_SIGNAL
+	b.eq	el0_signal
+	cmp	x8, #NR_THREAD_YIELD
+	b.ne	el0_sync_slow
+	.global el0_yield
+el0_yield:
+	save_rest
+	mov	x19, x0
+	bl	entry_el0_yield
+	cbnz	x0, el0_resume
+	mov	x0, x19
+	b	el0_saved_slow
+
+	/* Nobody else comes to run, as a rule: only what C burns is saved, and the rest if not. */
+	.global el0_signal
+el0_signal:
+	save_words
+	stp	x29, x30, [x18, #TH_X(29)]
+	enter_slice
+	bl	entry_el0_signal
+	mov	x15, x0
+	ldr	x18, [x18, #PCPU_CURRENT]
+	ldp	x29, x30, [x18, #TH_X(29)]
+	cbnz	x15, 1f
+	load_words
+	mrs	x18, tpidrro_el0
+	msr	tpidrro_el0, xzr
+	eret
+	dsb	nsh
+	isb
+1:	save_kept
+	enter_slice
+	cmp	x15, #QUICK_SLOW
+	b.ne	el0_exit
+	b	el0_saved_slow
+
 	/* What passes the door: calls and faults. */
 	.global el0_sync_slow
 el0_sync_slow:
 	save_rest
+el0_saved_slow:
 	mov	x19, x0
 	mrs	x20, esr_el1
 	mrs	x21, far_el1
@@ -128,23 +177,10 @@ el0_resume:
 	msr	elr_el1, x1
 	msr	spsr_el1, x2
 	msr	tpidr_el0, x3
-	ldp	x0, x1, [x18, #TH_X(0)]
-	ldp	x2, x3, [x18, #TH_X(2)]
-	ldp	x4, x5, [x18, #TH_X(4)]
-	ldp	x6, x7, [x18, #TH_X(6)]
-	ldp	x8, x9, [x18, #TH_X(8)]
-	ldp	x10, x11, [x18, #TH_X(10)]
-	ldp	x12, x13, [x18, #TH_X(12)]
-	ldp	x14, x15, [x18, #TH_X(14)]
-	ldp	x16, x17, [x18, #TH_X(16)]
-	ldp	x20, x21, [x18, #TH_X(20)]
-	ldp	x22, x23, [x18, #TH_X(22)]
-	ldp	x24, x25, [x18, #TH_X(24)]
-	ldp	x26, x27, [x18, #TH_X(26)]
-	ldp	x28, x29, [x18, #TH_X(28)]
-	ldr	x30, [x18, #TH_X(30)]
-	ldp	x18, x19, [x18, #TH_X(18)]
+	load_words
+	load_kept
 	msr	tpidrro_el0, xzr
+el0_eret:				/* the first time: by it a CPU comes to EL0 */
 	eret
 	dsb	nsh
 	isb

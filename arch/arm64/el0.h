@@ -55,11 +55,17 @@
 
 /* Calls that assembly knows (include/calls.toml). */
 #define NR_NULL 0
+#define NR_THREAD_YIELD 14
 #define NR_IPC_CALL 22
 #define NR_IPC_REPLY_RECV 23
 #define NR_IPC_RECV 24
+#define NR_EVENT_SIGNAL 29
 #define NR_EVENT_WAIT 30
 #define NR_IRQ_ACK 34
+
+/* What entry_el0_signal() answers: enum quick of kern/quick.h. */
+#define QUICK_DONE 0
+#define QUICK_SLOW 2
 
 #define ESR_EC_SHIFT 26
 #define EC_SVC64 0x15 /* as ESR_EC_SVC64 of sysreg.h, which is for C */

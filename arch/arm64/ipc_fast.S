@@ -23,6 +23,7 @@
 #include <memmap.h>
 
 #include "arch/arm64/el0.h"
+#include "arch/arm64/el0_regs.h"
 
 	.text
 
@@ -48,24 +49,6 @@
 	cmp	x17, #TYPE_ENDPOINT
 	b.ne	el0_sync_slow
 	tbz	w14, #\right, el0_sync_slow
-	.endm
-
-	/* What the partner does not get by message. Burns: x13, x14. */
-	.macro	save_kept
-	mrs	x13, tpidrro_el0
-	stp	x13, x19, [x18, #TH_X(18)]
-	stp	x20, x21, [x18, #TH_X(20)]
-	stp	x22, x23, [x18, #TH_X(22)]
-	stp	x24, x25, [x18, #TH_X(24)]
-	stp	x26, x27, [x18, #TH_X(26)]
-	stp	x28, x29, [x18, #TH_X(28)]
-	mrs	x13, sp_el0
-	stp	x30, x13, [x18, #TH_X(30)]
-	mrs	x13, elr_el1
-	mrs	x14, spsr_el1
-	stp	x13, x14, [x18, #TH_PC]
-	mrs	x13, tpidr_el0
-	str	x13, [x18, #TH_TLS]
 	.endm
 
 	/* Out: x17 = next ticket's word, x19 = serving's, x20 = what serving will be. */
@@ -146,13 +129,7 @@
 	mov	x15, xzr
 	mov	x16, xzr
 	mov	x17, xzr
-	ldp	x20, x21, [x18, #TH_X(20)]
-	ldp	x22, x23, [x18, #TH_X(22)]
-	ldp	x24, x25, [x18, #TH_X(24)]
-	ldp	x26, x27, [x18, #TH_X(26)]
-	ldp	x28, x29, [x18, #TH_X(28)]
-	ldr	x30, [x18, #TH_X(30)]
-	ldp	x18, x19, [x18, #TH_X(18)]
+	load_kept
 	msr	tpidrro_el0, xzr
 	eret
 	dsb	nsh			/* nothing is speculated past the ERET */
