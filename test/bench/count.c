@@ -8,6 +8,7 @@
  *          of the guest counts what all CPUs execute; this tells the initiator's part.
  *          A CPU is known by x18, which holds its slice in all of Perch's kernel. QEMU's own
  *          CPU index is a constant in code translated under -icount, and wrong with several CPUs.
+ *          EL0's x18 is its own, so samples of programs count every CPU (all): the others sleep.
  *          A window is counted apart: from the first store of zero in a function whose address
  *          range is given (window=LOW-HIGH, hexadecimal) to its last ISB.
  * OUTPUT   to the file out=: a line for each sample and each window, and at the end one for each
@@ -15,6 +16,8 @@
  *              sample ID INSTRUCTIONS TLBI BARRIERS SYSREGS
  *              window ID BROKEN WHOLE_FUNCTION
  *              pc ID ADDRESS COUNT
+ *          and, with boot=ADDRESS, what all CPUs together executed before they came there first:
+ *              boot INSTRUCTIONS
  * LIMITS   Single-threaded emulation only (which -icount is): there is one `open` for the machine.
  */
 #include <stdio.h>
@@ -26,7 +29,8 @@
 /* GLib resolves against the running QEMU. */
 unsigned char *g_byte_array_free(struct glib_bytes *array, int free_segment);
 
-#define IDS 64 /* cases; the last is the empty sample's */
+#define IDS 64        /* cases; the last is the empty sample's, */
+#define BOOT_ID (IDS - 2)    /* and this one the boot's */
 
 #define MARK_BEGIN 0xd5032fdfu /* HINT #126 */
 #define MARK_END 0xd5032fffu   /* HINT #127 */
@@ -53,6 +57,10 @@ static FILE *out;
 static struct place *places;
 static struct qemu_plugin_register *reg_x0;
 static struct qemu_plugin_register *reg_x18;
+
+static bool all_cpus;    /* all: whoever executes it, it counts */
+static uint64_t boot_pc; /* boot=, 0: it is counted, or was not asked for */
+static uint64_t booting; /* executed before that */
 
 static bool open_sample;
 static bool is_initiator; /* does the block that runs now run on the CPU that set the mark? */
@@ -173,8 +181,18 @@ static void on_block(unsigned vcpu, void *udata)
 {
 	(void)vcpu;
 	(void)udata;
-	if (open_sample) {
+	if (open_sample && !all_cpus) {
 		is_initiator = read_register(reg_x18) == initiator;
+	}
+}
+
+static void follow_boot(struct place *p)
+{
+	booting++;
+	p->executed[BOOT_ID]++;
+	if (p->pc == boot_pc) {
+		fprintf(out, "boot %llu\n", (unsigned long long)booting);
+		boot_pc = 0;
 	}
 }
 
@@ -183,6 +201,9 @@ static void on_insn(unsigned vcpu, void *udata)
 	struct place *p = udata;
 
 	(void)vcpu;
+	if (boot_pc != 0) {
+		follow_boot(p);
+	}
 	if (open_sample && is_initiator) {
 		counted[p->class]++;
 		p->executed[sample_id]++;
@@ -265,6 +286,16 @@ static bool read_argument(const char *text)
 			perror(text + 4);
 		}
 		return out != NULL;
+	}
+	if (strcmp(text, "all=on") == 0) {
+		all_cpus = true;
+		return true;
+	}
+	if (strncmp(text, "boot=", 5) == 0) {
+		char *end;
+
+		boot_pc = strtoull(text + 5, &end, 16);
+		return *end == '\0' && boot_pc != 0;
 	}
 	if (strncmp(text, "window=", 7) == 0 && window_count < WINDOWS) {
 		char *end;

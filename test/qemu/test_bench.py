@@ -2,13 +2,19 @@
 """The form of the benchmark lines, and that they repeat: a figure nobody can parse or repeat
 is no figure. What the figures are is judged by `make bench`, against their goals."""
 
+import os
 import re
+import subprocess
 
 import pytest
 from conftest import key_values
 
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
 NAMES = ("promote_64k promote_2m promote_32m demote_64k demote_2m demote_2m_stale demote_32m "
          "repromote_2m window_1 window_16 window_contig park_roundtrip").split()
+NAMES_EL0 = ("boot_to_el0 null_call ipc_call_0 ipc_reply_recv_0 ipc_call_8 ipc_reply_recv_8 "
+             "signal_lower irq_to_driver fault_to_handler yield_space").split()
 KEYS = ("name", "cpu", "cpus", "instructions", "min", "max", "tlbi", "barriers", "sysregs")
 
 
@@ -37,3 +43,22 @@ def test_figures_repeat(perch):
             for _ in range(2)]
     medians = [{words["name"]: words["instructions"] for words in lines} for lines in runs]
     assert medians[0] and medians[0] == medians[1]
+
+
+def test_every_figure_of_programs_is_counted():
+    """From outside too: barriers and system registers beside it; the two counts agree."""
+    done = subprocess.run([os.path.join(TOP, "test/bench/run")], text=True, check=False,
+                          env={**os.environ, "KIND": "el0", "SMP": "1"}, timeout=200,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout
+    lines = [key_values(line) for line in done.stdout.splitlines()
+             if line.startswith("bench: name=")]
+    by_name = {words["name"]: words for words in lines}
+    assert not set(NAMES_EL0) - set(by_name)
+    assert "bench: failed" not in done.stdout
+    for name in NAMES_EL0:
+        words = by_name[name]
+        assert int(words["goal"]) > 0
+        assert 0 < int(words["min"]) <= int(words["instructions"]) <= int(words["max"])
+        if name != "boot_to_el0":
+            assert int(words["sysregs"]) > 0 and int(words["barriers"]) >= 0
