@@ -115,6 +115,19 @@ static always_inline struct inval_entry *entry_of(struct inval_batch *batch, uin
 	return &batch->entry[spans == 1 ? 0 : batch->span[i].first];
 }
 
+/*
+ * Runs of user leaves: take over the access flags that were set since the batch was made. Those who
+ * run the space are parked; what a speculative walk sets after this look may be lost (a hint).
+ */
+static noinline void keep_access_flags(struct inval_batch *batch)
+{
+	for (uint32_t i = 0; i < batch->count; i++) {
+		struct inval_entry *e = &batch->entry[i];
+
+		e->fresh.v |= arch_pte_load(e->slot).v & PTE_AF;
+	}
+}
+
 /* Everyone is parked: the last look before the break. */
 static always_inline enum kerr check(const struct inval_batch *batch, uint32_t count,
 				     uint32_t spans)
@@ -206,6 +219,10 @@ static always_inline enum kerr open_and_change(struct inval_batch *batch, uint32
 	if (unlikely(e != KERR_OK)) {
 		park_close(&batch->park);
 		return e;
+	}
+	if (count == INVAL_MAX && spans == 1 && batch->park.space != nullptr &&
+	    cpu_features.hafdbs) {
+		keep_access_flags(batch);
 	}
 	note_before(batch, spans);
 	const uint64_t start = counter_now();

@@ -11,10 +11,14 @@
  *   PE1  The window touches its batch, table memory and nothing else, and calls nothing (R4).
  *   PE2  Between the break and the make: DSB ISHST, TLBI, DSB ISH, ISB (Arm ARM D8.16.1).
  *   PE3  After the make: DSB ISHST, ISB.
+ *   PE4  An access flag that a walker has set (FEAT_HAFDBS) is not lost by a change of permissions
+ *        or of a run: AF = 0 is changed by exchange, AF = 1 is changed by nobody else, and a window
+ *        takes over what its last look finds (ipi/inval.c).
  * LOCKING  pmap->lock.
  */
 #include <arch/atomic.h>
 #include <arch/barrier.h>
+#include <arch/feature.h>
 #include <arch/tlb.h>
 
 #include "pcpu/pcpu.h"
@@ -24,6 +28,12 @@
 static always_inline void pte_store(pte_t *slot, pte_t e)
 {
 	arch_pte_store(slot, e);
+}
+
+/* The same in one atomic step, while the slot holds `was`; false: it holds something else. */
+static always_inline bool pte_exchange(pte_t *slot, pte_t was, pte_t e)
+{
+	return arch_pte_exchange(slot, was, e);
 }
 
 /* The same for two neighbours; returns the slot behind them. */
@@ -410,10 +420,16 @@ enum kerr pmap_update_run(struct pmap *pmap, pte_t *first, va_t at, unsigned lev
 	return e;
 }
 
-/* Permissions and software bits of a live leaf. */
+/* Permissions and software bits of a live leaf, beside a walker that may set AF (PE4). */
 static always_inline void protect_store(pte_t *slot, pte_t was, pte_t e)
 {
 	KASSERT(pte_is_protect_change(was, e)); /* R2 */
+	if (unlikely((was.v & PTE_AF) == 0)) {
+		if (pte_exchange(slot, was, e)) {
+			return;
+		}
+		e.v |= PTE_AF; /* the one other change there can be */
+	}
 	pte_store(slot, e);
 }
 
@@ -434,7 +450,7 @@ static always_inline pte_t protected(pte_t was, uint64_t attr)
 	return (pte_t){ (was.v & ~PTE_PROTECT_MASK) | attr };
 }
 
-/* Two neighbours; returns the slot behind them. */
+/* Two neighbours whose access flags are set; returns the slot behind them. */
 static always_inline pte_t *protect_pair(pte_t *slot, uint64_t attr)
 {
 	pte_t a;
@@ -444,6 +460,16 @@ static always_inline pte_t *protect_pair(pte_t *slot, uint64_t attr)
 	KASSERT(pte_is_protect_change(a, protected(a, attr))); /* R2 */
 	KASSERT(pte_is_protect_change(b, protected(b, attr)));
 	return pte_store_pair(slot, protected(a, attr), protected(b, attr));
+}
+
+/* Up to `end`, one by one. */
+static void protect_each(pte_t *at, const pte_t *end, uint64_t attr)
+{
+	for (; at < end; at++) {
+		const pte_t was = arch_pte_load(at);
+
+		protect_store(at, was, protected(was, attr));
+	}
 }
 
 void pmap_protect_pages(pte_t *slot, unsigned count, uint64_t attr)
@@ -457,17 +483,13 @@ void pmap_protect_pages(pte_t *slot, unsigned count, uint64_t attr)
 	KASSERT((notes->contiguous & table_groups(slot, count)) == 0);
 	KASSERT((attr & ~PTE_PROTECT_MASK) == 0); /* R2 */
 	table_account_pairs(slot, count, which, -1);
-	while (end - at >= CONT_ENTRIES) {
+	while (!cpu_features.hafdbs && end - at >= CONT_ENTRIES) {
 #pragma clang loop unroll(full)
 		for (unsigned i = 0; i < CONT_ENTRIES; i += 2) {
 			at = protect_pair(at, attr);
 		}
 	}
-	for (; at < end; at++) {
-		const pte_t was = arch_pte_load(at);
-
-		protect_store(at, was, protected(was, attr));
-	}
+	protect_each(at, end, attr);
 	table_account_pairs(slot, count, which, 1);
 	count_add(CTR_protects, count);
 	rec(REC_PROTECT, (uint64_t)(uintptr_t)slot, arch_pte_load(slot).v);

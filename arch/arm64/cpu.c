@@ -69,7 +69,8 @@ void arch_features_init(void)
 		.tlb_range = (isar0 >> 56 & 0xf) >= 2,
 		.lse = (isar0 >> 20 & 0xf) >= 2,
 		.pan = (mmfr1 >> 20 & 0xf) != 0,
-		.hafdbs = (mmfr1 & 0xf) != 0,
+		/* Changing an entry that the walker also changes takes a CAS (FEAT_LSE). */
+		.hafdbs = (mmfr1 & 0xf) != 0 && (isar0 >> 20 & 0xf) >= 2,
 		.bbm = (unsigned)(mmfr2 >> 52 & 0xf),
 		.asid_bits = (mmfr0 >> 4 & 0xf) == 2 ? 16 : 8,
 		.pa_bits = pa_bits[mmfr0 & 7],

@@ -219,6 +219,24 @@ static void set_access_flag(va_t at)
 	}
 }
 
+/*
+ * The kernel has just read this entry: a CPU that runs the space walks it, for an access or for none
+ * (Arm ARM D8.5.2: speculative walks may set the flag too).
+ */
+void sim_walk_early(uint64_t *slot)
+{
+	uint64_t at;
+	unsigned level;
+
+	if (!cpu_features.hafdbs || sim.quiet != 0 || sim.current->spx || !tlb_is_linked(slot) ||
+	    !tlb_slot_va(slot, &at, &level) || at >= USER_END || *slot != store_visible(slot)) {
+		return;
+	}
+	if (pte_is_leaf((pte_t){ *slot }, level) && sim_chance(8) == 0) {
+		*slot |= PTE_AF;
+	}
+}
+
 bool sim_access(va_t at, pa_t expected, bool write)
 {
 	if (sim.current->spx) {

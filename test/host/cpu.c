@@ -562,6 +562,7 @@ static void reset(const struct sim_config *config, struct sim_result *result)
 		c->alive = false;
 		c->in_window = false;
 		c->broken = 0;
+		memset(c->accessed, 0, sizeof(c->accessed));
 		c->early_count = 0;
 		c->op_count = 0;
 		c->irqs = 0;

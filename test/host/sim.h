@@ -47,6 +47,7 @@ void sim_sev(void);
 void sim_wfi(void);
 uint64_t sim_pte_load(const uint64_t *slot);
 void sim_pte_store(uint64_t *slot, uint64_t v);
+bool sim_pte_exchange(uint64_t *slot, uint64_t expected, uint64_t v);
 void sim_tlbi(enum sim_tlbi kind, uint64_t operand);
 void sim_user_root(uint64_t root, uint64_t asid); /* TTBR0; 0: the empty root */
 struct cpubase *sim_this(void);

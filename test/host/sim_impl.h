@@ -5,6 +5,7 @@
 #pragma once
 
 #include <arch/ipi.h>
+#include <arch/pte.h>
 #include <ucontext.h>
 
 #include "test/host/sim.h"
@@ -60,6 +61,7 @@ struct sim_cpu {
 	bool event;
 	bool in_window;       /* it broke entries on SPx and has not stored them all again */
 	unsigned broken;      /* how many */
+	const uint64_t *accessed[CONT_ENTRIES]; /* of them, leaves that had AF */
 	uint64_t wake_at;     /* whatever comes or not */
 	uint64_t slept_at;    /* SIM_IN_WFE */
 	uint64_t sgi;         /* pending */
@@ -131,6 +133,7 @@ bool store_drain_one(void);
 /* tlb.c */
 void tlb_reset(void);
 void tlb_visible(uint64_t *slot, uint64_t old, uint64_t v);
+void sim_walk_early(uint64_t *slot); /* access.c: a walk that sets the access flag */
 bool tlb_is_linked(const uint64_t *slot);
 void tlb_check_program_store(const uint64_t *slot, uint64_t v);
 void tlb_complete(struct sim_cpu *c, bool local_only);

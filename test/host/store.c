@@ -251,15 +251,15 @@ uint64_t sim_pte_load(const uint64_t *slot)
 	if (tlb_is_linked(slot)) {
 		sim_step(false);
 	}
-	return read_here(slot);
+	const uint64_t v = read_here(slot);
+
+	sim_walk_early((uint64_t *)(uintptr_t)slot);
+	return v;
 }
 
-void sim_pte_store(uint64_t *slot, uint64_t v)
+static void put_pte(uint64_t *slot, uint64_t v)
 {
-	const bool linked = tlb_is_linked(slot);
-
-	if (linked) {
-		sim_step(true);
+	if (tlb_is_linked(slot)) {
 		trace(EV_PTE, (uint64_t)(uintptr_t)slot, v);
 	}
 	if (!pool_has(slot)) {
@@ -269,4 +269,24 @@ void sim_pte_store(uint64_t *slot, uint64_t v)
 		tlb_check_program_store(slot, v);
 	}
 	put(slot, v, SIM_RELAXED, true);
+}
+
+void sim_pte_store(uint64_t *slot, uint64_t v)
+{
+	if (tlb_is_linked(slot)) {
+		sim_step(true);
+	}
+	put_pte(slot, v);
+}
+
+bool sim_pte_exchange(uint64_t *slot, uint64_t expected, uint64_t v)
+{
+	sim_step(true);
+	drain_others(slot);
+	drain_address(sim.current, slot);
+	if (*slot != expected) {
+		return false;
+	}
+	put_pte(slot, v);
+	return true;
 }

@@ -20,6 +20,7 @@
 #include <arch/tlbi_operand.h>
 #include <memmap.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "ipi/inval.h"
 #include "ipi/park.h"
@@ -270,7 +271,6 @@ static void valid_to_valid(uint64_t va, uint64_t old, uint64_t v, unsigned level
 {
 	const bool tables = is_table(old, level) || is_table(v, level);
 
-	/* Hardware may set the access flag, and a store that did not see it lose it again. */
 	if (!tables && pte_is_protect_change((pte_t){ old | PTE_AF }, (pte_t){ v | PTE_AF })) {
 		remember_leaf(va, old, level, true);
 		return;
@@ -391,8 +391,9 @@ static void check_parked(uint64_t va)
 	}
 }
 
-static void begin_break(struct sim_cpu *c, uint64_t va, uint64_t old, unsigned level)
+static void begin_break(struct sim_cpu *c, const uint64_t *slot, uint64_t va, unsigned level)
 {
+	const uint64_t old = *slot;
 	const uint64_t size = level_bytes(level);
 
 	if (!c->masked) {
@@ -407,6 +408,8 @@ static void begin_break(struct sim_cpu *c, uint64_t va, uint64_t old, unsigned l
 		check_parked(va);
 		sim.quiet--;
 	}
+	c->accessed[c->broken % CONT_ENTRIES] =
+		!is_table(old, level) && (old & PTE_AF) != 0 ? slot : nullptr;
 	if (c->broken++ == 0) {
 		c->in_window = true;
 		c->lock_count = c->base->lock_count;
@@ -415,11 +418,29 @@ static void begin_break(struct sim_cpu *c, uint64_t va, uint64_t old, unsigned l
 	}
 }
 
+/* UA1: what the walker has set stays set, where a leaf becomes a leaf. */
+static void check_access_flag(const struct sim_cpu *c, const uint64_t *slot, uint64_t va,
+			      uint64_t v, unsigned level)
+{
+	if (!c->spx && (*slot & PTE_VALID) != 0 && (v & PTE_VALID) != 0 &&
+	    !is_table(*slot, level) && (*slot & ~v & PTE_AF) != 0) {
+		sim_fail("UA1: the access flag of %#llx is lost", (unsigned long long)va);
+	}
+	/* Only in mode park does nobody set it during the window. */
+	for (unsigned i = 0; inval_mode() == BBM_PARK && i < CONT_ENTRIES; i++) {
+		if (c->accessed[i] == slot && !is_table(v, level) && (v & PTE_AF) == 0) {
+			sim_fail("UA1: a window loses the access flag of %#llx",
+				 (unsigned long long)va);
+		}
+	}
+}
+
 static void end_break(struct sim_cpu *c)
 {
 	if (--c->broken > 0) {
 		return;
 	}
+	memset(c->accessed, 0, sizeof(c->accessed));
 	c->in_window = false;
 	if (c->lock_count != c->base->lock_count) {
 		sim_fail("R4: a lock is taken or given back inside the window");
@@ -435,12 +456,16 @@ void tlb_check_program_store(const uint64_t *slot, uint64_t v)
 	uint64_t va;
 	unsigned level;
 
-	if (!tlb_slot_va(slot, &va, &level) || !c->spx) {
+	if (!tlb_slot_va(slot, &va, &level)) {
+		return;
+	}
+	check_access_flag(c, slot, va, v, level);
+	if (!c->spx) {
 		return;
 	}
 	changing = page_of(slot)->root;
 	if ((*slot & PTE_VALID) != 0 && (v & PTE_VALID) == 0) {
-		begin_break(c, va, *slot, level);
+		begin_break(c, slot, va, level);
 	} else if ((*slot & PTE_VALID) == 0 && (v & PTE_VALID) != 0 && c->in_window) {
 		end_break(c);
 	} else if ((*slot & PTE_VALID) != 0 && boot_is_pinned(va, level_bytes(level))) {

@@ -10,7 +10,7 @@ struct cpu_features {
 	bool tlb_range;     /* FEAT_TLBIRANGE */
 	bool lse;           /* FEAT_LSE */
 	bool pan;           /* FEAT_PAN */
-	bool hafdbs;        /* hardware access flag */
+	bool hafdbs;        /* hardware access flag, and CAS to change entries beside it */
 	unsigned bbm;       /* FEAT_BBM level: 0, 1, 2 */
 	unsigned asid_bits; /* 8 or 16 */
 	unsigned pa_bits;

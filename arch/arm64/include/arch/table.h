@@ -19,6 +19,22 @@ static inline void arch_pte_store(pte_t *slot, pte_t e)
 	__atomic_store_n(&slot->v, e.v, __ATOMIC_RELAXED);
 }
 
+/*
+ * Replace `was` by `e` in one atomic step; false: something else was there. FEAT_LSE only, which
+ * every CPU has whose walker changes entries (arch_features_init()). The walker's own update is a
+ * read-modify-write of the same kind (Arm ARM D8.5), so neither undoes the other.
+ */
+static inline bool arch_pte_exchange(pte_t *slot, pte_t was, pte_t e)
+{
+	uint64_t seen = was.v;
+
+	__asm__ volatile(".arch_extension lse\n\tcas %0, %2, %1"
+			 : "+&r"(seen), "+Q"(slot->v)
+			 : "r"(e.v)
+			 : "memory");
+	return seen == was.v;
+}
+
 /* Two neighbours in one instruction, for who goes through a whole table. */
 static inline void arch_pte_load_pair(const pte_t *slot, pte_t *first, pte_t *second)
 {

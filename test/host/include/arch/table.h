@@ -18,6 +18,11 @@ static inline void arch_pte_store(pte_t *slot, pte_t e)
 	sim_pte_store(&slot->v, e.v);
 }
 
+static inline bool arch_pte_exchange(pte_t *slot, pte_t was, pte_t e)
+{
+	return sim_pte_exchange(&slot->v, was.v, e.v);
+}
+
 static inline void arch_pte_load_pair(const pte_t *slot, pte_t *first, pte_t *second)
 {
 	*first = arch_pte_load(slot);
