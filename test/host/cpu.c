@@ -266,6 +266,15 @@ static void describe_waits(char *text, size_t bytes)
 	}
 }
 
+/* Apart from go_on(), which is called at each point and needs no room for a text. */
+static noinline _Noreturn void stuck(const char *what)
+{
+	char text[WAITS_BYTES];
+
+	describe_waits(text, sizeof(text));
+	sim_fail("%s:%s", what, text);
+}
+
 static void go_on(void)
 {
 	uint64_t runnable;
@@ -282,17 +291,10 @@ static void go_on(void)
 			leave_to_main();
 		}
 		if (!pass_time()) {
-			char text[WAITS_BYTES];
-
-			describe_waits(text, sizeof(text));
-			sim_fail("deadlock:%s", text);
+			stuck("deadlock");
 		}
 		if (sim.result->stream_ticks > sim.config.stream_budget) {
-			char text[WAITS_BYTES];
-
-			describe_waits(text, sizeof(text));
-			sim_fail("livelock: only the event stream goes on, and has %llu times:%s",
-				 (unsigned long long)sim.result->stream_ticks, text);
+			stuck("livelock: only the event stream goes on");
 		}
 	}
 	switch (sim.config.scheduler) {

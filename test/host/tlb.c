@@ -41,6 +41,7 @@ struct table_page {
 static struct table_page page[SIM_POOL_PAGES];
 static struct stale stale[STALE_MAX];
 static unsigned stale_count;
+static uint64_t newest_birth;
 static uint64_t changing; /* the root above the entry that changes, as in struct stale */
 
 /*
@@ -75,6 +76,7 @@ static bool is_table(uint64_t pte, unsigned level)
 void tlb_reset(void)
 {
 	stale_count = 0;
+	newest_birth = 0;
 	for (unsigned i = 0; i < SIM_POOL_PAGES; i++) {
 		page[i].linked = false;
 	}
@@ -130,7 +132,7 @@ static void remember(struct stale s)
 	if (stale_count == STALE_MAX) {
 		sim_fail("the model is too small: more than %d stale entries", STALE_MAX);
 	}
-	s.born = sim.now;
+	s.born = newest_birth = sim.now;
 	stale[stale_count++] = s;
 }
 
@@ -501,6 +503,25 @@ static void decode_range(struct tlbi_op *op, uint64_t operand)
 	}
 }
 
+/* A page after another, with no entry born in between, is one invalidation of both. */
+static bool continues(struct sim_cpu *c, const struct tlbi_op *op)
+{
+	const bool by_page = op->kind == SIM_TLBI_VA || op->kind == SIM_TLBI_VA_ASID ||
+			     op->kind == SIM_TLBI_VA_LOCAL || op->kind == SIM_TLBI_VA_LAST;
+
+	if (!by_page || c->op_count == 0) {
+		return false;
+	}
+	struct tlbi_op *last = &c->op[c->op_count - 1];
+
+	if (last->kind != op->kind || last->asid != op->asid || last->ttl != op->ttl ||
+	    last->first + last->pages != op->first || newest_birth > last->time) {
+		return false;
+	}
+	last->pages++;
+	return true;
+}
+
 void sim_tlbi(enum sim_tlbi kind, uint64_t operand)
 {
 	struct sim_cpu *c = sim.current;
@@ -525,7 +546,9 @@ void sim_tlbi(enum sim_tlbi kind, uint64_t operand)
 		sim_fail("the model is too small: more than %d invalidations before a DSB",
 			 SIM_TLBI_OPS);
 	}
-	c->op[c->op_count++] = op;
+	if (!continues(c, &op)) {
+		c->op[c->op_count++] = op;
+	}
 }
 
 static bool covers(const struct tlbi_op *op, const struct stale *s)
@@ -576,7 +599,10 @@ void tlb_complete(struct sim_cpu *c, bool local_only)
 	c->op_count = kept;
 	for (unsigned i = 0; i < stale_count; i++) {
 		if (stale[i].cpus != 0) {
-			stale[live++] = stale[i];
+			if (live != i) {
+				stale[live] = stale[i];
+			}
+			live++;
 		}
 	}
 	stale_count = live;
