@@ -180,6 +180,15 @@ static always_inline void note_tlbi(const struct inval_batch *batch, uint32_t co
 	counter[CTR_tlbi_va + (unsigned)batch->kind] += batch->kind == INVAL_ALL ? 1 : count;
 }
 
+/* A user space without a number was never in a TTBR0. Asked under the park, which keeps it out. */
+static always_inline uint64_t *counter_of_breaks(const struct inval_batch *batch)
+{
+	const struct park_space *space = batch->park.space;
+	const bool unloaded = unlikely(space != nullptr) && load_relaxed(&space->asid) == 0;
+
+	return &pcpu_this()->counter[unloaded ? CTR_breaks_unloaded : CTR_breaks];
+}
+
 static always_inline void note_after(struct inval_batch *batch, uint32_t count, uint32_t spans,
 				     uint64_t ticks)
 {
@@ -190,7 +199,6 @@ static always_inline void note_after(struct inval_batch *batch, uint32_t count, 
 		p->window_max = ticks;
 	}
 	p->counter[CTR_windows]++;
-	p->counter[CTR_breaks] += inval_mode() != BBM_BBML2 ? count : 0;
 	p->counter[CTR_makes] += count;
 	note_tlbi(batch, count, spans, p->counter);
 	for (uint32_t i = 0; i < spans; i++) {
@@ -225,6 +233,7 @@ static always_inline enum kerr open_and_change(struct inval_batch *batch, uint32
 		keep_access_flags(batch);
 	}
 	note_before(batch, spans);
+	*counter_of_breaks(batch) += inval_mode() != BBM_BBML2 ? count : 0;
 	const uint64_t start = counter_now();
 
 	batch->window(batch); /* R4 */

@@ -203,6 +203,10 @@ static void free_tables(struct pmap *pmap)
 			free_level3(pmap, notes_of(table[2]), table[2], i);
 		} else if (pte_is_table(table[level][i], level)) {
 			table[level + 1] = table_under(table[level][i]);
+			if (level == 0) {
+				/* A root that is given back leads nowhere. */
+				pmap_write_entry(&pmap->root[i], (pte_t){ 0 });
+			}
 			next[++level] = 0;
 		}
 	}

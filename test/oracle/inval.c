@@ -100,6 +100,7 @@ void inval_tlbi(unsigned cpu, uint32_t insn, uint64_t operand, const struct site
 	t->seq = ++g.seq;
 	t->site = site;
 	t->cpu = (uint8_t)cpu;
+	g.cpu[cpu].tlbi_seq = t->seq;
 	for (unsigned i = 0; i < g.cpu_count; i++) {
 		t->dsb[i] = t->broadcast ? g.cpu[i].dsb_broadcast : g.cpu[i].dsb_local;
 	}

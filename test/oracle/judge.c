@@ -307,18 +307,38 @@ void judge_use(unsigned index, uint64_t va, const struct site *site)
 	}
 }
 
-/* Counted even if the TLBI in between left no TLB that could hold anything of the space. */
-static void count_pair(const struct store *st)
+static struct broken *broken_find(struct cpu *cpu, uint64_t slot)
+{
+	for (unsigned i = 0; i < BROKEN_MAX; i++) {
+		if (cpu->broken[i].slot == slot) {
+			return &cpu->broken[i];
+		}
+	}
+	return NULL;
+}
+
+/* Of a page that is a table of two levels, an entry is one all the same. */
+static void broken_add(const struct store *st)
 {
 	struct cpu *cpu = &g.cpu[st->cpu];
 	uint64_t slot = st->table->pa + st->index * 8;
+	struct broken *b = broken_find(cpu, slot);
 
-	for (unsigned i = 0; i < BROKEN_MAX; i++) {
-		if (cpu->broken[i] == slot) {
-			cpu->broken[i] = 0;
-			g.n.pairs++;
-			return;
-		}
+	if (b == NULL) {
+		b = &cpu->broken[cpu->broken_next++ % BROKEN_MAX];
+	}
+	*b = (struct broken){ slot, g.seq };
+}
+
+/* Counted in cold spaces too: the kernel that breaks cannot know what TLBs hold. */
+static void count_pair(const struct store *st)
+{
+	struct cpu *cpu = &g.cpu[st->cpu];
+	struct broken *b = broken_find(cpu, st->table->pa + st->index * 8);
+
+	if (b != NULL && cpu->tlbi_seq > b->seq) {
+		b->slot = 0;
+		g.n.pairs++;
 	}
 }
 
@@ -383,13 +403,9 @@ static void leave_debts(const struct store *st)
 
 static void judge_break(const struct store *st)
 {
-	struct cpu *cpu = &g.cpu[st->cpu];
-
 	leave_debts(st);
-	if (st->place_count > 0) {
-		g.n.breaks++;
-		cpu->broken[cpu->broken_next++ % BROKEN_MAX] = st->table->pa + st->index * 8;
-	}
+	broken_add(st);
+	g.n.breaks += st->place_count > 0;
 }
 
 static void judge_change(const struct store *st)
@@ -477,12 +493,16 @@ void judge_store(unsigned cpu, struct table *table, unsigned index, uint64_t pte
 	table_link(table, index, pte);
 	table_unlink(table, index, st.old);
 	table->value[index] = pte;
+	table->used += (unsigned)is - (pte_kind(st.old, level) != KIND_INVALID);
 	if (is && !was) {
 		judge_make(&st);
 		if (pte_kind(st.old, level) == KIND_INVALID) {
 			g.n.makes += st.place_count > 0;
 			count_pair(&st);
 		}
+	}
+	if (table->roots > 0 && table_empty(table)) {
+		tables_collect();
 	}
 	table->busy--;
 	table_put(table);

@@ -36,6 +36,7 @@
 #define FILTER_SLOTS 512u
 #define FRESH_MAX 64u
 #define BROKEN_MAX 64u
+#define COLD_MAX 256u    /* cold roots that are followed; the newest are */
 
 enum rule {
 	RULE_NO_BREAK,        /* valid to a different valid entry without a break */
@@ -98,6 +99,7 @@ struct table {
 	unsigned debt_count;
 	unsigned link_count, link_max;
 	unsigned busy;        /* a walk of it is under way: do not free */
+	unsigned used;        /* entries that are not invalid */
 	bool blind;           /* contents could not be read when it was found */
 	struct link *link;    /* entries that hold this table */
 	struct debt **debt;   /* by index; allocated at the first debt */
@@ -108,7 +110,11 @@ struct table {
 	uint64_t value[ENTRIES];
 };
 
-/* A root with an ASID, as loaded into a TTBR. */
+/*
+ * A root with an ASID, as loaded into a TTBR. *Cold*: no CPU has it loaded, and no TLB holds
+ * anything of it. What changes then owes nothing, but is followed: the next load may come at any
+ * time.
+ */
 struct space {
 	uint64_t root;        /* physical address, page-aligned */
 	uint64_t va_base;     /* address translated by the root's first entry */
@@ -119,6 +125,7 @@ struct space {
 	unsigned first, count; /* entries of the page that belong to the root */
 	uint16_t asid;        /* 0 for half 1 */
 	uint8_t half;
+	bool reused;          /* cold, and some memory of its tables serves another purpose now */
 	struct space *next;
 };
 
@@ -150,6 +157,12 @@ struct fresh {
 	bool dsb;
 };
 
+/* An entry that this CPU broke in this operation. */
+struct broken {
+	uint64_t slot; /* physical address, 0: none */
+	uint64_t seq;
+};
+
 struct cpu {
 	/* [o] owner CPU only, no lock */
 	uint64_t filter[FILTER_SLOTS]; /* [o] pages of virtual memory known to be no tables */
@@ -159,8 +172,9 @@ struct cpu {
 	uint64_t dsb_broadcast, dsb_local; /* sequence numbers of the last ordering DSBs */
 	uint64_t tlbi_first;               /* ring position of the oldest TLBI not completed */
 	unsigned depth;                    /* exceptions taken and not returned from */
-	uint64_t broken[BROKEN_MAX];       /* [o] entries broken in this operation, a ring */
+	struct broken broken[BROKEN_MAX];  /* [o] a ring */
 	unsigned broken_next;
+	uint64_t tlbi_seq;                 /* its last TLBI */
 	struct fresh fresh[FRESH_MAX];
 	unsigned fresh_count;
 	uint64_t bulk_va, bulk_bytes; /* a block write in progress (DC ZVA, SETP, CPYP) */
@@ -217,6 +231,7 @@ bool table_watched(uint64_t pa);
 void table_fill(struct table *table, const uint64_t *value, unsigned except);
 void tables_refresh(unsigned cpu, const struct site *site);
 void tables_collect(void);
+void tables_reused(uint64_t pa);
 bool tables_walk(unsigned cpu, uint64_t va, uint64_t *pa);
 
 /* judge.c */

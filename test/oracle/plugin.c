@@ -129,6 +129,9 @@ static void memory_store(unsigned cpu, uint64_t pa, uint64_t va, qemu_plugin_mem
 	uint64_t end = pa + (1ull << qemu_plugin_mem_size_shift(info));
 	uint64_t now;
 
+	if (end - pa < 8) {
+		tables_reused(pa);
+	}
 	for (uint64_t at = pa & ~7ull; !g.off && at < end; at += 8) {
 		uint64_t at_va = va + (at - pa);
 
@@ -227,6 +230,7 @@ static void bulk_check(unsigned index)
 		if (!table_watched(pa)) {
 			at += 4088 - va % 4096; /* to the last entry of this page */
 		} else if (phys_read_either(pa & ~7ull, va, &now)) {
+			tables_reused(pa);
 			entry_store(index, pa & ~7ull, now, va, cpu->bulk_site);
 		}
 		pa += 8;

@@ -6,12 +6,16 @@
  *          that follows from where it hangs, and stays one for as long as a CPU may walk it:
  *          while it hangs somewhere, is a root, or a stale cached entry still leads to it.
  *          Nobody announces that a page is freed; it is simply no longer any of these.
+ *          A root that was loaded stays one while no CPU has it (a *cold* space), since the next
+ *          load may come at any time. It ends when it is empty, as kernels leave it that free a
+ *          space, or when one of its tables is written as no table is.
  *
  * INVARIANTS
  *   T1  table->value is what memory held after the last store that was seen.
  *   T2  A link exists for each valid table descriptor of each known table, and only for those.
  *   T3  A table with no link, root, ghost or debt is forgotten, and its page is plain memory.
  *   T4  watch[] has the page's bit set exactly while some table has that address.
+ *   T5  table->used is the number of entries that are not invalid.
  */
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -99,6 +103,7 @@ static void table_read(struct table *table)
 		return;
 	}
 	for (unsigned i = 0; i < ENTRIES; i++) {
+		table->used += pte_kind(table->value[i], table->level) != KIND_INVALID;
 		table_link(table, i, table->value[i]);
 	}
 }
@@ -132,6 +137,7 @@ void table_fill(struct table *table, const uint64_t *value, unsigned except)
 	for (unsigned i = 0; i < ENTRIES; i++) {
 		if (i != except) {
 			table->value[i] = value[i];
+			table->used += pte_kind(value[i], table->level) != KIND_INVALID;
 			table_link(table, i, value[i]);
 		}
 	}
@@ -139,12 +145,7 @@ void table_fill(struct table *table, const uint64_t *value, unsigned except)
 
 bool table_empty(const struct table *table)
 {
-	for (unsigned i = 0; i < ENTRIES; i++) {
-		if (pte_kind(table->value[i], table->level) != KIND_INVALID) {
-			return false;
-		}
-	}
-	return table->debt_count == 0;
+	return table->used == 0 && table->debt_count == 0;
 }
 
 struct table *table_child(const struct table *table, uint64_t pte)
@@ -345,39 +346,67 @@ void tables_refresh(unsigned index, const struct site *site)
 	tables_collect();
 }
 
-static bool change_under_way(void)
+static bool is_cold(const struct space *s)
 {
-	for (unsigned i = 0; i < MAX_CPUS; i++) {
-		if (g.cpu[i].broken_next > 0) {
-			return true;
-		}
-	}
-	return false;
+	return s->may_cache == 0 && s->current == 0;
 }
 
-/*
- * Forget roots that no CPU has loaded and no TLB can hold. Not between a break and its make: the
- * invalidation of a whole ASID would hide the make, and the pair would not be counted.
- */
+/* Of several cold spaces with one root, one stands for all. */
+static bool is_over(const struct space *s, unsigned cold)
+{
+	return s->reused || s->table->roots > 1 || table_empty(s->table) || cold > COLD_MAX;
+}
+
+/* Forget the cold spaces that have come to their end, and the oldest when there are too many. */
 void tables_collect(void)
 {
 	struct space **at = &g.spaces;
+	unsigned cold = 0;
 
-	if (change_under_way()) {
-		return;
-	}
 	while (*at != NULL) {
 		struct space *s = *at;
 
-		if (s->may_cache != 0 || s->current != 0) {
+		cold += is_cold(s);
+		if (!is_cold(s) || !is_over(s, cold)) {
 			at = &s->next;
 			continue;
 		}
 		*at = s->next;
+		cold--;
 		g.n.spaces--;
 		s->table->roots--;
 		table_put(s->table);
 		free(s);
+	}
+}
+
+static bool mark_reused(const struct table *table)
+{
+	bool any = false;
+
+	for (struct space *s = table->roots > 0 ? g.spaces : NULL; s != NULL; s = s->next) {
+		if (s->table == table && is_cold(s)) {
+			s->reused = any = true;
+		}
+	}
+	for (unsigned i = 0; i < table->link_count; i++) {
+		any |= mark_reused(table->link[i].parent);
+	}
+	return any;
+}
+
+/* This page was written as no table is: cold spaces that lead to it are no more. */
+void tables_reused(uint64_t pa)
+{
+	bool any = false;
+
+	for (unsigned level = 0; level <= 3; level++) {
+		const struct table *table = table_find(pa, level);
+
+		any |= table != NULL && mark_reused(table);
+	}
+	if (any) {
+		tables_collect();
 	}
 }
 
