@@ -72,8 +72,13 @@ enum kerr thread_create(struct task *task, const struct thread_start *how, struc
 			 ? cpu_number()
 			 : (uint32_t)__builtin_ctzll(how->affinity);
 	t->task = task;
-	if (!kobj_get(&task->obj) || !task_add(task, t)) {
+	const bool exists = kobj_get(&task->obj);
+
+	if (!exists || !task_add(task, t)) {
 		slab_free(&threads, t, &task->charge);
+		if (exists) {
+			kobj_put(&task->obj);
+		}
 		return KERR_DEAD;
 	}
 	fetch_add_relaxed(&alive_count, 1);

@@ -147,7 +147,29 @@ static void threads_are_disturbed_at_any_moment(void)
 	stage_close();
 }
 
+static void a_refused_thread_holds_nothing_of_its_task(void)
+{
+	const struct thread_start how = { .affinity = 1 };
+	struct task *child;
+	struct thread *late;
+
+	if (!stage_open()) {
+		return;
+	}
+	const uint64_t used = memcharge_used(&stage.other->charge);
+
+	EXPECT_EQ(task_create(64 * KIB, stage.other, &child), KERR_OK);
+	task_kill(child);
+	EXPECT_EQ(thread_create(child, &how, &late), KERR_DEAD);
+	kobj_put(&child->obj);
+	stage_settle();
+	EXPECT_EQ(memcharge_used(&stage.other->charge), used);
+	stage_close();
+}
+
 const struct ktest ktest_churn[] = {
+	{ "a_refused_thread_holds_nothing_of_its_task", a_refused_thread_holds_nothing_of_its_task,
+	  1 },
 	{ "threads_are_disturbed_at_any_moment", threads_are_disturbed_at_any_moment, 1 },
 	{ nullptr, nullptr, 0 },
 };

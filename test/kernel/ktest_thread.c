@@ -151,20 +151,24 @@ static bool ended_well(const struct thread *t)
 	return ESR_EC(t->exit_reason) == 0 && *at == 1;
 }
 
-void stage_close(void)
+void stage_settle(void)
 {
 	const uint64_t limit = counter_now() + LIMIT_SECONDS * arch_counter_hz();
 
+	while (reclaim_pending() && counter_now() < limit) {
+		reclaim_poll_quiet(64);
+	}
+	EXPECT(!reclaim_pending());
+}
+
+void stage_close(void)
+{
 	for (unsigned i = 0; i < stage.crew_count; i++) {
 		kobj_put(&stage.crew[i]->obj);
 	}
 	kobj_put(&stage.task->obj);
 	kobj_put(&stage.other->obj);
-	/* This CPU holds no pointer to an object from here on, whatever happens meanwhile. */
-	while (reclaim_pending() && counter_now() < limit) {
-		reclaim_poll_quiet(64);
-	}
-	EXPECT(!reclaim_pending());
+	stage_settle();
 	heap_free(stage.code, 1);
 	heap_free(stage.data, 1);
 }

@@ -46,6 +46,12 @@ extern struct stage {
 bool stage_open(void);
 void stage_close(void);
 
+/*
+ * Until nothing is deferred any more. This CPU holds no pointer to an object from here on,
+ * whatever happens meanwhile.
+ */
+void stage_settle(void);
+
 /* A thread, stopped, with a reference of the test's; it is stage.crew[stage.crew_count - 1]. */
 struct thread *stage_cast(struct task *task, const struct thread_start *how);
 
