@@ -127,14 +127,11 @@ static void arm_timer(const struct pcpu *p, const struct thread *next)
  */
 static void prepare(struct pcpu *p, struct thread *t)
 {
-	const uint64_t key = thread_key(t);
-	const bool fast = (key & THREAD_KEY_SLOW) == 0 && !arch_predictor_forgets();
-
 	if (t->steps != p->steps_el0) {
 		p->steps_el0 = t->steps;
 		debug_step_el0(t->steps);
 	}
-	t->key = fast ? key : THREAD_KEY_NEVER;
+	t->key = thread_key(t);
 	p->fast_key = t->key;
 }
 

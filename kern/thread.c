@@ -11,6 +11,7 @@
 
 #include <arch/atomic.h>
 #include <arch/cpu.h>
+#include <arch/user.h>
 
 #include "arch/arm64/sysreg.h"
 #include "kern/assert.h"
@@ -168,10 +169,12 @@ uint64_t thread_key(const struct thread *t)
 {
 	const bool slow = t->stop_pending || t->steps || t->kill_pending ||
 			  t->priority != t->base_priority || (t->affinity >> t->cpu & 1) == 0 ||
-			  (thread_waits(t) && !waits_plainly(t));
+			  (thread_waits(t) && !waits_plainly(t)) || arch_predictor_forgets();
 
-	return (uint64_t)t->cpu << 32 | (t->fpu != nullptr ? THREAD_KEY_FPU : 0) |
-	       (slow ? THREAD_KEY_SLOW : 0) | t->priority;
+	if (slow) {
+		return THREAD_KEY_SLOW | t->number << THREAD_KEY_NUMBER_SHIFT;
+	}
+	return (uint64_t)t->cpu << 32 | (t->fpu != nullptr ? THREAD_KEY_FPU : 0) | t->priority;
 }
 
 /* No thread is left: kernel programs that gave their CPU for so long look again. */

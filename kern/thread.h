@@ -96,14 +96,16 @@ static inline bool thread_waits(const struct thread *t)
 }
 
 /*
- * What the fast paths compare (arch/arm64/ipc_fast.S): CPU, priority, and whether there is any
- * reason for the slow path: FP registers to switch, a stop or a kill, a priority that is not its
- * own, a CPU that it must leave, or a wait that a message alone does not end. Pre: its queue's
- * lock, or it runs here.
+ * What the fast paths compare (arch/arm64/ipc_fast.S): CPU, priority, whether there are FP
+ * registers to switch. If there is any reason for the slow path (a stop or a kill, a priority that
+ * is not its own, a CPU that it must leave, a wait that a message alone does not end, a predictor
+ * to empty), the key is one that is like no other thread's: not even that of another slow one, for
+ * a thread may run with a key that was made while it waited. Pre: its queue's lock, or it runs
+ * here.
  */
-#define THREAD_KEY_SLOW (UINT64_C(1) << 16)
-#define THREAD_KEY_FPU (UINT64_C(1) << 17) /* not slow, but alike on both sides */
-#define THREAD_KEY_NEVER (UINT64_C(1) << 62) /* no key is less than 64 above it */
+#define THREAD_KEY_FPU (UINT64_C(1) << 17) /* alike on both sides */
+#define THREAD_KEY_SLOW (UINT64_C(1) << 62) /* above it the thread's number */
+#define THREAD_KEY_NUMBER_SHIFT 8 /* keys are alike up to 63 */
 uint64_t thread_key(const struct thread *t);
 
 /* The thread whose call is being served, or that was interrupted. Pre: this CPU runs threads. */

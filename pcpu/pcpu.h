@@ -59,7 +59,7 @@ struct pcpu {
 	uint64_t quiet;
 	uint64_t sp0_base; /* [p] where SP0 begins in a call from EL0 */
 	uint64_t host_sp; /* [p] SP0 of the kernel program that gave its CPU to threads */
-	uint64_t fast_key; /* [p] thread_key() of the current thread, or THREAD_KEY_NEVER */
+	uint64_t fast_key; /* [p] thread_key() of the thread that the scheduler chose */
 	uint64_t *space_word;  /* [p] &mailbox.space */
 	uint64_t *asid_active; /* [p] asid_active() of this CPU */
 	bool (*host_until)(void *arg); /* [p] when it wants it back; nullptr: it has it */

@@ -6,13 +6,14 @@
  *          this runs on SPx, before the door, with interrupts masked, on pinned memory. It is taken
  *          when the handle lies in the first page of the table, the message is words only, there is
  *          no deadline and no reply object, and the partner waits on this CPU for just that.
- *          "Just that" is one comparison. A thread's key is its CPU, its priority, whether it has
- *          FP registers, and a bit for every reason to take the slow path. A receiver's key must be
- *          the caller's, but for a priority that may be higher. A caller's must be not less urgent
- *          than what its CPU tells others that it runs: that is how they decide whether to
- *          interrupt it, so nothing more urgent is ready, or an interrupt is pending. Whatever
- *          else holds, the slow path does the same from the beginning: up to "no way back"
- *          nothing has changed but saved registers. The partner runs in the rest of our slice.
+ *          "Just that" is one comparison. A thread's key is its CPU, its priority and whether it
+ *          has FP registers; with any reason for the slow path it is like no other thread's. A
+ *          receiver's key must be the caller's, but for a priority that may be higher. A caller's
+ *          must be not less urgent than what its CPU tells others that it runs: that is how they
+ *          decide whether to interrupt it, so nothing more urgent is ready, or an interrupt is
+ *          pending. Whatever else holds, the slow path does the same from the beginning: up to "no
+ *          way back" nothing has changed but saved registers. The partner runs in the rest of our
+ *          slice.
  * LOCKING  The endpoint's lock is taken if it is free, by its words (kern/lock.h), without the
  *          books that a spin_lock() keeps: nothing is called under it.
  * RACE     Waiters of that lock are woken only if there are some. One that draws its ticket just

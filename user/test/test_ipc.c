@@ -121,6 +121,72 @@ static void ipc_many_callers_are_all_answered(void)
 	end(&s, t);
 }
 
+/* A thread on CPU 0 that answers its caller after a call to another, who waits with a deadline. */
+struct relay {
+	handle_t first, second;
+	uint64_t answer;
+};
+
+static void pass_on(void *argument)
+{
+	struct relay *const r = argument;
+	struct ipc_message m, to = { .word = { 41 } };
+
+	EXPECT_OK(sys_ipc_recv(r->first, 0, HANDLE_NONE, in_time(), &m));
+	/* Its priority is its caller's here, and no longer what its registers were loaded for. */
+	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, 1));
+	EXPECT_OK(sys_ipc_call(r->second, IPC_INFO(1, 0), HANDLE_NONE, DEADLINE_NONE, &to));
+	r->answer = to.word[0];
+	EXPECT_OK(sys_ipc_reply(IPC_INFO(0, 0), HANDLE_NONE, &m));
+}
+
+static void answer_in_time(void *argument)
+{
+	const struct relay *const r = argument;
+	struct ipc_message m;
+
+	EXPECT_OK(sys_ipc_recv(r->second, 0, HANDLE_NONE, in_time(), &m));
+	m.word[0]++;
+	/* Nobody calls again: the deadline of this wait is the one that passes. */
+	EXPECT_EQ(
+		sys_ipc_reply_recv(r->second, IPC_INFO(1, 0), HANDLE_NONE, time_now_ns() + MS, &m),
+		KERR_TIMEOUT);
+}
+
+static void wait_for_state(const struct thread *thread, enum thread_report wanted)
+{
+	uint64_t state = THREAD_IS_STOPPED, priority, cpu, number;
+
+	for (const uint64_t until = in_time(); state != wanted && time_now_ns() < until;) {
+		EXPECT_OK(time_sleep_ns(MS)); /* it may be on our CPU, and less urgent */
+		EXPECT_OK(sys_thread_info(thread_handle(thread), &state, &priority, &cpu, &number));
+	}
+	EXPECT_EQ(state, wanted);
+}
+
+/* A receiver's deadline ends with its wait, whatever way the message took. */
+static void ipc_one_who_inherits_calls_one_with_a_deadline(void)
+{
+	const struct thread_options low = { .cpus = 1, .priority = PRIORITY_DEFAULT - 6 };
+	const struct thread_options high = { .cpus = 1, .priority = PRIORITY_DEFAULT };
+	struct ipc_message m = { 0 };
+	struct relay r = { 0 };
+	struct thread *t[2];
+
+	EXPECT_OK(sys_endpoint_create(&r.first));
+	EXPECT_OK(sys_endpoint_create(&r.second));
+	EXPECT_OK(thread_create(pass_on, &r, &low, &t[0]));
+	EXPECT_OK(thread_create(answer_in_time, &r, &high, &t[1]));
+	wait_for_state(t[0], THREAD_IS_RECEIVING);
+	wait_for_state(t[1], THREAD_IS_RECEIVING);
+	EXPECT_OK(sys_ipc_call(r.first, IPC_INFO(0, 0), HANDLE_NONE, in_time(), &m));
+	EXPECT_EQ(r.answer, 42);
+	thread_join(t[0]);
+	thread_join(t[1]);
+	EXPECT_OK(sys_handle_close(r.first));
+	EXPECT_OK(sys_handle_close(r.second));
+}
+
 static void ipc_badge_tells_the_sender(void)
 {
 	struct server s = { .count = 1 };
@@ -424,6 +490,7 @@ const struct test tests_ipc[] = {
 	TEST(ipc_call_before_the_receiver),
 	TEST(ipc_many_calls_in_a_row),
 	TEST(ipc_many_callers_are_all_answered),
+	TEST(ipc_one_who_inherits_calls_one_with_a_deadline),
 	TEST(ipc_badge_tells_the_sender),
 	TEST(ipc_rights_are_checked),
 	TEST(ipc_poll_and_deadline_time_out),
