@@ -7,7 +7,8 @@
  *          the kernel, the stubs of user/ and docs/api.md. What no table can say is here: the words
  *          that both sides read.
  * REGISTERS Ordinary calls: arguments in x0-x5; back come the error in x8 (enum kerr) and, if it is
- *          KERR_OK, the results in x0-x3. x9-x17 are scrubbed, everything else is kept.
+ *          KERR_OK, the results in x0-x3. x9-x17 are lost, though nothing of the kernel is
+ *          ever in them; everything else is kept.
  *          IPC calls: x0-x7 words of the message, x9 the handle, x10 the info word (below), x11 a
  *          reply object or 0 for the thread's own, x12 the deadline; back come x0-x7 the words of
  *          the message that arrived, x8 the error, x9 its badge, x10 its info word; x11-x17 zero.
@@ -134,7 +135,7 @@ enum exception_kind {
 	EXC_ALIGNMENT = 3, /* unaligned SP, PC or data */
 	EXC_BREAKPOINT = 4, /* BRK */
 	EXC_STEP = 5, /* single step done */
-	EXC_UNKNOWN_CALL = 6, /* SVC with a number or immediate that means nothing */
+	EXC_UNKNOWN_CALL = 6, /* SVC with an unknown number, or not #0 (quick calls do not look) */
 	EXC_HARDWARE = 7, /* external abort, or a page that its pager cannot bring */
 	EXC_NO_MEMORY = 8, /* a page could not be had */
 };

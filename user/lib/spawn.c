@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define HANDLES_GROWN 4096u /* half of the most: the other half serves while these rest */
+#define RETRY_NS UINT64_C(50000000)
 #define SETTLE_NS UINT64_C(3000000000)
 #define PATIENCE_NS UINT64_C(20000000000) /* a busy host may stop the machine for seconds */
 
@@ -233,25 +234,13 @@ void handles_grow(void)
 	}
 }
 
-/* A limit that tasks which were killed still hold comes back: wait for it. */
-static enum kerr create_task(uint64_t limit_bytes, handle_t *out)
-{
-	uint64_t used = used_bytes();
-	enum kerr e;
-
-	do {
-		e = sys_task_create(limit_bytes, out);
-	} while (e == KERR_NO_MEMORY && used_changes(&used, PATIENCE_NS));
-	return e;
-}
-
-enum kerr spawn(const struct elf_program *program, const struct spawn_options *options,
-		struct child *out)
+static enum kerr try_spawn(const struct elf_program *program, const struct spawn_options *options,
+			   struct child *out)
 {
 	const uint32_t priority = options->priority != 0 ? options->priority : PRIORITY_DEFAULT;
 	struct child child = { 0 };
 
-	enum kerr e = create_task(options->limit_bytes, &child.task);
+	enum kerr e = sys_task_create(options->limit_bytes, &child.task);
 	if (e != KERR_OK) {
 		return e;
 	}
@@ -271,6 +260,25 @@ enum kerr spawn(const struct elf_program *program, const struct spawn_options *o
 	}
 	*out = child;
 	return KERR_OK;
+}
+
+/*
+ * The limit of a child that was killed, and the place of a handle that was closed, come back after
+ * grace periods. So what cannot be had is asked for again, for a while.
+ */
+enum kerr spawn(const struct elf_program *program, const struct spawn_options *options,
+		struct child *out)
+{
+	const uint64_t until = time_now_ns() + PATIENCE_NS;
+	enum kerr e = try_spawn(program, options, out);
+
+	while (e == KERR_NO_MEMORY && time_now_ns() < until) {
+		uint64_t used = used_bytes();
+
+		(void)used_changes(&used, RETRY_NS);
+		e = try_spawn(program, options, out);
+	}
+	return e;
 }
 
 void child_end(struct child *child)

@@ -30,7 +30,7 @@ struct test {
 #define TEST_END { .name = nullptr, .run = nullptr }
 
 extern const struct test tests_event[], tests_fault[], tests_handle[], tests_ipc[], tests_memory[],
-	tests_task[], tests_thread[];
+	tests_restart[], tests_sched[], tests_state[], tests_task[], tests_thread[];
 
 /* Report unless `fact`. */
 void expect(bool fact, const char *file, int line, const char *text);
@@ -56,6 +56,29 @@ struct thread *start_thread(void (*function)(void *), void *argument, uint32_t p
 /* A stop takes effect when the thread's CPU carries it out: resume it as soon as it did. */
 void resume_thread(const struct thread *thread);
 
+/* Wait until the kernel says so of the thread: no sleep is long enough on a busy host. */
+void await_state(handle_t thread, enum thread_report state);
+
+/* Wait until it is not `old` any more: another thread changes it. False: not in time. */
+bool await_change(const volatile uint64_t *word, uint64_t old);
+bool await_equal(const volatile uint64_t *word, uint64_t wanted);
+
+/*
+ * A thread without library: it may only make calls, and is ended by end_bare(), whatever it does.
+ * There is one stack for them, so one at a time.
+ */
+handle_t start_bare(void (*function)(uint64_t argument), uint64_t argument);
+void end_bare(handle_t thread);
+
+/* Wait until this task's first thread is its only one: those that were killed have gone. */
+void await_alone(void);
+
+/* mem_protect, again as long as a CPU does not park in time. */
+enum kerr protect(uint64_t address, uint64_t bytes, uint64_t flags);
+
+/* The CPUs that there are. */
+uint64_t cpus_online(void);
+
 /* Memory of our own: a fresh object, mapped. 0 when it cannot be had (reported). */
 uint64_t map_memory(enum memory_kind kind, uint64_t bytes, uint64_t flags);
 
@@ -66,7 +89,7 @@ struct catcher {
 	enum exception_verdict verdict;
 	/* May be nullptr. Called before the verdict is given. */
 	void (*fix)(const struct ipc_message *exception);
-	unsigned count;             /* caught so far */
+	uint64_t count; /* caught so far */
 	struct ipc_message last;
 };
 

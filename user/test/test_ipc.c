@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * user/test/test_ipc.c - messages: call, reply, receive, send, in the states both sides can be in.
+ * user/test/test_ipc.c - messages: call, reply, receive, send, and what they carry.
  */
 #include "user/test/test.h"
 
@@ -8,7 +8,7 @@ struct server {
 	handle_t endpoint;
 	handle_t reply; /* HANDLE_NONE: the thread's own */
 	unsigned count; /* messages to answer */
-	uint64_t before_ns; /* wait so long before the first receive */
+	handle_t after; /* begin when this thread sends; HANDLE_NONE: at once */
 	enum kerr error;
 	struct ipc_message last;
 };
@@ -19,8 +19,8 @@ static void serve(void *argument)
 	struct server *const s = argument;
 	struct ipc_message m;
 
-	if (s->before_ns != 0) {
-		EXPECT_OK(time_sleep_ns(s->before_ns));
+	if (s->after != HANDLE_NONE) {
+		await_state(s->after, THREAD_IS_SENDING);
 	}
 	s->error = sys_ipc_recv(s->endpoint, 0, s->reply, in_time(), &m);
 	for (unsigned i = 1; s->error == KERR_OK; i++) {
@@ -70,14 +70,14 @@ static void ipc_call_to_one_who_waits(void)
 	struct thread *t;
 
 	begin(&s, &t);
-	EXPECT_OK(time_sleep_ns(5 * MS));
+	await_state(thread_handle(t), THREAD_IS_RECEIVING);
 	call_reversed(s.endpoint);
 	end(&s, t);
 }
 
 static void ipc_call_before_the_receiver(void)
 {
-	struct server s = { .count = 1, .before_ns = 10 * MS };
+	struct server s = { .count = 1, .after = start.self };
 	struct thread *t;
 
 	begin(&s, &t);
@@ -295,107 +295,6 @@ static void ipc_malformed_info_is_refused(void)
 	EXPECT_OK(sys_handle_close(endpoint));
 }
 
-struct doomed {
-	handle_t endpoint;
-	bool receives;
-	enum kerr error;
-};
-
-static void wait_in_endpoint(void *argument)
-{
-	struct doomed *const d = argument;
-	struct ipc_message m = { 0 };
-
-	d->error = d->receives ? sys_ipc_recv(d->endpoint, 0, HANDLE_NONE, in_time(), &m)
-			       : sys_ipc_call(d->endpoint, 0, HANDLE_NONE, in_time(), &m);
-}
-
-static void ipc_endpoint_revoked_wakes_both_sides(void)
-{
-	for (unsigned receives = 0; receives < 2; receives++) {
-		struct doomed d = { .receives = receives != 0 };
-
-		EXPECT_OK(sys_endpoint_create(&d.endpoint));
-		struct thread *const t = start_thread(wait_in_endpoint, &d, PRIORITY_DEFAULT);
-		EXPECT_OK(time_sleep_ns(5 * MS));
-		EXPECT_OK(sys_handle_revoke(d.endpoint));
-		thread_join(t);
-		EXPECT_EQ(d.error, KERR_DEAD);
-		EXPECT_OK(sys_handle_close(d.endpoint));
-	}
-}
-
-static void ipc_stop_cancels_a_wait(void)
-{
-	for (unsigned receives = 0; receives < 2; receives++) {
-		struct doomed d = { .receives = receives != 0 };
-
-		EXPECT_OK(sys_endpoint_create(&d.endpoint));
-		struct thread *const t = start_thread(wait_in_endpoint, &d, PRIORITY_DEFAULT);
-		EXPECT_OK(time_sleep_ns(5 * MS));
-		EXPECT_OK(sys_thread_stop(thread_handle(t)));
-		resume_thread(t);
-		thread_join(t);
-		EXPECT_EQ(d.error, KERR_CANCELLED);
-		EXPECT_OK(sys_handle_close(d.endpoint));
-	}
-}
-
-static void ipc_reply_object_answers_later(void)
-{
-	struct doomed d = { 0 };
-	struct ipc_message m;
-	handle_t reply;
-
-	EXPECT_OK(sys_endpoint_create(&d.endpoint));
-	EXPECT_OK(sys_reply_create(&reply));
-	struct thread *const t = start_thread(wait_in_endpoint, &d, PRIORITY_DEFAULT);
-	EXPECT_OK(sys_ipc_recv(d.endpoint, 0, reply, in_time(), &m));
-	EXPECT_EQ(sys_ipc_recv(d.endpoint, 0, HANDLE_NONE, DEADLINE_POLL, &m), KERR_TIMEOUT);
-	EXPECT_OK(sys_ipc_reply(IPC_INFO(0, 0), reply, &m));
-	EXPECT_EQ(sys_ipc_reply(IPC_INFO(0, 0), reply, &m), KERR_ABSENT);
-	thread_join(t);
-	EXPECT_OK(d.error);
-	EXPECT_OK(sys_handle_close(reply));
-	EXPECT_OK(sys_handle_close(d.endpoint));
-}
-
-static void ipc_reply_object_dropped_wakes_the_caller(void)
-{
-	struct doomed d = { 0 };
-	struct ipc_message m;
-	handle_t reply;
-
-	EXPECT_OK(sys_endpoint_create(&d.endpoint));
-	EXPECT_OK(sys_reply_create(&reply));
-	struct thread *const t = start_thread(wait_in_endpoint, &d, PRIORITY_DEFAULT);
-	EXPECT_OK(sys_ipc_recv(d.endpoint, 0, reply, in_time(), &m));
-	EXPECT_OK(sys_handle_close(reply));
-	thread_join(t);
-	EXPECT_EQ(d.error, KERR_DEAD);
-	EXPECT_OK(sys_handle_close(d.endpoint));
-}
-
-static void receive_and_leave(void *argument)
-{
-	const handle_t *const endpoint = argument;
-	struct ipc_message m;
-
-	EXPECT_OK(sys_ipc_recv(*endpoint, 0, HANDLE_NONE, in_time(), &m));
-}
-
-static void ipc_receiver_dies_caller_wakes(void)
-{
-	struct ipc_message m = { 0 };
-	handle_t endpoint;
-
-	EXPECT_OK(sys_endpoint_create(&endpoint));
-	struct thread *const t = start_thread(receive_and_leave, &endpoint, PRIORITY_DEFAULT);
-	EXPECT_EQ(sys_ipc_call(endpoint, 0, HANDLE_NONE, in_time(), &m), KERR_DEAD);
-	thread_join(t);
-	EXPECT_OK(sys_handle_close(endpoint));
-}
-
 struct listener {
 	handle_t endpoint;
 	enum kerr error[2];
@@ -422,7 +321,7 @@ static void ipc_bound_event_wakes_the_receiver(void)
 	struct thread *const t = start_thread(listen_twice, &l, PRIORITY_DEFAULT);
 	EXPECT_OK(sys_event_bind(event, thread_handle(t)));
 	EXPECT_EQ(sys_event_bind(event, thread_handle(t)), KERR_EXISTS);
-	EXPECT_OK(time_sleep_ns(5 * MS));
+	await_state(thread_handle(t), THREAD_IS_RECEIVING);
 	EXPECT_OK(sys_event_signal(event, 0x21));
 	EXPECT_OK(sys_ipc_send(l.endpoint, IPC_INFO(1, 0), in_time(), &m));
 	thread_join(t);
@@ -463,6 +362,14 @@ static void ipc_transfers_handles(void)
 	EXPECT_OK(sys_handle_close(endpoint));
 }
 
+static void receive_once(void *argument)
+{
+	const handle_t *const endpoint = argument;
+	struct ipc_message m;
+
+	EXPECT_OK(sys_ipc_recv(*endpoint, 0, HANDLE_NONE, in_time(), &m));
+}
+
 static void ipc_transfer_needs_its_right(void)
 {
 	handle_t endpoint, event, kept;
@@ -471,17 +378,42 @@ static void ipc_transfer_needs_its_right(void)
 	EXPECT_OK(sys_endpoint_create(&endpoint));
 	EXPECT_OK(sys_event_create(&event));
 	EXPECT_OK(sys_handle_dup(event, RIGHT_READ, HANDLE_NONE, &kept));
-	struct doomed d = { .endpoint = endpoint, .receives = true };
-	struct thread *const t = start_thread(wait_in_endpoint, &d, PRIORITY_DEFAULT);
+	struct thread *const t = start_thread(receive_once, &endpoint, PRIORITY_DEFAULT);
 	m.word[0] = kept;
 	EXPECT_EQ(sys_ipc_send(endpoint, IPC_INFO(1, 1), in_time(), &m), KERR_DENIED);
 	m.word[0] = 0x7fff7fff;
 	EXPECT_EQ(sys_ipc_send(endpoint, IPC_INFO(1, 1), in_time(), &m), KERR_HANDLE);
 	EXPECT_OK(sys_ipc_send(endpoint, 0, in_time(), &m));
 	thread_join(t);
-	EXPECT_OK(d.error);
 	EXPECT_OK(sys_handle_close(kept));
 	EXPECT_OK(sys_handle_close(event));
+	EXPECT_OK(sys_handle_close(endpoint));
+}
+
+static void ipc_transfers_two_handles_at_once(void)
+{
+	handle_t endpoint, event[2];
+	struct ipc_message m = { .word = { 5 } };
+	uint64_t bits;
+
+	EXPECT_OK(sys_endpoint_create(&endpoint));
+	for (unsigned i = 0; i < 2; i++) {
+		EXPECT_OK(sys_event_create(&event[i]));
+		m.word[1 + i] = event[i];
+	}
+	struct server s = { .endpoint = endpoint, .count = 1 };
+	struct thread *const t = start_thread(serve, &s, PRIORITY_DEFAULT);
+	EXPECT_OK(sys_ipc_call(endpoint, IPC_INFO(3, 2), HANDLE_NONE, in_time(), &m));
+	thread_join(t);
+	EXPECT_EQ(IPC_INFO_HANDLES(s.last.info), 2);
+	for (unsigned i = 0; i < 2; i++) {
+		const handle_t arrived = (handle_t)s.last.word[1 + i];
+
+		EXPECT_OK(sys_event_signal(arrived, UINT64_C(1) << i));
+		EXPECT_OK(sys_event_wait(event[i], UINT64_C(1) << i, DEADLINE_POLL, &bits));
+		EXPECT_OK(sys_handle_close(arrived));
+		EXPECT_OK(sys_handle_close(event[i]));
+	}
 	EXPECT_OK(sys_handle_close(endpoint));
 }
 
@@ -497,13 +429,9 @@ const struct test tests_ipc[] = {
 	TEST(ipc_send_needs_no_answer),
 	TEST(ipc_words_beyond_the_count_are_zero),
 	TEST(ipc_malformed_info_is_refused),
-	TEST(ipc_endpoint_revoked_wakes_both_sides),
-	TEST(ipc_stop_cancels_a_wait),
-	TEST(ipc_reply_object_answers_later),
-	TEST(ipc_reply_object_dropped_wakes_the_caller),
-	TEST(ipc_receiver_dies_caller_wakes),
 	TEST(ipc_bound_event_wakes_the_receiver),
 	TEST(ipc_transfers_handles),
 	TEST(ipc_transfer_needs_its_right),
+	TEST(ipc_transfers_two_handles_at_once),
 	TEST_END,
 };

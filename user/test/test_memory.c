@@ -147,6 +147,124 @@ static void memory_remapped_address_shows_the_new(void)
 	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, at, PAGE_BYTES));
 }
 
+/* Deletion unmaps: nobody reaches the memory of an object that was revoked. */
+static void memory_revoked_is_unmapped(void)
+{
+	struct catcher c;
+	handle_t memory;
+	uint64_t at;
+
+	EXPECT_OK(sys_mem_create(MEM_ANON, PAGE_BYTES, HANDLE_NONE, 0, &memory));
+	EXPECT_OK(sys_mem_map(HANDLE_NONE, memory, 0, 0, PAGE_BYTES, RW, &at));
+	*word_at(at) = 1;
+	catcher_begin(&c, EXC_SKIP, nullptr);
+	EXPECT_OK(sys_handle_revoke(memory));
+	*word_at(at) = 2;
+	catcher_end(&c);
+	EXPECT_EQ(c.count, 1);
+	EXPECT_EQ(c.last.word[EXC_WORD_ADDRESS], at);
+	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, at, PAGE_BYTES));
+	EXPECT_OK(sys_handle_close(memory));
+}
+
+/* ---- what one CPU changes, another one sees ---- */
+
+static struct {
+	volatile uint64_t *word;
+	volatile uint64_t copy; /* of what the other thread reads, all the time */
+	_Atomic(bool) over;
+} watch;
+
+/* On the last CPU; on the first if there is only one. */
+static void watch_word(void *argument)
+{
+	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, UINT64_C(1) << *(uint64_t *)argument));
+	while (!watch.over) {
+		watch.copy = *watch.word;
+	}
+}
+
+static void count_in_word(void *argument)
+{
+	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, UINT64_C(1) << *(uint64_t *)argument));
+	while (!watch.over) {
+		*watch.word = *watch.word + 1;
+	}
+}
+
+static void fix_await_mapping(const struct ipc_message *m)
+{
+	const uint64_t until = in_time();
+	uint64_t leaf, flags, offset, physical;
+	enum kerr e;
+
+	do {
+		e = sys_mem_query(HANDLE_NONE, m->word[EXC_WORD_ADDRESS], &leaf, &flags, &offset,
+				  &physical);
+	} while (e == KERR_ABSENT && time_now_ns() < until);
+	EXPECT_OK(e);
+}
+
+/* The word is mapped elsewhere by remapping one page under the other thread's feet. */
+static void memory_remapped_is_seen_by_other_cpus(void)
+{
+	uint64_t last_cpu = cpus_online() - 1, at, mapped;
+	handle_t memory;
+
+	EXPECT_OK(sys_mem_create(MEM_ANON, 8 * PAGE_BYTES, HANDLE_NONE, 0, &memory));
+	EXPECT_OK(sys_mem_map(HANDLE_NONE, memory, 0, 0, 8 * PAGE_BYTES, RW, &at));
+	for (uint64_t i = 0; i < 8; i++) {
+		*word_at(at + i * PAGE_BYTES) = 100 + i;
+	}
+	watch.word = word_at(at);
+	watch.over = false;
+	watch.copy = 0;
+	struct catcher c;
+	catcher_begin(&c, EXC_RESUME, fix_await_mapping); /* between the two calls */
+	struct thread *const t = start_thread(watch_word, &last_cpu, PRIORITY_DEFAULT - 2);
+	for (uint64_t i = 0; i < 8; i++) {
+		EXPECT(await_equal(&watch.copy, 100 + i));
+		if (i < 7) {
+			EXPECT_OK(sys_mem_unmap(HANDLE_NONE, at, PAGE_BYTES));
+			EXPECT_OK(sys_mem_map(HANDLE_NONE, memory, (i + 1) * PAGE_BYTES, at,
+					      PAGE_BYTES, RW | VM_FIXED, &mapped));
+		}
+	}
+	watch.over = true;
+	thread_join(t);
+	catcher_end(&c);
+	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, at, 8 * PAGE_BYTES));
+	EXPECT_OK(sys_handle_close(memory));
+}
+
+static void fix_writable_again(const struct ipc_message *m)
+{
+	EXPECT_OK(protect(m->word[EXC_WORD_ADDRESS], PAGE_BYTES, RW));
+}
+
+static void memory_protected_is_seen_by_other_cpus(void)
+{
+	uint64_t last_cpu = cpus_online() - 1;
+	struct catcher c;
+
+	watch.word = word_at(map_memory(MEM_ANON, PAGE_BYTES, RW));
+	watch.over = false;
+	catcher_begin(&c, EXC_RESUME, fix_writable_again);
+	struct thread *const t = start_thread(count_in_word, &last_cpu, PRIORITY_DEFAULT - 2);
+	for (unsigned i = 0; i < 8; i++) {
+		EXPECT(await_change(watch.word, *watch.word));
+		const volatile uint64_t *const caught = &c.count;
+		const uint64_t before = *caught;
+		EXPECT_OK(protect((uint64_t)(uintptr_t)watch.word, PAGE_BYTES, VM_READ));
+		EXPECT(await_change(caught, before));
+	}
+	watch.over = true;
+	thread_join(t);
+	catcher_end(&c);
+	EXPECT_EQ(c.count, 8);
+	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, (uint64_t)(uintptr_t)watch.word, PAGE_BYTES));
+}
+
 static void touched_memory_becomes_superpages(void)
 {
 	const uint64_t at = map_memory(MEM_ANON, 4 * BLOCK_BYTES, RW);
@@ -173,12 +291,12 @@ static void protected_page_splits_and_joins_again(void)
 		*word_at(block + offset) = offset ^ 0x5a5a;
 	}
 	EXPECT_EQ(leaf_at(block), BLOCK_BYTES);
-	EXPECT_OK(sys_mem_protect(HANDLE_NONE, page, PAGE_BYTES, VM_READ));
+	EXPECT_OK(protect(page, PAGE_BYTES, VM_READ));
 	EXPECT_EQ(leaf_at(page), PAGE_BYTES);
 	EXPECT(leaf_at(block) < BLOCK_BYTES);
 	*word_at(page + PAGE_BYTES) = 1;
 	*word_at(page + PAGE_BYTES) = (38 * PAGE_BYTES) ^ 0x5a5a;
-	EXPECT_OK(sys_mem_protect(HANDLE_NONE, page, PAGE_BYTES, RW));
+	EXPECT_OK(protect(page, PAGE_BYTES, RW));
 	for (uint64_t offset = 0; offset < BLOCK_BYTES; offset += 8) {
 		if (*word_at(block + offset) != (offset ^ 0x5a5a)) {
 			EXPECT_EQ(*word_at(block + offset), offset ^ 0x5a5a);
@@ -260,6 +378,9 @@ const struct test tests_memory[] = {
 	TEST(memory_bad_ranges_are_refused),
 	TEST(memory_fixed_does_not_replace),
 	TEST(memory_remapped_address_shows_the_new),
+	TEST(memory_revoked_is_unmapped),
+	TEST(memory_remapped_is_seen_by_other_cpus),
+	TEST(memory_protected_is_seen_by_other_cpus),
 	TEST(touched_memory_becomes_superpages),
 	TEST(protected_page_splits_and_joins_again),
 	TEST(advice_dontneed_gives_zeroes),

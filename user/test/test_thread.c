@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * user/test/test_thread.c - threads and the scheduler: order, CPUs, registers, locks.
+ * user/test/test_thread.c - threads: their registers, their data, locks. Who runs: test_sched.c.
  */
 #include "user/test/test.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-
-static uint64_t cpus_online(void)
-{
-	uint64_t count = 1, hz, midr, unused;
-
-	EXPECT_OK(sys_machine_info(start.machine, MACHINE_CPUS, &count, &hz, &midr, &unused));
-	return count;
-}
 
 static void bump(void *argument)
 {
@@ -130,6 +122,19 @@ static void thread_local_data_is_its_own(void)
 	EXPECT_EQ(mine, 5);
 }
 
+static void thread_local_data_survives_migration(void)
+{
+	const uint64_t cpus = cpus_online();
+
+	mine = 99;
+	for (uint64_t i = 0; i < 4 * cpus; i++) {
+		EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, UINT64_C(1) << i % cpus));
+		EXPECT_EQ(mine, 99);
+	}
+	mine = 5;
+	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, UINT64_MAX));
+}
+
 /* Keep a pattern in every vector register across yields. */
 static void hold_vectors(void *argument)
 {
@@ -180,116 +185,44 @@ static void vector_registers_survive_migration(void)
 	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, UINT64_MAX));
 }
 
-/* A store-exclusive after a switch must fail. */
+struct partner {
+	_Atomic(uint64_t) turns;
+	_Atomic(bool) over;
+};
+
+static void yield_beside(void *argument)
+{
+	struct partner *const p = argument;
+
+	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, 1));
+	while (!p->over) {
+		p->turns++;
+		(void)sys_thread_yield();
+	}
+}
+
+/* A store-exclusive must fail when another thread ran on this CPU since the load. */
 static void exclusive_monitor_is_cleared_on_a_switch(void)
 {
+	struct partner p = { 0 };
 	uint64_t word = 0;
 	uint32_t failed;
 
+	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, 1));
+	struct thread *const t = start_thread(yield_beside, &p, PRIORITY_DEFAULT);
+	while (p.turns == 0) {
+		(void)time_sleep_ns(MS / 4);
+	}
+	const uint64_t before = p.turns;
 	__asm__ volatile("ldxr x0, [%1]\n\tmov x19, %1\n\tmov x8, %2\n\tsvc #0\n\t"
 			 "stxr %w0, x0, [x19]"
 			 : "=&r"(failed)
 			 : "r"(&word), "r"((uint64_t)CALL_THREAD_YIELD)
 			 : "x0", "x1", "x2", "x3", "x8", "x19", SVC_SCRUBBED);
+	EXPECT(p.turns > before);
 	EXPECT_EQ(failed, 1);
-}
-
-struct order {
-	handle_t go;
-	_Atomic(unsigned) *next;
-	unsigned place;
-};
-
-static void note_place(void *argument)
-{
-	struct order *const o = argument;
-	uint64_t bits;
-
-	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, 1));
-	EXPECT_OK(sys_event_wait(o->go, 1, in_time(), &bits));
-	o->place = atomic_fetch_add(o->next, 1);
-}
-
-static void priority_decides_who_runs_first(void)
-{
-	_Atomic(unsigned) next = 0;
-	struct order o[3];
-	struct thread *t[3];
-
-	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, 1));
-	for (unsigned i = 0; i < 3; i++) {
-		o[i] = (struct order){ .next = &next };
-		EXPECT_OK(sys_event_create(&o[i].go));
-		t[i] = start_thread(note_place, &o[i], 8 + i);
-	}
-	EXPECT_OK(time_sleep_ns(20 * MS)); /* all of them wait now */
-	for (unsigned i = 0; i < 3; i++) {
-		EXPECT_OK(sys_event_signal(o[i].go, 1)); /* less urgent than we: they stay ready */
-	}
-	EXPECT_EQ(next, 0);
-	for (unsigned i = 0; i < 3; i++) {
-		thread_join(t[i]);
-		EXPECT_OK(sys_handle_close(o[i].go));
-	}
-	EXPECT_EQ(o[2].place, 0);
-	EXPECT_EQ(o[1].place, 1);
-	EXPECT_EQ(o[0].place, 2);
-	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, UINT64_MAX));
-}
-
-struct urgent {
-	struct order order;
-	unsigned seen; /* by the less urgent one, right after its signal */
-};
-
-static void signal_the_urgent(void *argument)
-{
-	struct urgent *const u = argument;
-
-	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, 1));
-	EXPECT_OK(sys_event_signal(u->order.go, 1));
-	u->seen = *u->order.next;
-}
-
-static void priority_preempts_at_once(void)
-{
-	_Atomic(unsigned) next = 0;
-	struct urgent u = { .order.next = &next };
-
-	EXPECT_OK(sys_event_create(&u.order.go));
-	struct thread *const waiter = start_thread(note_place, &u.order, PRIORITY_DEFAULT - 2);
-	EXPECT_OK(time_sleep_ns(20 * MS)); /* it waits now */
-	struct thread *const t = start_thread(signal_the_urgent, &u, PRIORITY_DEFAULT - 4);
+	p.over = true;
 	thread_join(t);
-	thread_join(waiter);
-	EXPECT_EQ(u.seen, 1);
-	EXPECT_OK(sys_handle_close(u.order.go));
-}
-
-static void priority_above_ones_own_is_refused(void)
-{
-	uint64_t state, priority, cpu, number;
-	handle_t thread;
-
-	EXPECT_OK(sys_thread_info(HANDLE_NONE, &state, &priority, &cpu, &number));
-	EXPECT_EQ(state, THREAD_IS_RUNNING);
-	EXPECT_EQ(sys_thread_create(HANDLE_NONE, PRIORITY_COUNT - 1, &thread), KERR_DENIED);
-	EXPECT_EQ(sys_thread_create(HANDLE_NONE, PRIORITY_COUNT, &thread), KERR_INVALID);
-	EXPECT_EQ(sys_thread_set_priority(HANDLE_NONE, PRIORITY_COUNT - 1), KERR_DENIED);
-}
-
-static void affinity_moves_the_thread(void)
-{
-	const uint64_t cpus = cpus_online();
-
-	for (uint64_t i = 0; i < cpus; i++) {
-		uint64_t state, priority, cpu, number;
-
-		EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, UINT64_C(1) << i));
-		EXPECT_OK(sys_thread_info(HANDLE_NONE, &state, &priority, &cpu, &number));
-		EXPECT_EQ(cpu, i);
-	}
-	EXPECT_EQ(sys_thread_set_affinity(HANDLE_NONE, 0), KERR_INVALID);
 	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, UINT64_MAX));
 }
 
@@ -302,6 +235,11 @@ static void spin_for_ever(void *argument)
 	}
 }
 
+static void spin_bare(uint64_t counter)
+{
+	spin_for_ever((void *)(uintptr_t)counter);
+}
+
 /* A thread that never calls the kernel is stopped, looked at, changed, and made to end. */
 static void registers_can_be_read_and_written(void)
 {
@@ -310,16 +248,12 @@ static void registers_can_be_read_and_written(void)
 
 	struct thread *const t =
 		start_thread(spin_for_ever, (void *)(uintptr_t)&count, PRIORITY_DEFAULT);
-	EXPECT_OK(time_sleep_ns(30 * MS));
+	EXPECT(await_change(&count, 0));
 	EXPECT_EQ(sys_thread_regs_write(thread_handle(t), 0x10), KERR_FAULT);
 	EXPECT_OK(sys_thread_stop(thread_handle(t)));
-	enum kerr e;
-	do {
-		e = sys_thread_regs_read(thread_handle(t), (uint64_t)(uintptr_t)&regs);
-	} while (e == KERR_BUSY);
-	EXPECT_OK(e);
+	await_state(thread_handle(t), THREAD_IS_STOPPED);
+	EXPECT_OK(sys_thread_regs_read(thread_handle(t), (uint64_t)(uintptr_t)&regs));
 	const uint64_t seen = count;
-	EXPECT(seen > 0);
 	EXPECT(regs.sp != 0 && regs.pc != 0);
 	EXPECT_OK(time_sleep_ns(10 * MS));
 	EXPECT_EQ(count, seen);
@@ -329,18 +263,124 @@ static void registers_can_be_read_and_written(void)
 	thread_join(t);
 }
 
+static void registers_of_one_who_runs_are_busy(void)
+{
+	volatile uint64_t count = 0;
+	struct user_regs regs = { 0 };
+
+	const handle_t t = start_bare(spin_bare, (uint64_t)(uintptr_t)&count);
+	EXPECT(await_change(&count, 0));
+	EXPECT_EQ(sys_thread_regs_read(t, (uint64_t)(uintptr_t)&regs), KERR_BUSY);
+	EXPECT_EQ(sys_thread_regs_write(t, (uint64_t)(uintptr_t)&regs), KERR_BUSY);
+	end_bare(t);
+}
+
+/*
+ * What a debugger writes for PSTATE: AArch32, EL1, EL2, masked interrupts, PAN and the like. Of all
+ * that only the flags stay, and the thread goes on in AArch64 EL0, with interrupts.
+ */
+static void state_of_the_kernel_and_aarch32_cannot_be_entered(void)
+{
+	static const uint64_t states[] = {
+		0x10,
+		0x13,
+		0x1f,
+		0x30,         /* AArch32 User, Supervisor, System, Thumb */
+		0x04,
+		0x05,
+		0x08,
+		0x09,
+		0x0d,   /* EL1t, EL1h, EL2t, EL2h, EL3h */
+		0x3c0,
+		0x100000,
+		0x400000,      /* DAIF, IL, PAN */
+		UINT64_MAX & ~(UINT64_C(1) << 21), /* all but the single step */
+	};
+	const uint64_t flags = UINT64_C(0xf) << 28;
+	volatile uint64_t count = 0;
+	struct user_regs regs;
+
+	const handle_t t = start_bare(spin_bare, (uint64_t)(uintptr_t)&count);
+	for (unsigned i = 0; i < sizeof states / sizeof states[0]; i++) {
+		const uint64_t seen = count;
+
+		EXPECT_OK(sys_thread_stop(t));
+		await_state(t, THREAD_IS_STOPPED);
+		EXPECT_OK(sys_thread_regs_read(t, (uint64_t)(uintptr_t)&regs));
+		regs.pstate = states[i];
+		EXPECT_OK(sys_thread_regs_write(t, (uint64_t)(uintptr_t)&regs));
+		EXPECT_OK(sys_thread_regs_read(t, (uint64_t)(uintptr_t)&regs));
+		EXPECT_EQ(regs.pstate, states[i] & flags);
+		EXPECT_OK(sys_thread_resume(t));
+		EXPECT(await_change(&count, seen));
+	}
+	end_bare(t);
+}
+
+/* What a call leaves in the registers that no result is in: what was there, or zero. */
+static void registers_show_nothing_of_the_kernel_after_a_call(void)
+{
+	static const uint64_t calls[] = { CALL_NULL, CALL_THREAD_YIELD, CALL_EVENT_SIGNAL };
+
+	for (unsigned i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+		uint64_t left = 0, kept = 0;
+
+		__asm__ volatile("mov x8, %2\n\tmov x0, #0\n\tmov x19, #77\n\t"
+				 "mov x9, #1\n\tmov x10, #1\n\tmov x11, #1\n\tmov x12, #1\n\t"
+				 "mov x13, #1\n\tmov x14, #1\n\tmov x15, #1\n\tmov x16, #1\n\t"
+				 "mov x17, #1\n\tsvc #0\n\t"
+				 "orr x9, x9, x10\n\torr x9, x9, x11\n\torr x9, x9, x12\n\t"
+				 "orr x9, x9, x13\n\torr x9, x9, x14\n\torr x9, x9, x15\n\t"
+				 "orr x9, x9, x16\n\torr %0, x9, x17\n\tmov %1, x19"
+				 : "=&r"(left), "=&r"(kept)
+				 : "r"(calls[i])
+				 : "x0", "x1", "x2", "x3", "x8", "x19", SVC_SCRUBBED);
+		EXPECT(left <= 1);
+		EXPECT_EQ(kept, 77);
+	}
+}
+
+/* The stack pointer is only a number to the kernel, whatever EL0 made of it. */
+static void misaligned_stack_survives_calls(void)
+{
+	uint64_t before, after;
+
+	__asm__ volatile("mov x19, sp\n\tsub x20, x19, #200\n\tand x20, x20, #~15\n\t"
+			 "add x20, x20, #4\n\tmov sp, x20\n\t"
+			 "mov x8, %2\n\tsvc #0\n\tmov x8, %3\n\tsvc #0\n\t"
+			 "mov %1, sp\n\tmov %0, x20\n\tmov sp, x19"
+			 : "=&r"(before), "=&r"(after)
+			 : "r"((uint64_t)CALL_NULL), "r"((uint64_t)CALL_THREAD_YIELD)
+			 : "x0", "x1", "x2", "x3", "x8", "x19", "x20", SVC_SCRUBBED);
+	EXPECT_EQ(after, before);
+	EXPECT_EQ(after % 16, 4);
+}
+
+static void misaligned_stack_and_pc_are_refused_at_the_start(void)
+{
+	const uint64_t pc = (uint64_t)(uintptr_t)spin_bare;
+	handle_t thread;
+
+	EXPECT_OK(sys_thread_create(HANDLE_NONE, PRIORITY_DEFAULT, &thread));
+	EXPECT_EQ(sys_thread_start(thread, pc, 8, 0, 0), KERR_INVALID);
+	EXPECT_EQ(sys_thread_start(thread, pc + 2, 0, 0, 0), KERR_INVALID);
+	end_bare(thread);
+}
+
 const struct test tests_thread[] = {
 	TEST(thread_runs_and_is_joined),
 	TEST(mutex_excludes),
 	TEST(condition_hands_over),
 	TEST(thread_local_data_is_its_own),
+	TEST(thread_local_data_survives_migration),
 	TEST(vector_registers_survive_switches),
 	TEST(vector_registers_survive_migration),
 	TEST(exclusive_monitor_is_cleared_on_a_switch),
-	TEST(priority_decides_who_runs_first),
-	TEST(priority_preempts_at_once),
-	TEST(priority_above_ones_own_is_refused),
-	TEST(affinity_moves_the_thread),
 	TEST(registers_can_be_read_and_written),
+	TEST(registers_of_one_who_runs_are_busy),
+	TEST(state_of_the_kernel_and_aarch32_cannot_be_entered),
+	TEST(registers_show_nothing_of_the_kernel_after_a_call),
+	TEST(misaligned_stack_survives_calls),
+	TEST(misaligned_stack_and_pc_are_refused_at_the_start),
 	TEST_END,
 };

@@ -32,7 +32,10 @@ struct child {
 	handle_t thread;
 };
 
-/* Start it. On an error nothing of it is left. KERR_RANGE: the arguments are too long. */
+/*
+ * Start it. On an error nothing of it is left. KERR_RANGE: the arguments are too long;
+ * KERR_NO_MEMORY: what others give back within 20 s was not enough.
+ */
 enum kerr spawn(const struct elf_program *program, const struct spawn_options *options,
 		struct child *out);
 
