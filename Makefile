@@ -45,7 +45,8 @@ KERN := kern/bootargs.c kern/fatal.c kern/fdt.c kern/fdt_dev.c kern/fdt_mem.c ke
 	kern/timer_object.c kern/timerq.c \
 	kern/irq.c kern/kerr.c kern/lock.c kern/log.c kern/machine.c kern/main.c \
 	kern/object.c kern/panic.c \
-	kern/reclaim.c kern/report.c kern/report_past.c kern/report_walk.c kern/run.c kern/smp.c \
+	kern/reclaim.c kern/report.c kern/report_chain.c kern/report_past.c kern/report_walk.c \
+	kern/run.c kern/smp.c \
 	kern/string.c kern/symbols.c kern/trap.c kern/usercopy.c kern/work.c
 KERN += kern/init.c kern/call_mem.c kern/mem_object.c user/init_image.S
 KERN += kern/physread.c kern/warden.c

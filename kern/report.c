@@ -16,102 +16,13 @@
 #include "kern/symbols.h"
 #include "pcpu/pcpu.h"
 
-#define ESR_WNR (UINT64_C(1) << 6)
 #define UNMAPPED UINT64_C(0x0000100000000000)
 
 bool report_provoked;
 
-static const char *fault_name(uint64_t esr)
-{
-	static const char *const name[] = { "address size fault", "translation fault",
-					    "access flag fault", "permission fault" };
-	const unsigned dfsc = ESR_DFSC(esr);
-
-	if (dfsc < 0x10) {
-		return name[dfsc >> 2];
-	}
-	switch (dfsc) {
-	case 0x10:
-		return "external abort";
-	case 0x14:
-	case 0x15:
-	case 0x16:
-	case 0x17:
-		return "external abort on a table walk";
-	case 0x21:
-		return "alignment fault";
-	case ESR_DFSC_TLB_CONFLICT:
-		return "TLB conflict";
-	default:
-		return "other fault";
-	}
-}
-
-static bool is_abort(uint64_t esr)
-{
-	return ESR_EC(esr) == ESR_EC_DABT_SAME || ESR_EC(esr) == ESR_EC_IABT_SAME;
-}
-
-static void print_esr(uint64_t esr)
-{
-	kprintf("esr: %s", trap_ec_name(ESR_EC(esr)));
-	if (is_abort(esr)) {
-		kprintf(", %s", fault_name(esr));
-		if (ESR_DFSC(esr) < 0x10 || ESR_DFSC(esr) >> 2 == 5) {
-			kprintf(", level %u", ESR_DFSC(esr) & 3);
-		}
-		if (ESR_EC(esr) == ESR_EC_DABT_SAME) {
-			kprintf(", %s", (esr & ESR_WNR) != 0 ? "write" : "read");
-		}
-		kprintf("%s", (esr & ESR_FNV) != 0 ? ", FAR not valid" : "");
-	}
-	kprintf("\n");
-}
-
 bool report_has_far(const struct trap_frame *frame, uint64_t reason)
 {
-	return trap_is_sync(reason) && is_abort(frame->esr) && (frame->esr & ESR_FNV) == 0;
-}
-
-/* The second exception overwrote ELR_EL1 before any frame held the first one's? */
-static bool in_entry_path(uint64_t pc)
-{
-	uint64_t offset;
-	const char *name = symbol_find(pc, &offset);
-
-	return name != nullptr && (strcmp(name, "sp0_sync") == 0 || strcmp(name, "sp0_irq") == 0 ||
-				   strcmp(name, "vectors") == 0 || strcmp(name, "enter_sp0") == 0);
-}
-
-/* From EL0 two instructions more would be paid by every system call. */
-static bool in_el0_path(uint64_t pc)
-{
-	uint64_t offset;
-	const char *name = symbol_find(pc, &offset);
-
-	return name != nullptr && strncmp(name, "el0_", 4) == 0;
-}
-
-static void print_first_cause(const struct report_fatal *f)
-{
-	if (!trap_is_recursion(f->reason)) {
-		kprintf("first cause: this exception\n");
-		return;
-	}
-	if (in_el0_path(f->frame->elr)) {
-		kprintf("first cause lost: an exception from EL0, whose entry keeps no ELR\n");
-		return;
-	}
-	if (in_entry_path(f->frame->elr)) {
-		kprintf("first cause: elr=%#llx", (unsigned long long)f->kept_elr);
-		symbol_print(f->kept_elr);
-		kprintf(" (kept in CNTP_CVAL_EL0; the entry path faulted before its frame was whole)\n");
-		return;
-	}
-	kprintf("first cause: see the backtrace, below the exception if it shows one\n");
-	kprintf("last exception from SP0: elr=%#llx", (unsigned long long)f->kept_elr);
-	symbol_print(f->kept_elr);
-	kprintf("\n");
+	return trap_is_sync(reason) && report_is_abort(frame->esr) && (frame->esr & ESR_FNV) == 0;
 }
 
 static void print_stacks(unsigned cpu)
@@ -132,13 +43,6 @@ void report_print_others(unsigned cpu)
 		}
 	}
 	report_print_tail();
-}
-
-static void print_place(const char *what, uint64_t pc)
-{
-	kprintf("%s:", what);
-	symbol_print(pc);
-	kprintf("\n");
 }
 
 static void print_address(va_t far, const struct report_walk *first)
@@ -163,12 +67,7 @@ void report_print(const struct report_fatal *f)
 {
 	const unsigned cpu = cpu_number_safe();
 
-	if (trap_is_sync(f->reason)) {
-		print_esr(f->frame->esr);
-	}
-	print_place("elr", f->frame->elr);
-	print_place("x30", f->frame->x[30]);
-	print_first_cause(f);
+	report_print_cause(f);
 	print_stacks(cpu);
 	if (report_has_far(f->frame, f->reason)) {
 		print_address(va(f->frame->far), f->first);

@@ -28,7 +28,7 @@ struct report_walk {
 struct report_fatal {
 	const struct trap_frame *frame;
 	uint64_t reason;
-	uint64_t kept_elr; /* ELR of the last exception from SP0 (vectors.S) */
+	uint64_t kept_elr; /* ELR of the last exception from SP0 or EL0, calls apart (vectors.S) */
 	const struct report_walk *first; /* the walk of FAR, made at once */
 };
 
@@ -61,6 +61,12 @@ bool report_read_record(unsigned cpu, uint64_t n, struct record *out);
 /* How many records a CPU has written; false: out of reach. */
 bool report_read_count(unsigned cpu, uint64_t *count);
 void report_print_record(unsigned cpu, const struct record *r);
+
+/* kern/report_chain.c */
+/* Vector, syndrome, places, and the exception before it, as far as anything is left of that. */
+void report_print_cause(const struct report_fatal *f);
+/* An instruction or data abort of the kernel's? */
+bool report_is_abort(uint64_t esr);
 /* From a frame pointer: what a CPU that waits would return to. */
 void report_print_stack(uint64_t fp, unsigned cpu);
 void report_print_backtrace(uint64_t pc, uint64_t fp, unsigned cpu);

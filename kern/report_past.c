@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * kern/report_past.c - how it came to this: recorders, stacks.
+ * kern/report_past.c - how it came to this: where the CPUs stand, and what the recorders say.
  *
- * THEORY   The recorders and stacks that CPUs use may lie in the very mapping that broke
- *          (pcpu=scattered), so every word comes by report_read(), and what it cannot reach is
- *          said. The other CPUs have stopped: an initiator stops after its make.
+ * THEORY   The recorders that CPUs write may lie in the very mapping that broke (pcpu=scattered),
+ *          so every word comes by report_read(), and what it cannot reach is said. The other CPUs
+ *          have stopped: an initiator stops after its make.
  */
 #include <arch/barrier.h>
 #include <compiler.h>
@@ -17,7 +17,6 @@
 #include "pcpu/recorder.h"
 
 #define TAIL 16
-#define BACKTRACE_MAX 24
 
 static uint64_t mailbox_word(unsigned cpu, size_t offset)
 {
@@ -222,77 +221,5 @@ void report_print_tail(void)
 	kprintf("recorders, the last %u records by time:\n", count);
 	while (count-- > 0) {
 		report_print_record(tail.cpu[count], &tail.record[count]);
-	}
-}
-
-static void print_pc(unsigned depth, uint64_t pc, uint64_t back)
-{
-	kprintf("  #%u %#llx", depth, (unsigned long long)pc);
-	symbol_print(pc - back);
-	kprintf("\n");
-}
-
-/* Was this frame on the exception stack, so that the chain ends below an exception's frame? */
-static bool on_spx(unsigned cpu, uint64_t fp)
-{
-	const uint64_t slice = (uint64_t)(uintptr_t)pcpu_slice[cpu];
-
-	return fp - (slice + SLICE_SPX) < SLICE_SPX_TOP - SLICE_SPX;
-}
-
-/*
- * Follow frame pointers. From SPx the chain may go on below an exception: its frame is the topmost
- * thing on that stack (vectors.S).
- */
-static void follow(uint64_t fp, unsigned cpu, unsigned depth)
-{
-	while (depth < BACKTRACE_MAX && fp != 0) {
-		uint64_t up;
-		uint64_t pc;
-
-		if (fp % 16 != 0 || !report_read(fp, &up) || !report_read(fp + 8, &pc)) {
-			kprintf("  the stack at %#llx cannot be read\n", (unsigned long long)fp);
-			return;
-		}
-		if (pc != 0) {
-			print_pc(depth++, pc, 4);
-		}
-		if (up == 0 && on_spx(cpu, fp)) {
-			const uint64_t frame = (uint64_t)(uintptr_t)pcpu_slice[cpu] +
-					       SLICE_SPX_TOP - sizeof(struct trap_frame);
-
-			if (!report_read(frame + offsetof(struct trap_frame, elr), &pc) ||
-			    !report_read(frame + offsetof(struct trap_frame, x[29]), &up)) {
-				kprintf("  the exception's frame cannot be read\n");
-				return;
-			}
-			kprintf("  -- exception --\n");
-			print_pc(depth++, pc, 0);
-		} else if (up <= fp && on_spx(cpu, up) == on_spx(cpu, fp)) {
-			return; /* the end, or a chain that does not rise */
-		}
-		fp = up;
-	}
-}
-
-void report_print_backtrace(uint64_t pc, uint64_t fp, unsigned cpu)
-{
-	kprintf("backtrace cpu%u:\n", cpu);
-	print_pc(0, pc, 0);
-	if (pcpu_slice[cpu] != nullptr) {
-		follow(fp, cpu, 1);
-	}
-}
-
-void report_print_stack(uint64_t fp, unsigned cpu)
-{
-	follow(fp, cpu, 0);
-}
-
-void report_print_stopped(unsigned cpu)
-{
-	if (stop_frame[cpu] != 0 && pcpu_slice[cpu] != nullptr) {
-		kprintf("backtrace cpu%u, stopped:\n", cpu);
-		follow(stop_frame[cpu], cpu, 0);
 	}
 }

@@ -129,7 +129,11 @@ el0_signal:
 	b.ne	el0_exit
 	b	el0_saved_slow
 
-	/* What passes the door: calls and faults. */
+	/* What passes the door: faults, and calls. Two entries, so that a report knows which. */
+	.global el0_fault_entry
+el0_fault_entry:
+	save_rest
+	b	el0_saved_slow
 	.global el0_sync_slow
 el0_sync_slow:
 	save_rest

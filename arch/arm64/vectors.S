@@ -9,7 +9,8 @@
  *          only its instructions. Before the first store SP_EL1 is compared with what it must be
  *          (the top of this CPU's exception stack) in registers only. TPIDRRO_EL0 is the scratch.
  *          CNTP_CVAL_EL0 keeps ELR across the prefix: when a push faults, hardware overwrites
- *          ELR_EL1, and this is where it began (docs/decisions/013).
+ *          ELR_EL1, and this is where it began. Only system calls do without
+ *          (docs/decisions/013).
  * IN       TPIDR_EL1: this CPU's slice. CONTEXTIDR_EL1: its number, for when TPIDR_EL1 is wrong.
  * NOT HERE What to do about an exception: trap.c.
  */
@@ -86,29 +87,41 @@
 	 * SP: el0.S looks at it before something does.
 	 * Out: x18 = the thread, TPIDRRO_EL0 = EL0's x18.
 	 */
-	.macro	el0_prefix
-	msr	tpidrro_el0, x18
+	.macro	el0_find_thread
 	mrs	x18, tpidr_el1
 	ldr	x18, [x18, #PCPU_CURRENT]
 	stp	x16, x17, [x18, #TH_X(16)]
 	.endm
 
-	.macro	vector_el0_sync name
+	/* The same for what EL0 did not ask for: its ELR is kept, as from SP0. */
+	.macro	el0_keep_and_find
+	mrs	x18, elr_el1
+	msr	cntp_cval_el0, x18
+	el0_find_thread
+	.endm
+
+	/* A call keeps no ELR: it would pay two instructions for what x8 and x30 tell as well. */
+	.macro	vector_el0_sync name, fault
 	vector_begin \name
-	el0_prefix
-	mrs	x17, esr_el1
-	lsr	w16, w17, #ESR_EC_SHIFT
-	cmp	w16, #EC_SVC64
-	b.ne	el0_sync_slow
+	msr	tpidrro_el0, x18
+	mrs	x18, esr_el1
+	lsr	w18, w18, #ESR_EC_SHIFT
+	cmp	w18, #EC_SVC64
+	b.ne	\fault
+	el0_find_thread
 	cmp	x8, #NR_IPC_CALL
 	b.eq	ipc_call_fast
 	b	el0_svc
+\fault:
+	el0_keep_and_find
+	b	el0_fault_entry
 	vector_end \name
 	.endm
 
 	.macro	vector_el0 name, to
 	vector_begin \name
-	el0_prefix
+	msr	tpidrro_el0, x18
+	el0_keep_and_find
 	b	\to
 	vector_end \name
 	.endm
@@ -136,7 +149,7 @@ vectors:
 	vector_fatal spx_irq, 5
 	vector_fatal spx_fiq, 6
 	vector_fatal spx_serror, 7
-	vector_el0_sync el0_sync
+	vector_el0_sync el0_sync, el0_fault
 	vector_el0 el0_irq, el0_irq_entry
 	vector_fatal el0_fiq, 10
 	vector_fatal el0_serror, 11

@@ -278,7 +278,7 @@ class Recursion(Command):
         print(f"this exception: {describe_esr(esr)}"
               + (", on the exception stack: RECURSION" if on_spx else ""))
         print(f"  elr {elr:#x} {target.name(elr)}, far {far:#x}, spsr {spsr:#x}")
-        print(f"  the last one from SP0: elr {kept:#x} {target.name(kept)}")
+        print(f"  the last one from SP0 or EL0: elr {kept:#x} {target.name(kept)}")
         self.first_cause(target, kept)
         if esr >> 26 & 63 in ABORTS and not esr >> 10 & 1:
             self.about(target, far)

@@ -176,7 +176,8 @@ static const struct {
 	{ "current", provoke_current },   { "trace", provoke_trace },
 	{ "tables", provoke_tables },     { "deadlock", provoke_deadlock },
 	{ "nmi", provoke_nmi },           { "silence", provoke_silence },
-	{ "brk", provoke_brk },
+	{ "brk", provoke_brk },           { "timer", provoke_timer },
+	{ "call", provoke_call },
 };
 
 void provoke_arguments(struct bootargs *args)

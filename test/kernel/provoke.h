@@ -12,7 +12,9 @@
 /* Each ends in its report; one that comes back has failed. test/kernel/provoke_map.c */
 void provoke_pcpu(void);
 void provoke_stack(void);
+void provoke_timer(void);
 void provoke_current(void);
+void provoke_call(void);
 void provoke_trace(void);
 void provoke_tables(void);
 void provoke_vector(void);

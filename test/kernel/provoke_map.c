@@ -12,6 +12,7 @@
 #include <arch/table.h>
 #include <arch/tlb.h>
 #include <compiler.h>
+#include <string.h>
 
 #include "arch/arm64/timer.h"
 #include "ipi/inval.h"
@@ -19,11 +20,13 @@
 #include "kern/irq.h"
 #include "kern/log.h"
 #include "kern/run.h"
+#include "kern/sched.h"
 #include "kern/thread.h"
 #include "kern/timerq.h"
 #include "kern/work.h"
 #include "pcpu/recorder.h"
 #include "test/kernel/provoke.h"
+#include "test/kernel/stage.h"
 #include "vm/frame.h"
 #include "vm/kmap.h"
 #include "vm/memory.h"
@@ -106,21 +109,21 @@ void provoke_stack(void)
 	provoke_linger(LINGER);
 }
 
-/* ---- current: the running thread's control block, as a timer's top half looks at it ---- */
+/* ---- timer: what a timer's top half looks at ---- */
+
+static uint64_t *ticked; /* in the block: the next tick is so many ticks away */
 
 static void account_tick(struct timerq_node *node)
 {
-	const volatile struct thread *current = pcpu_this()->current;
-
-	timerq_add(node, counter_now() + arch_counter_hz() / (TIMER_HZ + current->priority),
-		   account_tick);
+	timerq_add(node, counter_now() + *(const volatile uint64_t *)ticked, account_tick);
 }
 
 static void tick_for_ever(void *block)
 {
 	static struct timerq_node node;
 
-	pcpu_this()->current = block;
+	ticked = block;
+	*ticked = arch_counter_hz() / TIMER_HZ;
 	irq_mask();
 	timerq_add(&node, counter_now(), account_tick);
 	irq_timer_arm(timerq_first());
@@ -131,7 +134,7 @@ static void tick_for_ever(void *block)
 	}
 }
 
-void provoke_current(void)
+void provoke_timer(void)
 {
 	const va_t block = open_block(0);
 
@@ -140,6 +143,81 @@ void provoke_current(void)
 	provoke_linger(10);
 	change_under_their_feet(block);
 	provoke_linger(LINGER);
+}
+
+/* ---- current, call: the running thread's control block ---- */
+
+static void tick_only(void *unused)
+{
+	(void)unused;
+	irq_timer_start(arch_counter_hz() / TIMER_HZ);
+}
+
+static bool never(void *unused)
+{
+	(void)unused;
+	return false;
+}
+
+/* As the scheduler would: the thread is this CPU's, and the CPU is given to threads. */
+static void run_thread(void *thread)
+{
+	struct thread *t = thread;
+
+	irq_mask();
+	t->state = THREAD_RUNNING;
+	t->cpu = cpu_number();
+	pcpu_this()->current = t;
+	irq_unmask();
+	provoke_ready();
+	sched_give(never, nullptr);
+}
+
+/*
+ * A thread in EL0 that has its control block, all of it, in a block that changes size: a kernel
+ * that takes them from ordinary memory. It is moved there before it ever runs.
+ */
+static void provoke_thread(const char *program, bool ticks)
+{
+	const unsigned cpu = provoke_victim();
+	const va_t block = open_block(0);
+	struct thread *made;
+
+	if (!stage_open() || thread_create(stage.task,
+					   &(struct thread_start){ .pc = STUB(program),
+								   .sp = WORD(0),
+								   .arg = UINT64_MAX,
+								   .affinity = UINT64_C(1) << cpu,
+								   .priority = 1 },
+					   &made) != KERR_OK) {
+		panic("provoke=%s: no thread", bootargs.provoke);
+	}
+	struct thread *const moved = memcpy((void *)(uintptr_t)block.v, made, sizeof(*made));
+
+	log_printf("provoke", "%s: thread %llu of cpu%u at %#llx runs %#llx", bootargs.provoke,
+		   (unsigned long long)moved->number, cpu, (unsigned long long)block.v,
+		   (unsigned long long)STUB(program));
+	if (ticks) {
+		work_start(UINT64_C(1) << cpu, tick_only, nullptr);
+		(void)work_wait(UINT64_C(1) << cpu, 0);
+	}
+	work_start(UINT64_C(1) << cpu, run_thread, moved);
+	provoke_wait_ready(1);
+	provoke_linger(10);
+	change_under_their_feet(block);
+	provoke_linger(LINGER);
+}
+
+/* An interrupt is the first to look for it. */
+void provoke_current(void)
+{
+	provoke_thread(el0_spin, true);
+}
+
+/* A system call is. */
+void provoke_call(void)
+{
+	provoke_thread(el0_null, false);
 }
 
 static void break_entry(pte_t *slot)

@@ -76,7 +76,7 @@ def test_a_recursion_is_caught_and_explained(gdb):
     broke = re.search(r"^who broke it:\n  cpu0 change 2 MiB at (0x\w+) \w+ -> \w+ by (\w+)\+\w+ "
                       r"NOT ENDED$", text, re.M)
     assert broke and int(broke[1], 16) == far & ~0x1FFFFF and broke[2] == "change_block"
-    kept = re.search(r"^  the last one from SP0: elr (0x\w+)", text, re.M)[1]
+    kept = re.search(r"^  the last one from SP0 or EL0: elr (0x\w+)", text, re.M)[1]
     assert re.search(rf"^  (its frame: .*, elr {kept} |no frame of it: )", text, re.M)
 
 

@@ -24,8 +24,12 @@ HEAD = {
     "stack": rf"FATAL cpu1 reason=sp0/data abort va={NUMBER} elr={NUMBER} esr={NUMBER} "
              rf"entry=L2\[\d+\]",
     "vector": rf"WARDEN cpu1 cause=vectors va={NUMBER} entry=L3\[\d+\]",
+    "timer": rf"RECURSION cpu1 depth=2 cause=sync/data abort va={NUMBER} elr={NUMBER} "
+             rf"esr={NUMBER} entry=L2\[\d+\]",
     "current": rf"RECURSION cpu1 depth=2 cause=sync/data abort va={NUMBER} elr={NUMBER} "
                rf"esr={NUMBER} entry=L2\[\d+\]",
+    "call": rf"RECURSION cpu1 depth=2 cause=sync/data abort va={NUMBER} elr={NUMBER} "
+            rf"esr={NUMBER} entry=L2\[\d+\]",
     "trace": rf"RECURSION cpu0 depth=2 cause=sync/data abort va={NUMBER} elr={NUMBER} "
              rf"esr={NUMBER} entry=L2\[\d+\]",
     "tables": rf"FATAL cpu0 reason=fault/data abort va={NUMBER} elr={NUMBER} esr={NUMBER} "
@@ -42,8 +46,9 @@ HEAD = {
 FACTS = {
     "pcpu": [
         # As a rule the entry path faults; the break may also meet a CPU in its handler.
+        r"^vector: spx sync$",
         r"^elr: (sp0_irq|enter_sp0|trap_\w+|sched_\w+|timerq_\w+|gic\w*)\+(0x)?[0-9a-f]+$",
-        rf"^(first cause|last exception from SP0): elr={NUMBER} count_for_ever\+0x[0-9a-f]+",
+        rf"^(first cause|last exception from SP0 or EL0): elr={NUMBER} count_for_ever\+0x[0-9a-f]+",
         r"^  L2\[\d+\] 0{16} INVALID$",
         r"^owner: not pinned: kmap",
         r"^  slices are unmapped",
@@ -63,12 +68,31 @@ FACTS = {
         r"^  (left broken|never made again)",
         r"^  cpu0 DID NOT STOP ",
     ],
-    "current": [
-        r"^elr: account_tick\+",
+    "timer": [
+        r"^vector: spx sync\nesr: data abort, translation fault, level 2, read\n"
+        r"elr: account_tick\+",
         r"^  L2\[\d+\] 0{16} INVALID$",
-        rf"^  cpu0 at tick \d+: broke va={NUMBER}, old entry \w+\n  for provoke_current\+0x",
-        r"^last exception from SP0: elr=\w+ tick_for_ever\+0x",
-        r"^backtrace cpu1:\n.* account_tick\+(.*\n)+?  -- exception --\n.* tick_for_ever\+",
+        rf"^  cpu0 at tick \d+: broke va={NUMBER}, old entry \w+\n  for provoke_timer\+0x",
+        r"^last exception from SP0 or EL0: elr=\w+ tick_for_ever\+0x",
+        r"^backtrace cpu1:\n.* account_tick\+(.*\n)+?"
+        r"  -- exception: interrupt, spsr=\w+ from SP0, masked ---- --\n.* tick_for_ever\+",
+    ],
+    # The very entry: it cannot save the first registers of EL0. An interrupt keeps its ELR,
+    "current": [
+        r"^vector: spx sync\nesr: data abort, translation fault, level 2, write\n"
+        r"elr: el0_irq\+0x\w+$",
+        r"^spsr=\w+ from SPx, masked DAIF$",
+        rf"^first cause: elr=0x10[0-9a-f]{{3}} in EL0 \(kept in CNTP_CVAL_EL0",
+        r"^  L2\[\d+\] 0{16} INVALID$",
+        rf"^  cpu0 at tick \d+: broke va={NUMBER}, old entry \w+\n  for provoke_thread\+0x",
+        r"^backtrace cpu1:\n  #0 \w+ el0_irq\+",
+    ],
+    # a system call says which it was.
+    "call": [
+        r"^elr: el0_sync\+0x\w+$",
+        r"^first cause lost: a system call of EL0, x8=0 x30=0x3030, which keeps no ELR$",
+        r"^  L2\[\d+\] 0{16} INVALID$",
+        rf"^  cpu0 at tick \d+: broke va={NUMBER}, old entry \w+\n  for provoke_thread\+0x",
     ],
     "trace": [
         r"^elr: trace_hook\+0x",
@@ -134,6 +158,18 @@ def test_entry_named_in_the_first_line_is_the_one_of_va(perch):
     head = re.search(r"^FATAL .* va=(\w+) .* entry=L(\d)\[(\d+)\]$", run.text, re.M)
     level = int(head[2])
     assert int(head[3]) == int(head[1], 16) >> (39 - 9 * level) & 511
+
+
+def test_what_began_in_el0_is_the_instruction_that_was_interrupted(perch):
+    """The first ELR is of the thread's loop of two instructions, and FAR lies in the thread."""
+    run = perch(ARGS="provoke=current")
+    assert run.finish() == 1
+    thread = re.search(rf"provoke: current: thread \d+ of cpu1 at ({NUMBER}) runs ({NUMBER})$",
+                       run.text, re.M)
+    block, loop = (int(word, 16) for word in thread.groups())
+    assert int(re.search(r"^first cause: elr=(\w+) ", run.text, re.M)[1], 16) in (loop, loop + 4)
+    far = int(re.search(r"^RECURSION cpu1 .* va=(\w+) ", run.text, re.M)[1], 16)
+    assert 0 < far - block < 1024
 
 
 def test_warden_watches_a_healthy_run_in_silence(perch):

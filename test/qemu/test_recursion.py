@@ -53,5 +53,5 @@ def test_pcpu_recursion_shows_where_it_began_or_says_it_is_lost(perch):
     run = perch(ARGS=f"run=stress bbm=naive pcpu=scattered seed={SEED} cycles=2000", TIMEOUT=90)
     text = report(run)
     own = re.search(r"^backtrace cpu\d:\n((?:  .*\n)+)", text, re.M)[1]
-    below = own.partition("-- exception --")[2]
+    below = own.partition("  -- exception: ")[2]
     assert "work_loop+" in below or "first cause lost" in text
