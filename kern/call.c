@@ -45,8 +45,8 @@ void call_dispatch(struct thread *self, uint64_t esr)
 	}
 	const enum kerr e = call->run(self, self->regs.x, &r);
 
-	if (self->state != THREAD_RUNNING) {
-		return; /* it waits, or it is dead */
+	if (thread_this() != self || self->state != THREAD_RUNNING) {
+		return; /* another one runs; or it waits, or is dead */
 	}
 	if (r.again || (e == KERR_FAULT && page_came(self)) ||
 	    (e == KERR_NO_MEMORY && grow_pinned_if_low())) {

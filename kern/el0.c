@@ -65,10 +65,10 @@ static_assert(offsetof(struct thread, ipc.slot) == TH_IPC_SLOT);
 static_assert(offsetof(struct thread, ipc.held) == TH_IPC_HELD);
 static_assert(offsetof(struct thread, ipc.bound) == TH_IPC_BOUND);
 static_assert(offsetof(struct task, handles.page) == TASK_HANDLES);
-static_assert(offsetof(struct task, pmap) == TASK_PMAP && TASK_ROOT == TASK_PMAP + 8);
-static_assert(offsetof(struct task, root) == TASK_ROOT);
-static_assert(offsetof(struct pmap, space.window) == PMAP_SPACE);
-static_assert(offsetof(struct pmap, space.asid) == PMAP_SPACE + 8);
+static_assert(offsetof(struct thread, space) == TH_SPACE && TH_ROOT == TH_SPACE + 8);
+static_assert(offsetof(struct thread, root) == TH_ROOT);
+static_assert(offsetof(struct thread, zeros) == TH_ZEROS);
+static_assert(offsetof(struct park_space, window) == 0 && offsetof(struct park_space, asid) == 8);
 static_assert(offsetof(struct pcpu, asid_active) == PCPU_ASID_ACTIVE);
 static_assert(offsetof(struct pcpu, space_word) == PCPU_SPACE &&
 	      PCPU_ASID_ACTIVE == PCPU_SPACE + 8);
@@ -92,46 +92,48 @@ static_assert(IPC_FLAG_CALL == INFO_CALL && IPC_WORDS == 8);
 
 #define RECLAIM_STEPS 4
 
-/* Masked, on SPx: the thread to resume, before the door; nullptr: the kernel program goes on. */
-static struct thread *leave_slowly(void)
-{
-	irq_mask();
-	struct thread *next = sched_next();
-
-	if (next != nullptr) {
-		pmap_activate(next->task->pmap);
-		reclaim_quiet();
-	} else {
-		pmap_activate(nullptr);
-	}
-	if (next == nullptr && pcpu_mailbox(pcpu_this())->door != DOOR_KERNEL) {
-		door_enter();
-	}
-	irq_unmask();
-	KASSERT(this_cpu()->mask_depth == 0);
-	return next;
-}
-
 /*
+ * Masked, on SPx: the thread to resume, before the door; nullptr: the kernel program goes on.
  * Nobody has asked this CPU to look for another thread: the same one goes on. Everything that asks
  * sets `resched`, another CPU before its interrupt: what is set after the look is seen by the
  * interrupt that then comes.
  */
+static struct thread *choose(struct pcpu *p)
+{
+	struct thread *next = p->current;
+
+	if (load_relaxed(&p->resched) != 0 || next == nullptr) {
+		next = sched_next();
+	} else if (pcpu_mailbox(p)->door == DOOR_KERNEL) {
+		door_leave(DOOR_EL0);
+	}
+	if (next != nullptr) {
+		pmap_activate(next->task->pmap);
+		reclaim_quiet();
+		return next;
+	}
+	pmap_activate(nullptr);
+	if (pcpu_mailbox(p)->door != DOOR_KERNEL) {
+		door_enter();
+	}
+	return nullptr;
+}
+
+/* What is short when nobody asked for anything is not measured. */
 static struct thread *leave(void)
 {
 	struct pcpu *p = pcpu_this();
 
 	KASSERT(p->base.lock_count == 0); /* R6 */
 	KASSERT(p->base.mask_depth == 0);
-	if (load_relaxed(&p->resched) != 0 || p->current == nullptr) {
-		return leave_slowly();
+	if (load_relaxed(&p->resched) == 0 && p->current != nullptr) {
+		return choose(p);
 	}
-	pmap_activate(p->current->task->pmap);
-	if (pcpu_mailbox(p)->door == DOOR_KERNEL) {
-		door_leave(DOOR_EL0);
-	}
-	reclaim_quiet();
-	return p->current;
+	irq_mask();
+	struct thread *next = choose(p);
+
+	irq_unmask();
+	return next;
 }
 
 struct thread *entry_el0_exit(void)
@@ -148,10 +150,15 @@ void entry_el0_no_space(void)
 
 struct thread *entry_el0_irq(struct thread *t)
 {
+	struct pcpu *p = pcpu_this();
+
+	KASSERT(p->base.lock_count == 0); /* R6 */
 	irq_mask();
 	trap_top_half(t->regs.pc, nullptr);
+	struct thread *next = choose(p);
+
 	irq_unmask();
-	return leave();
+	return next;
 }
 
 struct thread *entry_el0_aarch32(struct thread *t)

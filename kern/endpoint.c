@@ -89,6 +89,24 @@ static struct thread *hand_over(struct thread *caller, struct thread *receiver)
 	return slot_put(receiver->ipc.slot, caller);
 }
 
+/*
+ * The same, and the receiver runs at once if that is simple. Not for a pager: the call whose page
+ * is missing is not through with the caller's registers.
+ */
+static bool hand_over_now(struct thread *self, struct thread *receiver, uint64_t due,
+			  struct thread **old)
+{
+	if (due != DEADLINE_NONE || self->ipc.excepted == IPC_FLAG_PAGER) {
+		return false;
+	}
+	store_release(&self->ipc.due, DEADLINE_NONE);
+	if (!sched_hand_over(self, receiver, THREAD_CALLING)) {
+		return false;
+	}
+	*old = slot_put(receiver->ipc.slot, self);
+	return true;
+}
+
 /* With the endpoint's lock held: a receiver waits in it. Unlocks. */
 static enum kerr send_now(struct thread *self, struct endpoint *ep, bool calls, uint64_t due)
 	__attribute__((release_capability(ep -> lock)))
@@ -99,6 +117,8 @@ static enum kerr send_now(struct thread *self, struct endpoint *ep, bool calls, 
 
 	if (e != KERR_OK) {
 		ipc_queue_return(&ep->queue, receiver, &ep->obj);
+	} else if (calls && hand_over_now(self, receiver, due, &old)) {
+		receiver = nullptr;
 	} else if (calls) {
 		ipc_block(self, THREAD_CALLING, due);
 		old = hand_over(self, receiver);
@@ -108,7 +128,7 @@ static enum kerr send_now(struct thread *self, struct endpoint *ep, bool calls, 
 	if (e != KERR_OK) {
 		ipc_discard(self);
 		recheck(receiver);
-	} else {
+	} else if (receiver != nullptr) {
 		ipc_wake(receiver, KERR_OK);
 	}
 	return e;

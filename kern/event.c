@@ -8,6 +8,7 @@
 
 #include "kern/assert.h"
 #include "kern/ipc_wait.h"
+#include "kern/sched.h"
 #include "pcpu/slab.h"
 
 #define END_STEPS 16
@@ -53,6 +54,76 @@ void event_signal(struct event *ev, uint64_t bits)
 		ipc_wake_bound(bound);
 	}
 }
+
+/* ---- the same where nothing is in the way ---- */
+
+/* With the lock held, nothing set: the only one that waits takes all the bits, and is ready. */
+static bool wake_only_waiter(struct event *ev, struct thread *t, uint64_t bits)
+{
+	if (t->ipc.next != nullptr || (bits & ~t->ipc.event_bits) != 0 ||
+	    t->ipc.due != DEADLINE_NONE) {
+		return false;
+	}
+	struct runq *q = sched_hold_waiter(t);
+
+	if (q == nullptr) {
+		return false;
+	}
+	ipc_queue_remove(&ev->queue, t);
+	t->regs.x[0] = bits;
+	t->regs.x[8] = KERR_OK;
+	sched_wake_held(q, t);
+	return true;
+}
+
+/* With the lock held. */
+static bool signal_locked(struct event *ev, uint64_t bits)
+{
+	struct thread *t = ev->queue.first;
+
+	if (load_relaxed((const uint64_t *)(const void *)&ev->bound) != 0) {
+		return false;
+	}
+	if (t != nullptr) {
+		return load_relaxed(&ev->bits) == 0 && wake_only_waiter(ev, t, bits);
+	}
+	fetch_or_acq_rel(&ev->bits, bits);
+	return true;
+}
+
+/* Who was bound to it meanwhile has looked at the bits before they were set, or sees them. */
+static void wake_newly_bound(struct event *ev)
+{
+	struct thread *bound =
+		(struct thread *)load_seq_cst((const uint64_t *)(const void *)&ev->bound);
+
+	if (bound != nullptr && load_relaxed(&ev->bits) != 0) {
+		ipc_wake_bound(bound);
+	}
+}
+
+bool event_signal_quick(struct event *ev, uint64_t bits)
+{
+	if (bits == 0 || !spin_try_bare(&ev->lock)) {
+		return false;
+	}
+	const bool done = signal_locked(ev, bits);
+
+	spin_unlock_bare(&ev->lock);
+	if (done) {
+		wake_newly_bound(ev);
+	}
+	return done;
+}
+
+void event_signal_interrupt(struct event *ev, uint64_t bits)
+{
+	if (!event_signal_quick(ev, bits)) {
+		event_signal(ev, bits);
+	}
+}
+
+/* ---- waits ---- */
 
 enum kerr event_wait(struct thread *self, struct event *ev, uint64_t bits, uint64_t due,
 		     uint64_t *out)

@@ -27,6 +27,15 @@ enum kerr event_create(struct memcharge *payer, struct event **out);
 void event_signal(struct event *ev, uint64_t bits);
 
 /*
+ * The same if it is simple: nobody waits, or one thread of this CPU does, for all of these bits and
+ * without a deadline. False: nothing has changed. Pre: SPx, masked, no lock held.
+ */
+bool event_signal_quick(struct event *ev, uint64_t bits);
+
+/* From an interrupt, on SPx: the one or the other. */
+void event_signal_interrupt(struct event *ev, uint64_t bits);
+
+/*
  * Wait for any of `bits`; those that are set are cleared and are the result. KERR_TIMEOUT,
  * KERR_DEAD. As ipc_recv() for a thread that has to wait: x0 and x8 are its waker's.
  */

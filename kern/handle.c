@@ -17,6 +17,9 @@ static_assert(HANDLE_MAX <= UINT16_MAX + 1, "an index has 16 bits");
 #define TABLE_OF(node) \
 	((struct handle_table *)(void *)((char *)(node) - offsetof(struct handle_table, reclaim)))
 
+/* Where a table has no page yet, so that the fast paths need not ask (arch/arm64/ipc_fast.S). */
+static struct handle_slot no_slots[HANDLE_PAGE_SLOTS];
+
 static uint64_t word_make(uint32_t generation, enum kobj_type type, uint8_t rights)
 {
 	return (uint64_t)generation << 16 | (uint64_t)type << 8 | rights;
@@ -39,6 +42,7 @@ void handle_table_init(struct handle_table *table, struct memcharge *charge)
 	*table = (struct handle_table){
 		.lock = SPINLOCK("handles", LOCK_TASK),
 		.charge = charge,
+		.page = { no_slots },
 	};
 }
 

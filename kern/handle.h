@@ -39,7 +39,8 @@ struct handle_slot {
 struct handle_table {
 	struct spinlock lock;                   /* LOCK_TASK */
 	struct memcharge *charge;               /* [c] */
-	struct handle_slot *page[HANDLE_PAGES]; /* [a] filled from the front, never removed */
+	/* [a] filled from the front, never removed; the first is there, empty, before that */
+	struct handle_slot *page[HANDLE_PAGES];
 	uint32_t pages;    /* [l] */
 	uint32_t count;    /* [l] handles */
 	uint32_t free;     /* [l] slots that may be used: index + 1 */
@@ -81,7 +82,7 @@ static inline struct kobj *handle_quick(const struct handle_table *table, uint64
 	const struct handle_slot *page = (const struct handle_slot *)load_acquire(
 		(const uint64_t *)(const void *)table->page);
 
-	if (page == nullptr || (h & UINT16_MAX) >= HANDLE_PAGE_SLOTS) {
+	if ((h & UINT16_MAX) >= HANDLE_PAGE_SLOTS) {
 		return nullptr;
 	}
 	const struct handle_slot *slot = page + (h & UINT16_MAX);

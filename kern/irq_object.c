@@ -31,7 +31,7 @@ bool irq_object_signal(uint32_t number)
 
 	gic_disable(number);
 	if (ev != nullptr) {
-		event_signal(ev, irq->bits);
+		event_signal_interrupt(ev, irq->bits);
 	}
 	return true;
 }

@@ -16,7 +16,6 @@
 
 #include "kern/entry.h"
 #include "kern/event.h"
-#include "kern/ipc_wait.h"
 #include "kern/quick.h"
 #include "kern/reclaim.h"
 #include "kern/sched.h"
@@ -24,67 +23,15 @@
 #include "pcpu/pcpu.h"
 #include "vm/pmap_user.h"
 
-/* With the lock held, nothing set: the only one that waits takes all the bits, and is ready. */
-static bool wake_only_waiter(struct event *ev, struct thread *t, uint64_t bits)
-{
-	if (t->ipc.next != nullptr || (bits & ~t->ipc.event_bits) != 0 ||
-	    t->ipc.due != DEADLINE_NONE) {
-		return false;
-	}
-	struct runq *q = sched_hold_waiter(t);
-
-	if (q == nullptr) {
-		return false;
-	}
-	ipc_queue_remove(&ev->queue, t);
-	t->regs.x[0] = bits;
-	t->regs.x[8] = KERR_OK;
-	sched_wake_held(q, t);
-	return true;
-}
-
-/* With the lock held. */
-static bool signal_locked(struct event *ev, uint64_t bits)
-{
-	struct thread *t = ev->queue.first;
-
-	if (load_relaxed((const uint64_t *)(const void *)&ev->bound) != 0) {
-		return false;
-	}
-	if (t != nullptr) {
-		return load_relaxed(&ev->bits) == 0 && wake_only_waiter(ev, t, bits);
-	}
-	fetch_or_acq_rel(&ev->bits, bits);
-	return true;
-}
-
-/* Who was bound to it meanwhile has looked at the bits before they were set, or sees them. */
-static void wake_newly_bound(struct event *ev)
-{
-	struct thread *bound =
-		(struct thread *)load_seq_cst((const uint64_t *)(const void *)&ev->bound);
-
-	if (bound != nullptr && load_relaxed(&ev->bits) != 0) {
-		ipc_wake_bound(bound);
-	}
-}
-
 uint64_t entry_el0_signal(struct thread *self)
 {
 	const uint64_t bits = self->regs.x[1];
 	struct event *ev = (struct event *)handle_quick(&self->task->handles, self->regs.x[0],
 							KOBJ_EVENT, RIGHT_WRITE);
 
-	if (ev == nullptr || bits == 0 || reclaim_pending() || !spin_try_bare(&ev->lock)) {
+	if (ev == nullptr || reclaim_pending() || !event_signal_quick(ev, bits)) {
 		return QUICK_SLOW;
 	}
-	const bool done = signal_locked(ev, bits);
-
-	spin_unlock_bare(&ev->lock);
-	if (!done) {
-		return QUICK_SLOW;
-	}
-	wake_newly_bound(ev);
 	self->regs.x[8] = KERR_OK;
 	if (load_relaxed(&pcpu_this()->resched) != 0) {
 		return QUICK_LEAVE;

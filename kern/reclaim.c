@@ -28,14 +28,7 @@ static struct queue waiting; /* [l] for the grace period that runs */
 static struct queue ready;   /* [l] to be run */
 static uint64_t quiet_then[MAX_CPUS];    /* [l] the counts when it began */
 static unsigned polls;                   /* [l] since it began */
-static uint64_t deferred;                /* [a] nodes on any list, or running */
-
-void reclaim_quiet(void)
-{
-	struct pcpu *p = pcpu_this();
-
-	store_release(&p->quiet, p->quiet + 2);
-}
+uint64_t reclaim_deferred;               /* [a] nodes on any list, or running */
 
 void reclaim_asleep(void)
 {
@@ -52,11 +45,6 @@ void reclaim_awake(void)
 	KASSERT((p->quiet & 1) != 0);
 	store_release(&p->quiet, p->quiet + 1);
 	dmb_ish(); /* pairs with begin_grace(): nothing is looked up before the count is even */
-}
-
-bool reclaim_pending(void)
-{
-	return load_acquire(&deferred) != 0; /* pairs with run() */
 }
 
 /* Put all of `from` behind `to`; `from` is empty then. */
@@ -85,7 +73,7 @@ static void append_node(struct queue *to, struct reclaim_node *node)
 void reclaim_defer(struct reclaim_node *node, bool (*fn)(struct reclaim_node *node))
 {
 	node->fn = fn;
-	fetch_add_relaxed(&deferred, 1);
+	fetch_add_relaxed(&reclaim_deferred, 1);
 	spin_lock(&lock);
 	append_node(&fresh, node);
 	spin_unlock(&lock);
@@ -155,7 +143,7 @@ static void run(struct reclaim_node *node)
 	bool (*fn)(struct reclaim_node *) = node->fn;
 
 	if (fn(node)) {
-		fetch_add_seq_cst(&deferred, UINT64_MAX); /* pairs with reclaim_pending() */
+		fetch_add_seq_cst(&reclaim_deferred, UINT64_MAX); /* pairs with reclaim_pending() */
 		return;
 	}
 	spin_lock(&lock); /* its grace period is over */

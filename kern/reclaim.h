@@ -23,7 +23,10 @@
  */
 #pragma once
 
+#include <arch/atomic.h>
 #include <types.h>
+
+#include "pcpu/pcpu.h"
 
 struct reclaim_node {
 	struct reclaim_node *next;
@@ -38,7 +41,11 @@ void reclaim_defer(struct reclaim_node *node, bool (*fn)(struct reclaim_node *no
  * Is anything deferred that has not run to its end? One load: ask on every slow way out of the
  * kernel. False: what ran before is seen by this CPU.
  */
-bool reclaim_pending(void);
+extern uint64_t reclaim_deferred; /* [a] reclaim.c's, but for this */
+static inline bool reclaim_pending(void)
+{
+	return load_acquire(&reclaim_deferred) != 0; /* pairs with run() */
+}
 
 /*
  * Advance: at most `steps` calls of functions whose time has come. CPUs that hold a grace period up
@@ -50,7 +57,12 @@ void reclaim_poll(unsigned steps);
 void reclaim_poll_quiet(unsigned steps);
 
 /* This CPU is about to return to EL0: it holds no pointer. Pre: interrupts masked. */
-void reclaim_quiet(void);
+static inline void reclaim_quiet(void)
+{
+	struct pcpu *p = pcpu_this();
+
+	store_release(&p->quiet, p->quiet + 2);
+}
 
 /* This CPU sleeps, or is off, from here to reclaim_awake(). Pre: interrupts masked. */
 void reclaim_asleep(void);

@@ -129,6 +129,26 @@ void thread_block(struct thread *self, enum thread_state why)
 	sched_poke();
 }
 
+bool sched_hand_over(struct thread *self, struct thread *to, enum thread_state why)
+{
+	struct pcpu *p = pcpu_this();
+
+	if (to->key - self->key >= THREAD_PRIORITIES) {
+		return false;
+	}
+	KASSERT(self == p->current);
+	self->state = why;
+	self->key = thread_key(self);
+	to->state = THREAD_RUNNING;
+	to->regs.x[8] = KERR_OK;
+	if (self->fpu != nullptr) { /* so has it, by the key */
+		fpu_leave(self);
+		fpu_come(to);
+	}
+	p->current = to;
+	return true;
+}
+
 /* t, whose queue is locked, has waited. Unlocks. */
 static void wake_unlock(struct runq *q, struct thread *t) __attribute__((no_thread_safety_analysis))
 {
@@ -169,8 +189,8 @@ struct runq *sched_hold_waiter(struct thread *t) __attribute__((no_thread_safety
 	if (!spin_try_bare(&q->lock)) {
 		return nullptr;
 	}
-	if (t->cpu != cpu || t->stop_pending || (int)t->priority > q->running ||
-	    (t->affinity & CPU_BIT(cpu)) == 0) {
+	if (t->cpu != cpu || t->stop_pending || (t->affinity & CPU_BIT(cpu)) == 0 ||
+	    pcpu_of(cpu)->current == t) {
 		spin_unlock_bare(&q->lock);
 		return nullptr;
 	}

@@ -34,6 +34,16 @@ void sched_init(uint64_t counter_hz);
 void thread_block(struct thread *self, enum thread_state why);
 
 /*
+ * self waits from here on, and `to` runs at once instead, in the rest of the time slice: what the
+ * fast paths do (arch/arm64/ipc_fast.S), by the same comparison of keys and with no lock of the
+ * scheduler. False: something is in the way, and nothing has changed.
+ * From here on self is not this CPU's: once it is where others find it, it may run elsewhere.
+ * Pre: `to` received, has its message, and is out of the queue, whose lock is held; self->ipc says
+ * how it waits, but nobody can find it yet.
+ */
+bool sched_hand_over(struct thread *self, struct thread *to, enum thread_state why);
+
+/*
  * Whoever waits goes on, with this error in x8. Pre: t waits, and the caller took it out of what it
  * waited for, so nobody else wakes it.
  */
@@ -50,8 +60,8 @@ void sched_condemn(struct thread *t);
 bool sched_is_condemned(struct thread *t);
 
 /*
- * Lock the run queue of t, which waits, if it can wake into it without more ado: on this CPU, no
- * more urgent than what runs here, nothing asked of it. nullptr: it cannot, or the lock is taken.
+ * Lock the run queue of t, which waits, if it can wake into it without more ado: on this CPU, and
+ * nothing asked of it. nullptr: it cannot, or the lock is taken.
  * Then sched_wake_held(): t is ready, and complete. Unlocks.
  * Pre: SPx, masked; the lock of what t waits for is held.
  */

@@ -208,7 +208,9 @@ struct thread *sched_yield_quick(struct thread *self) __attribute__((no_thread_s
 void sched_timer(void)
 {
 	timerq_run();
-	irq_timer_arm(timerq_first()); /* what is past would come again at once */
+	if (pcpu_this()->current == nullptr) {
+		irq_timer_arm(timerq_first()); /* else on the way to EL0, by what runs then */
+	}
 	sched_poke();
 }
 

@@ -19,6 +19,7 @@
 #include "kern/sched_impl.h"
 #include "kern/task.h"
 #include "pcpu/slab.h"
+#include "vm/pmap.h"
 
 static struct slab_class threads = SLAB_CLASS("thread", struct thread);
 static uint64_t alive_count; /* [a] */
@@ -73,6 +74,8 @@ enum kerr thread_create(struct task *task, const struct thread_start *how, struc
 			 ? cpu_number()
 			 : (uint32_t)__builtin_ctzll(how->affinity);
 	t->task = task;
+	t->space = &task->pmap->space;
+	t->root = task->root;
 	const bool exists = kobj_get(&task->obj);
 
 	if (!exists || !task_add(task, t)) {
@@ -167,8 +170,8 @@ static bool waits_plainly(const struct thread *t)
 
 uint64_t thread_key(const struct thread *t)
 {
-	const bool slow = t->stop_pending || t->steps || t->kill_pending ||
-			  t->priority != t->base_priority || (t->affinity >> t->cpu & 1) == 0 ||
+	const bool slow = t->not_plain != 0 || t->priority != t->base_priority ||
+			  (t->affinity >> t->cpu & 1) == 0 ||
 			  (thread_waits(t) && !waits_plainly(t)) || arch_predictor_forgets();
 
 	if (slow) {

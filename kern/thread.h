@@ -27,6 +27,7 @@
 
 struct task;
 struct fpu_state;
+struct park_space;
 
 /* EL0's registers; el0.S saves and restores them by offset. */
 struct thread_regs {
@@ -62,14 +63,23 @@ struct thread {
 	_Alignas(THREAD_REGS_ALIGN) struct thread_regs regs; /* [p] */
 	uint64_t key; /* [q] thread_key(), while it waits; el0.h knows what stands up to ipc */
 	struct task *task; /* [c] */
+	/* [c] for the fast paths: where its map is named, and its root (struct task) */
+	const struct park_space *space;
+	uint64_t root;
+	uint64_t zeros[2]; /* [c] what they load into registers that are no part of a message */
 	struct ipc_state ipc;
 	enum thread_state state; /* [q] */
 	uint8_t priority; /* [q] in force */
 	uint8_t base_priority; /* [q] its own */
 	bool queued; /* [q] in the run queue */
-	bool stop_pending; /* [q] stop instead of waking */
-	bool kill_pending; /* [q] and die of it */
-	bool steps; /* [q] takes an exception after its next instruction */
+	union {
+		struct {
+			bool stop_pending; /* [q] stop instead of waking */
+			bool kill_pending; /* [q] and die of it */
+			bool steps; /* [q] takes an exception after its next instruction */
+		};
+		uint32_t not_plain; /* any of these */
+	};
 	uint32_t cpu; /* [q] */
 	uint64_t affinity; /* [q] CPUs it may run on, a bit each */
 	struct fpu_state *fpu; /* [p] nullptr: has never used it */

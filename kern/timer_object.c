@@ -29,7 +29,7 @@ static void expired(struct timerq_node *node)
 	}
 	spin_unlock(&timer->lock);
 	if (due) {
-		event_signal(timer->event, timer->bits);
+		event_signal_interrupt(timer->event, timer->bits);
 	}
 }
 

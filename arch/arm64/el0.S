@@ -32,16 +32,17 @@
 	stp	x14, x15, [x18, #TH_X(14)]
 	.endm
 
-	.macro	load_words
-	ldp	x0, x1, [x18, #TH_X(0)]
-	ldp	x2, x3, [x18, #TH_X(2)]
-	ldp	x4, x5, [x18, #TH_X(4)]
-	ldp	x6, x7, [x18, #TH_X(6)]
-	ldp	x8, x9, [x18, #TH_X(8)]
-	ldp	x10, x11, [x18, #TH_X(10)]
-	ldp	x12, x13, [x18, #TH_X(12)]
-	ldp	x14, x15, [x18, #TH_X(14)]
-	ldp	x16, x17, [x18, #TH_X(16)]
+	/* In: \thread, any but x0-x17. */
+	.macro	load_words thread
+	ldp	x0, x1, [\thread, #TH_X(0)]
+	ldp	x2, x3, [\thread, #TH_X(2)]
+	ldp	x4, x5, [\thread, #TH_X(4)]
+	ldp	x6, x7, [\thread, #TH_X(6)]
+	ldp	x8, x9, [\thread, #TH_X(8)]
+	ldp	x10, x11, [\thread, #TH_X(10)]
+	ldp	x12, x13, [\thread, #TH_X(12)]
+	ldp	x14, x15, [\thread, #TH_X(14)]
+	ldp	x16, x17, [\thread, #TH_X(16)]
 	.endm
 
 	/* In: x18 = thread. Out: x0 = thread, x18 = slice, x29 = 0: C may run. Burns: x16. */
@@ -117,7 +118,7 @@ el0_signal:
 	ldr	x18, [x18, #PCPU_CURRENT]
 	ldp	x29, x30, [x18, #TH_X(29)]
 	cbnz	x15, 1f
-	load_words
+	load_words x18
 	mrs	x18, tpidrro_el0
 	msr	tpidrro_el0, xzr
 	eret
@@ -174,14 +175,14 @@ el0_aarch32:
 
 	/* In: x0 = the thread to run, on SPx, DAIF masked, before the door. */
 el0_resume:
-	mov	x18, x0
-	ldp	x0, x1, [x18, #TH_SP]	/* SP, PC */
-	ldp	x2, x3, [x18, #TH_PSTATE]	/* PSTATE, TLS */
+	mov	x21, x0
+	ldp	x0, x1, [x21, #TH_SP]	/* SP, PC */
+	ldp	x2, x3, [x21, #TH_PSTATE]	/* PSTATE, TLS */
 	msr	sp_el0, x0
 	msr	elr_el1, x1
 	msr	spsr_el1, x2
 	msr	tpidr_el0, x3
-	load_words
+	load_words x21
 	load_kept
 	msr	tpidrro_el0, xzr
 el0_eret:				/* the first time: by it a CPU comes to EL0 */

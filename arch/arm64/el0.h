@@ -24,20 +24,20 @@
 
 /* What ipc_fast.S knows of threads, tasks, handles, endpoints. */
 #define TH_KEY 344
-#define TH_FPU 608
-#define TH_STATE 584
+#define TH_FPU 640
+#define TH_STATE 616
 #define TH_TASK 352
-#define TH_IPC_WAIT 360
-#define TH_IPC_NEXT 368
-#define TH_IPC_PREV 376
-#define TH_IPC_OWN 384
-#define TH_IPC_SLOT 392
-#define TH_IPC_HELD 408
-#define TH_IPC_BOUND 504
+#define TH_IPC_WAIT 392
+#define TH_IPC_NEXT 400
+#define TH_IPC_PREV 408
+#define TH_IPC_OWN 416
+#define TH_IPC_SLOT 424
+#define TH_IPC_HELD 440
+#define TH_IPC_BOUND 536
 #define TASK_HANDLES 176
-#define TASK_PMAP 56
-#define TASK_ROOT 64
-#define PMAP_SPACE 96 /* its window, then its ASID */
+#define TH_SPACE 360 /* of its task's map: the window, then the ASID; and TH_ROOT behind it */
+#define TH_ROOT 368
+#define TH_ZEROS 376 /* two registers' worth of nothing */
 #define EP_LOCK 56
 #define EP_FIRST 128
 #define EP_LAST 136

@@ -24,13 +24,13 @@
 	str	x13, [x18, #TH_TLS]
 	.endm
 
-	/* In: x18 = thread. Out: x18-x30 are EL0's. The system registers have been written. */
+	/* In: x21 = thread. Out: x18-x30 are EL0's. The system registers have been written. */
 	.macro	load_kept
-	ldp	x20, x21, [x18, #TH_X(20)]
-	ldp	x22, x23, [x18, #TH_X(22)]
-	ldp	x24, x25, [x18, #TH_X(24)]
-	ldp	x26, x27, [x18, #TH_X(26)]
-	ldp	x28, x29, [x18, #TH_X(28)]
-	ldr	x30, [x18, #TH_X(30)]
-	ldp	x18, x19, [x18, #TH_X(18)]
+	ldp	x18, x19, [x21, #TH_X(18)]
+	ldp	x22, x23, [x21, #TH_X(22)]
+	ldp	x24, x25, [x21, #TH_X(24)]
+	ldp	x26, x27, [x21, #TH_X(26)]
+	ldp	x28, x29, [x21, #TH_X(28)]
+	ldr	x30, [x21, #TH_X(30)]
+	ldp	x20, x21, [x21, #TH_X(20)]
 	.endm

@@ -39,8 +39,7 @@
 	ccmp	x10, #9, #2, eq		/* words only; else as if "higher or same" */
 	b.hs	el0_sync_slow
 	ldr	x13, [x18, #TH_TASK]
-	ldr	x13, [x13, #TASK_HANDLES]
-	cbz	x13, el0_sync_slow
+	ldr	x13, [x13, #TASK_HANDLES]	/* an empty one if there is none */
 	ubfiz	x14, x9, #HANDLE_SLOT_SHIFT, #7
 	add	x13, x13, x14
 	ldar	x14, [x13]		/* pairs with begin_grace(), kern/reclaim.c */
@@ -82,19 +81,17 @@
 	/*
 	 * pmap_activate() and asid_use() (vm/), where no window is open, and both spaces have a
 	 * number of this generation: a rollover takes this CPU's word away, so a word that is
-	 * there is of the newest.
-	 * In: x14 = the partner's task. Burns: x13, x15, x16, x23-x25.
+	 * there is of the newest. A space that is not retired (its window would be open) and has
+	 * run has a word, so that no word here, 0, is of another generation than it.
+	 * In: x15 = the partner's space, x16 = its root. Burns: x13, x16, x23-x25.
 	 */
 	.macro	switch_space
-	ldp	x15, x16, [x14, #TASK_PMAP]	/* and TASK_ROOT */
 	ldp	x23, x25, [x22, #PCPU_SPACE]	/* and PCPU_ASID_ACTIVE */
-	add	x15, x15, #PMAP_SPACE
 	stlr	x15, [x23]		/* we come; pairs with open_window(), ipi/park.c */
 	ldar	x13, [x15]
 	cbnz	x13, finish_slow
 	ldr	x24, [x15, #8]
 	ldaxr	x13, [x25]
-	cbz	x13, finish_slow
 	eor	x13, x13, x24
 	lsr	x13, x13, #16
 	cbnz	x13, finish_slow
@@ -112,24 +109,20 @@
 	ldar	x13, [x17]
 	cmp	x13, x20
 	b.ne	7f
-6:	ldr	x13, [x18, #TH_TASK]
-	ldr	x14, [x21, #TH_TASK]
-	cmp	x13, x14
+6:	ldr	x13, [x18, #TH_SPACE]
+	ldp	x15, x16, [x21, #TH_SPACE]	/* and TH_ROOT */
+	cmp	x13, x15
 	b.eq	5f
 	switch_space
-5:	mov	x18, x21
-	ldp	x13, x14, [x18, #TH_SP]
-	ldp	x15, x16, [x18, #TH_PSTATE]
+5:	ldp	x13, x14, [x21, #TH_SP]
+	ldp	x15, x16, [x21, #TH_PSTATE]
 	msr	sp_el0, x13
 	msr	elr_el1, x14
 	msr	spsr_el1, x15
 	msr	tpidr_el0, x16
-	mov	x8, xzr
-	mov	x13, xzr
-	mov	x14, xzr
-	mov	x15, xzr
-	mov	x16, xzr
-	mov	x17, xzr
+	ldp	x8, x13, [x21, #TH_ZEROS]
+	ldp	x14, x15, [x21, #TH_ZEROS]
+	ldp	x16, x17, [x21, #TH_ZEROS]
 	load_kept
 	msr	tpidrro_el0, xzr
 	eret
@@ -140,8 +133,9 @@
 	b	6b
 	.endm
 
-	/* Words from x[x10] on are no part of the message: zero. Burns: x13. */
+	/* In: x21 = partner. Words from x[x10] on are no part of the message: zero. Burns: x13. */
 	.macro	scrub_words
+	cbz	x10, 10f
 	tbnz	w10, #3, 8f
 	adr	x13, 9f
 	add	x13, x13, x10, lsl #2
@@ -154,6 +148,11 @@
 	mov	x5, xzr
 	mov	x6, xzr
 	mov	x7, xzr
+	b	8f
+10:	ldp	x0, x1, [x21, #TH_ZEROS]
+	ldp	x2, x3, [x21, #TH_ZEROS]
+	ldp	x4, x5, [x21, #TH_ZEROS]
+	ldp	x6, x7, [x21, #TH_ZEROS]
 8:
 	.endm
 

@@ -26,6 +26,29 @@ void thread_block(struct thread *self, enum thread_state why)
 	self->state = why;
 }
 
+/* As if their keys differed: the slow way, which has more steps. */
+bool sched_hand_over(struct thread *self, struct thread *to, enum thread_state why)
+{
+	(void)self;
+	(void)to;
+	(void)why;
+	return false;
+}
+
+/* As if the queue's lock were taken. */
+struct runq *sched_hold_waiter(struct thread *t)
+{
+	(void)t;
+	return nullptr;
+}
+
+void sched_wake_held(struct runq *q, struct thread *t)
+{
+	(void)q;
+	(void)t;
+	fail(); /* nothing is held */
+}
+
 void sched_change_wait(struct thread *t, enum thread_state why)
 {
 	assert_int_equal(t->state, THREAD_SENDING);
