@@ -36,7 +36,7 @@
 /* The page that client and server share. */
 struct stamps {
 	volatile uint64_t received; /* by the server, right after its receive */
-	volatile uint64_t replies;  /* by the server, right before its reply */
+	volatile uint64_t replies;  /* by the server, right before the reply before that */
 	volatile uint64_t yielding; /* the server yields all the time */
 	volatile uint64_t reply_id; /* of the case that the way back is */
 	volatile uint64_t fp;       /* the server uses FP registers */
@@ -123,11 +123,10 @@ struct half {
 	uint64_t id;               /* of the case that begins with it */
 	uint64_t word; /* in and out: the first; what the others are is all the same */
 	uint64_t info; /* in and out */
-	volatile uint64_t *before; /* where to note the time */
-	uint64_t after;
+	uint64_t before, after;
 };
 
-/* From SVC to SVC: a message that is in its registers already. One store more than that is. */
+/* From SVC to SVC: a message that is in its registers already. */
 static enum kerr exchange(struct half *h)
 {
 	register uint64_t x0 __asm__("x0") = h->id;
@@ -136,16 +135,16 @@ static enum kerr exchange(struct half *h)
 	register uint64_t x10 __asm__("x10") = h->info;
 	register uint64_t x11 __asm__("x11") = HANDLE_NONE;
 	register uint64_t x12 __asm__("x12") = DEADLINE_NONE;
-	uint64_t after;
+	uint64_t before, after;
 
-	__asm__ volatile("hint #126\n\tmov x0, %[word]\n\tisb\n\tmrs x13, cntvct_el0\n\t"
-			 "str x13, [%[before]]\n\tsvc #0\n\t"
-			 "isb\n\tmrs %[after], cntvct_el0\n\thint #127"
+	__asm__ volatile("hint #126\n\tmov x0, %[word]\n\tisb\n\tmrs %[before], cntvct_el0\n\t"
+			 "svc #0\n\tisb\n\tmrs %[after], cntvct_el0\n\thint #127"
 			 : "+r"(x0), "+r"(x8), "+r"(x9), "+r"(x10), "+r"(x11),
-			   "+r"(x12), [after] "=&r"(after)
-			 : [word] "r"(h->word), [before] "r"(h->before)
+			   "+r"(x12), [before] "=&r"(before), [after] "=&r"(after)
+			 : [word] "r"(h->word)
 			 : "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x13", "x14", "x15", "x16",
 			   "x17", "memory");
+	h->before = before;
 	h->after = after;
 	h->word = x0;
 	h->info = x10;
@@ -173,9 +172,9 @@ static void serve_messages(void *argument)
 
 	while (e == KERR_OK) {
 		h.id = stamps->reply_id;
-		h.before = &stamps->replies;
 		e = exchange(&h);
 		stamps->received = h.after;
+		stamps->replies = h.before;
 		if (stamps->yielding != 0) {
 			yield_all_the_time(stamps);
 			h.info = 0;
@@ -254,16 +253,17 @@ static bool start_server(const char *program_name)
 static void sample_ipc(void *words)
 {
 	struct half h = { .number = CALL_IPC_CALL, .endpoint = bench.endpoint, .id = bench.id };
-	uint64_t before;
 
 	(void)sys_thread_set_affinity(HANDLE_NONE, 1);
-	h.before = &before;
 	bench.stamps->reply_id = bench.id + 1;
-	for (unsigned i = 0; i < SAMPLES; i++) {
+	for (unsigned i = 0; i <= SAMPLES; i++) {
+		const uint64_t back =
+			h.after; /* of the one before: only now we learn when it began */
+
 		h.info = IPC_INFO((uint64_t)(uintptr_t)words, 0);
 		bench.failed = bench.failed || exchange(&h) != KERR_OK;
-		bench.sample[i] = less_overhead(bench.stamps->received - before);
-		bench.back[i] = less_overhead(h.after - bench.stamps->replies);
+		bench.sample[i % SAMPLES] = less_overhead(bench.stamps->received - h.before);
+		bench.back[i % SAMPLES] = less_overhead(back - bench.stamps->replies);
 	}
 }
 
@@ -277,13 +277,16 @@ static void report_back(const char *name, const char *goal)
 static void sample_fault(void *guard)
 {
 	(void)sys_thread_set_affinity(HANDLE_NONE, 1);
+	uint64_t now = 0;
+
 	bench.stamps->reply_id = bench.id + 1;
-	for (unsigned i = 0; i < SAMPLES; i++) {
+	for (unsigned i = 0; i <= SAMPLES; i++) {
 		const uint64_t from = stamp_begin(bench.id);
 		*(volatile uint64_t *)guard = 1;
-		const uint64_t now = stamp_end();
-		bench.sample[i] = less_overhead(bench.stamps->received - from);
-		bench.back[i] = less_overhead(now - bench.stamps->replies);
+		const uint64_t back = now;
+		now = stamp_end();
+		bench.sample[i % SAMPLES] = less_overhead(bench.stamps->received - from);
+		bench.back[i % SAMPLES] = less_overhead(back - bench.stamps->replies);
 	}
 }
 
