@@ -4,8 +4,8 @@
  *
  * THEORY   Victims are this program once more, in tasks of their own, with a few threads that do
  *          nothing but call the kernel with registers made of what is interesting. They can make
- *          handles of every kind but the machine's. One that kills, stops or faults itself is
- *          replaced. What must hold: the kernel goes on; when all victims are gone it uses as many
+ *          handles of every kind but the machine's. One that kills, stops or faults itself, or
+ *          waits for ever, is replaced. What must hold: the kernel goes on; when all victims are gone it uses as many
  *          frames and pages as before; nobody but a victim was changed (a page of the parent's is
  *          checked). Calls are counted in a page that parent and victims share.
  */
@@ -24,17 +24,18 @@
 
 #include "user/fuzz/fuzz.h"
 
-#define VICTIMS_MAX 4u
 #define VICTIM_LIMIT (6 * MIB)
 #define CALLS_DEFAULT 100000u
 #define LIFE_CALLS 20000u /* then a victim ends by itself */
 #define CANARY UINT64_C(0xc0ffee0ddba11)
 #define RIGHTS_GIVEN (RIGHT_READ | RIGHT_WRITE | RIGHT_TRANSFER | RIGHT_DUPLICATE)
+#define STUCK_NS UINT64_C(2000000000)
 #define CHECK_NS UINT64_C(100000000)
 
 struct victim {
 	struct child child;
 	bool alive;
+	uint64_t seen, seen_ns; /* its count, and since when */
 };
 
 static struct {
@@ -44,7 +45,7 @@ static struct {
 	handle_t endpoint, memory;
 	struct fuzz_page *page;
 	struct victim victim[VICTIMS_MAX];
-	uint64_t lives, exceptions;
+	uint64_t lives, exceptions, stuck;
 	uint64_t canary[512];
 } fuzz = { .calls = CALLS_DEFAULT, .seed = 1 };
 
@@ -65,6 +66,7 @@ static bool start_victim(unsigned n)
 	};
 	const enum kerr e = spawn(&fuzz.program, &options, &fuzz.victim[n].child);
 	fuzz.victim[n].alive = e == KERR_OK;
+	fuzz.victim[n].seen_ns = time_now_ns();
 	fuzz.lives++;
 	if (e != KERR_OK) {
 		printf("fuzz: victim %u cannot be started, error %d, after %lu lives\n", n, (int)e,
@@ -80,15 +82,37 @@ static void bury(unsigned n)
 	fuzz.victim[n].alive = false;
 }
 
+/*
+ * Has it made no call for long? All its threads may wait for what never comes: each other, a time
+ * in a hundred years, a page of a pager that it is itself. (Or the host is slow: no harm is done.)
+ */
+static bool is_stuck(unsigned n)
+{
+	struct victim *const v = &fuzz.victim[n];
+	const uint64_t count = atomic_load(&fuzz.page->calls_of[n]), now = time_now_ns();
+
+	if (count != v->seen) {
+		v->seen = count;
+		v->seen_ns = now;
+	}
+	return now - v->seen_ns > STUCK_NS;
+}
+
 static void look_at_victims(void)
 {
 	uint64_t state, priority, cpu, number;
 
 	for (unsigned n = 0; n < VICTIMS_MAX; n++) {
-		if (fuzz.victim[n].alive &&
-		    (sys_thread_info(fuzz.victim[n].child.thread, &state, &priority, &cpu,
-				     &number) != KERR_OK ||
-		     state == THREAD_IS_DEAD || state == THREAD_IS_STOPPED)) {
+		if (!fuzz.victim[n].alive) {
+			continue;
+		}
+		const bool stuck = is_stuck(n);
+
+		fuzz.stuck += stuck;
+		if (stuck ||
+		    sys_thread_info(fuzz.victim[n].child.thread, &state, &priority, &cpu,
+				    &number) != KERR_OK ||
+		    state == THREAD_IS_DEAD || state == THREAD_IS_STOPPED) {
 			bury(n);
 		}
 	}
@@ -185,12 +209,13 @@ static int run(void)
 	}
 	const uint64_t after = used_falls_to(before);
 	const bool pass = after <= before && canary_lives();
-	printf("fuzz: result=%s calls=%lu ok=%lu lives=%lu exceptions=%lu seed=%lu used_before=%lu "
+	printf("fuzz: result=%s calls=%lu ok=%lu lives=%lu exceptions=%lu stuck=%lu seed=%lu "
+	       "used_before=%lu "
 	       "used_after=%lu\n",
 	       pass ? "pass" : "fail", (unsigned long)fuzz.page->calls,
 	       (unsigned long)fuzz.page->succeeded, (unsigned long)fuzz.lives,
-	       (unsigned long)fuzz.exceptions, (unsigned long)fuzz.seed, (unsigned long)before,
-	       (unsigned long)after);
+	       (unsigned long)fuzz.exceptions, (unsigned long)fuzz.stuck, (unsigned long)fuzz.seed,
+	       (unsigned long)before, (unsigned long)after);
 	return pass ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

@@ -6,9 +6,12 @@
 
 #include <types.h>
 
+#define VICTIMS_MAX 4u
+
 struct fuzz_page {
 	_Atomic(uint64_t) calls;
 	_Atomic(uint64_t) succeeded; /* with KERR_OK */
+	_Atomic(uint64_t) calls_of[VICTIMS_MAX]; /* of all that were victim n */
 };
 
 /* Call the kernel about so many times, then end. */

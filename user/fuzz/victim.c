@@ -204,6 +204,7 @@ static void one_call(uint64_t *seed)
 		return;
 	}
 	atomic_fetch_add(&victim.page->calls, 1);
+	atomic_fetch_add(&victim.page->calls_of[(start.number - 1) % VICTIMS_MAX], 1);
 	if (call(number, x) == KERR_OK) {
 		atomic_fetch_add(&victim.page->succeeded, 1);
 		/* What looks like a handle may be one. */
