@@ -150,8 +150,11 @@ struct reserv *object_index_from(const struct memory_object *object, uint64_t in
 	struct index_node *path[HEIGHT_MAX];
 	const unsigned height = object->index_height;
 
+	if (index >> (NODE_BITS * height) != 0) {
+		return nullptr; /* no slot has such a number: its low bits would be another's */
+	}
 	if (height == 0) {
-		return index == 0 ? object->index : nullptr;
+		return object->index;
 	}
 	find_path(object, index, path);
 	/* Up to the first node that has something further on. */

@@ -247,6 +247,27 @@ static void a_dead_pager_fails_who_waits(void **state)
 	close_space();
 }
 
+/* 64 blocks fill the one node of the index: behind the last there is no first. */
+static void a_dead_pager_ends_with_the_last_page(void **state)
+{
+	const uint64_t bytes = 64 * BLOCK_BYTES;
+	struct pager p = { 0 };
+	struct memory_object *object;
+
+	(void)state;
+	open_space();
+	assert_int_equal(object_create_pager(bytes, &ops, &p, &charge, &object), KERR_OK);
+	assert_int_equal(map_at(object, 0, AT, bytes, RW), KERR_OK);
+	assert_int_equal(fault(AT + bytes - PAGE_BYTES, VM_READ), FAULT_WAIT_PAGER);
+	assert_non_null(object_index_from(object, 63));
+	assert_null(object_index_from(object, 64));
+	object_pager_gone(object);
+	assert_int_equal(p.readies, 1);
+	assert_int_equal(fault(AT + bytes - PAGE_BYTES, VM_READ), FAULT_HARDWARE);
+	object_unref(object);
+	close_space();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +277,7 @@ int main(void)
 		cmocka_unit_test(a_pager_is_asked_once_and_its_answer_is_copied),
 		cmocka_unit_test(a_lying_pager_gains_nothing),
 		cmocka_unit_test(a_dead_pager_fails_who_waits),
+		cmocka_unit_test(a_dead_pager_ends_with_the_last_page),
 	};
 
 	return cmocka_run_group_tests(tests, vm_boot, nullptr);

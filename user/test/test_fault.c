@@ -323,6 +323,43 @@ static void call_with_a_bad_buffer_is_a_fault(void)
 	EXPECT_OK(sys_handle_close(thread));
 }
 
+#define PAGED_BYTES (64 * BLOCK_BYTES) /* a round number of blocks for the kernel's index */
+
+static void touch(void *word_address)
+{
+	(void)*(volatile uint64_t *)word_address;
+}
+
+/* It was asked for, its pager answers nothing and is gone: who asks again is told. */
+static void page_whose_pager_is_gone_is_an_exception(void)
+{
+	const uint64_t offset = PAGED_BYTES - PAGE_BYTES;
+	handle_t endpoint, memory;
+	struct ipc_message m = { 0 };
+	struct catcher c;
+	uint64_t at;
+
+	EXPECT_OK(sys_endpoint_create(&endpoint));
+	EXPECT_OK(sys_mem_create(MEM_PAGER, PAGED_BYTES, endpoint, 7, &memory));
+	EXPECT_OK(sys_mem_map(HANDLE_NONE, memory, 0, 0, PAGED_BYTES, VM_READ, &at));
+	catcher_begin(&c, EXC_SKIP, nullptr);
+	struct thread *const t =
+		start_thread(touch, (void *)(uintptr_t)(at + offset), PRIORITY_DEFAULT);
+	EXPECT_OK(sys_ipc_recv(endpoint, 0, HANDLE_NONE, in_time(), &m));
+	EXPECT((m.info & IPC_FLAG_PAGER) != 0);
+	EXPECT_EQ(m.word[PAGER_WORD_OFFSET], offset);
+	EXPECT_OK(sys_handle_revoke(endpoint));
+	EXPECT_OK(sys_ipc_reply(IPC_INFO(0, 0), HANDLE_NONE, &m));
+	thread_join(t);
+	catcher_end(&c);
+	EXPECT_EQ(c.count, 1);
+	EXPECT_EQ(c.last.word[EXC_WORD_KIND], EXC_HARDWARE);
+	EXPECT_EQ(c.last.word[EXC_WORD_ADDRESS], at + offset);
+	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, at, PAGED_BYTES));
+	EXPECT_OK(sys_handle_close(memory));
+	EXPECT_OK(sys_handle_close(endpoint));
+}
+
 const struct test tests_fault[] = {
 	TEST(read_fault_is_fixed_and_resumed),
 	TEST(write_fault_is_fixed_and_resumed),
@@ -340,5 +377,6 @@ const struct test tests_fault[] = {
 	TEST(unaligned_exclusive_is_an_exception),
 	TEST(call_restarts_after_a_missing_page),
 	TEST(call_with_a_bad_buffer_is_a_fault),
+	TEST(page_whose_pager_is_gone_is_an_exception),
 	TEST_END,
 };
