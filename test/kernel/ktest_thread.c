@@ -435,6 +435,20 @@ static void threads_cost_their_task(void)
 	}
 }
 
+/* As by a CPU that looked the task up before another one closed the last handle. */
+static void a_task_at_its_end_may_be_killed(void)
+{
+	struct task *task;
+
+	if (task_create(TASK_LIMIT, nullptr, &task) != KERR_OK) {
+		ktest_fail(__FILE__, __LINE__, "a task");
+		return;
+	}
+	kobj_put(&task->obj);
+	task_kill(task);
+	stage_settle();
+}
+
 static bool first_is_dead(void)
 {
 	return __atomic_load_n(&stage.crew[0]->state, __ATOMIC_ACQUIRE) == THREAD_DEAD;
@@ -574,5 +588,6 @@ const struct ktest ktest_thread[] = {
 	{ "a_stopped_thread_goes_on_where_it_was", a_stopped_thread_goes_on_where_it_was, 2 },
 	{ "a_dying_task_takes_its_threads_along", a_dying_task_takes_its_threads_along, 1 },
 	{ "threads_cost_their_task", threads_cost_their_task, 1 },
+	{ "a_task_at_its_end_may_be_killed", a_task_at_its_end_may_be_killed, 1 },
 	{ nullptr, nullptr, 0 },
 };
