@@ -68,14 +68,15 @@ KTEST := test/kernel/stress.c test/kernel/stress_load.c test/kernel/stress_size.
 	test/kernel/ktest.c test/kernel/ktest_access.c test/kernel/ktest_cpu.c \
 	test/kernel/ktest_map.c test/kernel/ktest_memory.c test/kernel/ktest_pin.c \
 	test/kernel/ktest_record.c test/kernel/ktest_registers.S \
-	test/kernel/el0_stub.S test/kernel/ktest_churn.c \
+	test/kernel/el0_stub.S test/kernel/ktest_budget.c test/kernel/ktest_churn.c \
 	test/kernel/ktest_thread.c \
 	test/kernel/ktest_saved.c test/kernel/ktest_size.c \
 	test/kernel/ktest_user.c test/kernel/ktest_user_cpus.c \
 	test/kernel/bench.c \
 	test/kernel/bench_cases.c test/kernel/bench_user.c test/kernel/provoke.c
 KTEST += test/kernel/ktest_lifeboat.c test/kernel/provoke_map.c
-KTEST += test/kernel/bench_vm.c test/kernel/stress_vm.c test/kernel/stress_el0.c \
+KTEST += test/kernel/bench_vm.c test/kernel/crew.c test/kernel/stress_hostile.c \
+	test/kernel/stress_vm.c test/kernel/stress_el0.c \
 	test/kernel/vm_user.c \
 	test/kernel/ktest_vm.c test/kernel/ktest_vm_object.c
 SOURCES := $(ARCH) $(ARCH_DEBUG) $(KERN) $(PCPU) $(IPI) $(VM) $(KTEST)

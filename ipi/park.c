@@ -133,6 +133,19 @@ static bool park_wait_acks(struct park *p, uint64_t start)
 	return true;
 }
 
+/*
+ * The time of CPUs that run something else than the space which changes is billed to who wanted the
+ * change (vm/budget.h). Its own CPUs are its own affair.
+ */
+static void note_held(const struct park *p)
+{
+	struct pcpu *me = pcpu_this();
+
+	if (p->space == nullptr || pcpu_mailbox(me)->space != (uintptr_t)p->space) {
+		me->held += counter_now() - p->since;
+	}
+}
+
 noinline void park_let_go(const struct park *p)
 {
 	for (uint64_t targets = p->targets; targets != 0; targets &= targets - 1) {
@@ -141,6 +154,7 @@ noinline void park_let_go(const struct park *p)
 		store_release(&mailbox_of(cpu)->release, p->gen);
 	}
 	close_window(p);
+	note_held(p);
 	rec_end(p->record);
 }
 
@@ -180,6 +194,7 @@ static bool park_ask(struct park *p)
 {
 	const uint64_t start = counter_now();
 
+	p->since = start;
 	/* the request is visible before the interrupt; pairs with park_answer() */
 	dsb_ishst();
 	arch_ipi_send(SGI_PARK, p->targets);

@@ -49,7 +49,8 @@ struct park {
 	struct park_space *space; /* set before: whose window it is, nullptr: the kernel's */
 	uint64_t *window;     /* the word that publishes it */
 	uint64_t gen;         /* generation of the window that is open */
-	uint64_t targets;     /* CPUs that were asked */
+	uint64_t targets;     /* CPUs that were asked, */
+	uint64_t since;       /* and when: counter */
 	uint64_t culprits;    /* KERR_BUSY: CPUs that did not answer the last attempt */
 	struct record *record; /* of the request; completed at the release */
 };

@@ -9,8 +9,10 @@
 #include "arch/arm64/sysreg.h"
 #include "kern/exception.h"
 #include "kern/grow.h"
+#include "kern/task.h"
 #include "kern/thread.h"
 #include "pcpu/pcpu.h"
+#include "vm/space.h"
 
 #define X_CALL 8 /* in: the number; out: the error */
 #define SVC_BYTES 4
@@ -43,11 +45,13 @@ void call_dispatch(struct thread *self, uint64_t esr)
 		exception_raise(self, EXC_UNKNOWN_CALL, number, esr);
 		return;
 	}
+	const uint64_t held = budget_meter();
 	const enum kerr e = call->run(self, self->regs.x, &r);
 
 	if (thread_this() != self || self->state != THREAD_RUNNING) {
 		return; /* another one runs; or it waits, or is dead */
 	}
+	budget_bill(&self->task->space->budget, held);
 	if (r.again || (e == KERR_FAULT && page_came(self)) ||
 	    (e == KERR_NO_MEMORY && grow_pinned_if_low())) {
 		self->regs.pc -= SVC_BYTES;

@@ -76,6 +76,7 @@ struct pcpu {
 	uint64_t window_last; /* [p] the last window, ticks */
 	uint64_t window_max; /* [p] the longest */
 	uint64_t park_max; /* [p] longest time from request to last ack, ticks */
+	uint64_t held; /* [p] ticks that parks of this CPU held others, who ran other things */
 	uint64_t recorder_next; /* [p] records written since boot, in steps of RECORDER_STEP */
 	uint64_t work_block; /* [p] stress: the block this CPU works in now */
 	struct user_fault user_fault; /* [p] */

@@ -9,7 +9,8 @@ VM_UPPER := vm/region.c vm/reserv.c vm/budget.c \
 	vm/object_dma.c vm/space.c vm/space_change.c vm/space_advise.c vm/space_tables.c \
 	vm/fault.c vm/fault_class.c
 VM_UNITS := $(HOST)/test_vm_region
-VM_FLAT_UNITS := $(HOST)/test_vm_object $(HOST)/test_vm_kinds $(HOST)/test_vm_space
+VM_FLAT_UNITS := $(HOST)/test_vm_object $(HOST)/test_vm_kinds $(HOST)/test_vm_space \
+	$(HOST)/test_vm_budget
 VM_FLAT := $(patsubst %.c,$(HOST)/kernel/%.o,$(VM_UPPER) \
 	$(filter-out vm/pmap% vm/region.c,$(SIM_KERNEL)))
 SIM_KERNEL += vm/region.c

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test/kernel/stress_vm.c - address spaces under stress: made and destroyed, short of memory,
- * shared and revoked, secret, hostile, paged.
+ * shared and revoked, secret, paged. Hostile tasks: stress_hostile.c.
  *
- * THEORY   The other CPUs are a crew: each runs one function over and over, in user space as far as
- *          the CPU can tell (vm_user.h), until it is told to stop. What they find wrong is counted;
- *          the frames must be exact afterwards, which the runner looks at.
+ * THEORY   The other CPUs are a crew (crew.h). The frames must be exact afterwards: the runner
+ *          looks.
  */
 #include <arch/atomic.h>
 #include <arch/barrier.h>
@@ -18,6 +17,7 @@
 #include "kern/log.h"
 #include "kern/work.h"
 #include "pcpu/pcpu.h"
+#include "test/kernel/crew.h"
 #include "test/kernel/stress.h"
 #include "test/kernel/vm_user.h"
 #include "vm/frame.h"
@@ -28,65 +28,13 @@
 #define SPACE_ROUNDS 12
 #define SHARE_ROUNDS 20
 #define SECRET_ROUNDS 6
-#define HOSTILE_ROUNDS 1024
-#define HOSTILE_BURST 16
-#define HOSTILE_RATE 10 /* a second: less than any machine needs for the rounds */
-#define TURNS_PER_SECOND 4000
-#define SLICE_TURNS 16
-#define SLICES 8
-
-static struct {
-	uint64_t stop;              /* [a] */
-	uint64_t wrong;             /* [a] facts that did not hold */
-	uint64_t rounds;            /* [a] done by all */
-	struct space *space;        /* what they share */
-	struct memory_object *object;
-} crew;
-
-static void crew_fact(bool fact)
-{
-	if (!fact) {
-		fetch_add_relaxed(&crew.wrong, 1);
-	}
-}
-
-static void crew_start(work_fn *fn)
-{
-	load_stop();
-	store_release(&crew.stop, 0);
-	store_release(&crew.wrong, 0);
-	store_release(&crew.rounds, 0);
-	work_start(work_cpus(), fn, nullptr);
-}
-
-static void crew_end(void)
-{
-	store_release(&crew.stop, 1);
-	dsb_ishst();
-	cpu_sev();
-	CHECK(work_wait(work_cpus(), 60 * arch_counter_hz()));
-	CHECK(load_acquire(&crew.wrong) == 0);
-}
-
-static bool crew_goes_on(void)
-{
-	fetch_add_relaxed(&crew.rounds, 1);
-	__asm__ volatile("yield");
-	return load_acquire(&crew.stop) == 0;
-}
-
-static uint64_t cheap_random(uint64_t *x)
-{
-	*x = *x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return *x >> 33;
-}
 
 /* ---- space: a whole life, over and over ---- */
 
 static void one_life(uint64_t *random)
 {
 	struct memcharge charge = { .limit_bytes = 64 * MIB };
-	const uint64_t bytes = (1 + cheap_random(random) % 700) * PAGE_BYTES;
+	const uint64_t bytes = (1 + crew_random(random) % 700) * PAGE_BYTES;
 	struct space *space;
 
 	if (space_create(&charge, &space) != KERR_OK) {
@@ -195,7 +143,7 @@ static void use_shared(struct space *space, uint64_t own)
 	enum fault_verdict v;
 
 	do {
-		const uint64_t at = AT + cheap_random(&random) % 512 * PAGE_BYTES + 8 * own;
+		const uint64_t at = AT + crew_random(&random) % 512 * PAGE_BYTES + 8 * own;
 
 		v = user_write(space, at, random);
 		if (v == FAULT_RESOLVED) {
@@ -267,189 +215,6 @@ void work_secret(void)
 	load_stop();
 }
 
-/* ---- hostile: a task that does nothing but take superpages apart ---- */
-
-static void crew_victim(void *arg)
-{
-	struct memcharge charge = { .limit_bytes = 64 * MIB };
-	struct space *space;
-
-	(void)arg;
-	if (space_create(&charge, &space) != KERR_OK) {
-		return;
-	}
-	user_enter(space);
-	if (user_map_anon(space, AT, BLOCK_BYTES, VM_RW) == KERR_OK) {
-		do {
-			crew_fact(user_fill(space, AT, 16 * PAGE_BYTES, 3));
-		} while (crew_goes_on());
-	}
-	space_destroy(space);
-}
-
-static uint64_t turn_ticks(void)
-{
-	return arch_counter_hz() / TURNS_PER_SECOND;
-}
-
-/* Toggle a page in each 64 KiB, and make a secret now and then. True: something was refused. */
-static bool hostile_step(struct space *space, uint64_t i)
-{
-	const uint64_t at = AT + i / 2 * 16 % 4096 * PAGE_BYTES;
-	const unsigned prot = i % 2 == 0 ? VM_READ : VM_RW;
-	bool refused = space_protect(space, va(at), PAGE_BYTES, prot) == KERR_BUSY;
-	struct memory_object *secret;
-
-	if (i % 64 == 0) {
-		const enum kerr e =
-			object_create(MEM_SECRET, PAGE_BYTES, nullptr, &space->budget, &secret);
-
-		refused = refused || e == KERR_BUSY;
-		if (e == KERR_OK) {
-			object_unref(secret);
-		}
-	}
-	return refused;
-}
-
-static uint64_t be_hostile(struct space *space)
-{
-	uint64_t refused = 0;
-
-	for (uint64_t i = 0; i < HOSTILE_ROUNDS; i++) {
-		refused += hostile_step(space, i) ? 1 : 0;
-	}
-	return refused;
-}
-
-/* A task that does as the victims do, in pages that the hostile one leaves alone. */
-static bool harmless_step(struct space *space, uint64_t i)
-{
-	crew_fact(user_write(space, AT + (1 + i % 15) * PAGE_BYTES, i) == FAULT_RESOLVED);
-	return false;
-}
-
-/* The control: what no task may come to, everyone parked, four turns at a time. */
-static bool parking_step(struct space *space, uint64_t i)
-{
-	struct park park = { 0 };
-
-	(void)space;
-	(void)i;
-	irq_mask();
-	token_acquire();
-	if (park_begin(&park) == KERR_OK) {
-		const struct wait held = wait_begin();
-		const uint64_t start = counter_now();
-
-		while (counter_now() - start < 4 * turn_ticks()) {
-		}
-		park_end(&park);
-		wait_end(&held); /* on purpose: not what R8 measures */
-	}
-	token_release();
-	irq_unmask();
-	return false;
-}
-
-/* Rounds of the victims, and the guest's time that they took. */
-struct work_done {
-	uint64_t rounds;
-	uint64_t ticks;
-};
-
-/*
- * This CPU takes steps, turn by turn; the victims' work is added up. Where one host thread emulates
- * all CPUs they get theirs between the turns, which are of one length whatever a step costs.
- */
-static void run_slice(bool (*step)(struct space *, uint64_t), struct space *space, uint64_t *i,
-		      struct work_done *sum)
-{
-	const uint64_t before = load_acquire(&crew.rounds);
-	const uint64_t start = counter_now();
-
-	for (unsigned turn = 0; turn < SLICE_TURNS; turn++) {
-		const uint64_t from = counter_now();
-
-		do {
-			(void)step(space, (*i)++);
-		} while (counter_now() - from < turn_ticks());
-		__asm__ volatile("yield" ::: "memory");
-	}
-	sum->rounds += load_acquire(&crew.rounds) - before;
-	sum->ticks += counter_now() - start;
-}
-
-/*
- * What the victims get done beside such a task, in thousandths of what they get done beside a
- * harmless one in the same time. The two alternate in short slices: a host that is busy elsewhere
- * for a while takes from both.
- */
-static uint64_t throughput_permille(bool (*step)(struct space *, uint64_t), struct space *space)
-{
-	struct work_done harmless = { 0 };
-	struct work_done hostile = { 0 };
-	uint64_t i = 0;
-	uint64_t k = 0;
-
-	for (unsigned slice = 0; slice < SLICES; slice++) {
-		run_slice(harmless_step, space, &i, &harmless);
-		run_slice(step, space, &k, &hostile);
-	}
-	const uint64_t usual = harmless.rounds * arch_counter_hz() / harmless.ticks;
-
-	CHECK(usual > 0);
-	return usual > 0 ? hostile.rounds * arch_counter_hz() / hostile.ticks * 1000 / usual : 0;
-}
-
-/* The hostile task has spent its burst: from now on it is throttled. */
-static void compare_throughput(struct space *space)
-{
-	if (work_cpus() == 0) {
-		return; /* no victims */
-	}
-	uint64_t kept = 0;
-
-	/* A host that is busy elsewhere spoils one comparison, not all of them. */
-	for (unsigned i = 0; i < 3 && kept < 500; i++) {
-		kept = throughput_permille(hostile_step, space);
-	}
-	const uint64_t parked = throughput_permille(parking_step, space);
-
-	log_printf("stress", "hostile others_keep=%llu/1000 control=%llu/1000",
-		   (unsigned long long)kept, (unsigned long long)parked);
-	CHECK(kept >= 500);
-	CHECK(parked < 500); /* else the comparison shows nothing */
-}
-
-void work_hostile(void)
-{
-	struct memcharge charge = { .limit_bytes = 64 * MIB };
-	struct space *space;
-
-	crew_start(crew_victim);
-	CHECK(space_create(&charge, &space) == KERR_OK);
-	user_enter(space);
-	CHECK(user_map_anon(space, AT, 4096 * PAGE_BYTES, VM_RW) == KERR_OK);
-	CHECK(user_fill(space, AT, 4096 * PAGE_BYTES, 1));
-	budget_set(arch_counter_hz(), HOSTILE_RATE, HOSTILE_BURST);
-	const uint64_t before = counter_sum(CTR_windows);
-	const uint64_t start = counter_now();
-	const uint64_t refused = be_hostile(space);
-	const uint64_t elapsed = counter_now() - start;
-	const uint64_t windows = counter_sum(CTR_windows) - before;
-	const uint64_t tokens = HOSTILE_BURST + elapsed * HOSTILE_RATE / arch_counter_hz() + 1;
-
-	compare_throughput(space);
-	budget_init(arch_counter_hz());
-	CHECK(refused > 0);
-	/* What the victims do by touching memory aside: 16 windows of theirs at most. */
-	CHECK(windows <= 3 * tokens + 64);
-	crew_end();
-	space_destroy(space);
-	CHECK(memcharge_used(&charge) == 0);
-}
-
 /* ---- pager: one that is slow, lies, and dies ---- */
 
 static struct {
@@ -482,7 +247,7 @@ static void crew_paged(void *arg)
 	(void)arg;
 	user_enter(crew.space);
 	do {
-		const uint64_t page = cheap_random(&random) % 512;
+		const uint64_t page = crew_random(&random) % 512;
 		uint64_t value = 0;
 		enum fault_verdict v = user_read(crew.space, AT + page * PAGE_BYTES, &value);
 
