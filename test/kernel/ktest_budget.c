@@ -12,6 +12,7 @@
 #include "arch/arm64/timer.h"
 #include "kern/call.h"
 #include "kern/handle.h"
+#include "pcpu/pcpu.h"
 #include "test/kernel/ktest.h"
 #include "test/kernel/stage.h"
 #include "vm/space.h"
@@ -39,7 +40,9 @@ static enum kerr make_call(struct thread *t, uint64_t number, uint64_t a, uint64
 	t->regs.x[2] = HANDLE_NONE;
 	t->regs.x[3] = 0;
 	t->state = THREAD_RUNNING;
+	pcpu_this()->current = t;
 	call_dispatch(t, 0);
+	pcpu_this()->current = nullptr;
 	t->state = THREAD_STOPPED;
 	return (enum kerr)t->regs.x[X_CALL];
 }
