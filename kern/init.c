@@ -174,6 +174,7 @@ static unsigned run_init(void)
 		log_printf("init", "init cannot be started: %s", kerr_name(e));
 		return INIT_STATUS;
 	}
+	this_cpu()->masked_max = 0; /* R8: the boot's own stretches kept nobody waiting */
 	work_start(work_cpus(), give_cpu, nullptr);
 	give_cpu(nullptr);
 	(void)work_wait(work_cpus(), 0);

@@ -164,11 +164,30 @@ static void tell_breaks(void)
 		(unsigned long long)counter_sum(CTR_breaks_unloaded));
 }
 
+/* The longest masked stretch of any CPU (R8), and waits, which are no part of it. */
+static void tell_masked(void)
+{
+	const struct cpubase *most = &pcpu_of(0)->base;
+	uint64_t wait_max = 0;
+
+	for (unsigned cpu = 0; cpu < pcpu_count(); cpu++) {
+		const struct cpubase *b = &pcpu_of(cpu)->base;
+
+		most = b->masked_max > most->masked_max ? b : most;
+		wait_max = b->wait_max > wait_max ? b->wait_max : wait_max;
+	}
+	kprintf("end: masked_max=%lluns masked_at=%#llx wait_max=%lluns\n",
+		(unsigned long long)timer_ticks_to_ns(most->masked_max),
+		(unsigned long long)most->masked_max_pc,
+		(unsigned long long)timer_ticks_to_ns(wait_max));
+}
+
 static void end_afloat(uint64_t status)
 {
 	log_fresh_line();
 	if (status == 0) {
 		tell_breaks();
+		tell_masked();
 	}
 	kprintf("PERCH END status=%u\n", (unsigned)status);
 	uart_flush();

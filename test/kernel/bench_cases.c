@@ -251,6 +251,20 @@ static enum kerr park_roundtrip(void)
 	return (enum kerr)arch_call_on_spx(park_and_release, &p);
 }
 
+static uint64_t out_and_in(void *unused)
+{
+	(void)unused;
+	door_leave(DOOR_IDLE);
+	door_enter();
+	return KERR_OK;
+}
+
+/* Both sides of the door, and the way to the stack where it is passed. */
+static enum kerr pass_door(void)
+{
+	return (enum kerr)arch_call_on_spx(out_and_in, nullptr);
+}
+
 /* A record, without what it takes to have its two values at hand. */
 static enum kerr write_record(void)
 {
@@ -313,6 +327,7 @@ static const struct bench_case cases[] = {
 	{ "window_16", WINDOW, 24 + 15 * 6, 0, 1, full_table, move_sixteen, PAGE_BYTES },
 	{ "window_contig", WINDOW, 24 + 15 * 6, 0, 1, sixteen_pages, promote, RUN64 },
 	{ "record", CALL, 12, 0, 1, nothing, write_record, 0 },
+	{ "door_entry", CALL, 0, 0, 1, nothing, pass_door, 0 },
 	{ "park_roundtrip", CALL, 0, 0, 2, nothing, park_roundtrip, 0 },
 	{ "park_roundtrip_idle", IDLE, 0, 0, 2, nothing, park_roundtrip, 0 },
 };
