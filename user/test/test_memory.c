@@ -368,6 +368,7 @@ static void malloc_gives_memory_that_promotes(void)
 	}
 	void *volatile too_much = malloc(UINT64_C(1) << 60); /* volatile: it is really asked for */
 	EXPECT(too_much == nullptr);
+	free(too_much);
 }
 
 const struct test tests_memory[] = {
