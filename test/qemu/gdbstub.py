@@ -92,6 +92,10 @@ class Stub:
             answer = self.ask("qsThreadInfo")
         return names
 
+    def pc(self, thread):
+        assert self.ask(f"Hg{thread}") == "OK"
+        return int.from_bytes(bytes.fromhex(self.ask("p20")), "little")
+
     def set_pc(self, thread, value):
         """Registers x0-x30, sp, pc have the numbers 0-32."""
         assert self.ask(f"Hg{thread}") == "OK"

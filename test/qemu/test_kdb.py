@@ -11,11 +11,14 @@ import re
 import time
 
 import pytest
-from conftest import key_values
+import recorder
+from conftest import BUILD, key_values
+from gdbstub import Stub
 
 PROMPT = "kdb> "
 KEY = "\x1c"            # Ctrl-\
 IMAGE = 0xFFFFFFFF80000000
+LINEAR = 0xFFFF000000000000
 KMAP = 0xFFFFA00000000000
 NOWHERE = KMAP + (48 << 30)     # the end of kmap is used last
 UART = 0xFFFFB00000000000
@@ -396,3 +399,48 @@ def test_a_cpu_that_does_not_come_is_named_and_a_warden_is_patient(perch):
     run.send("cont\r")
     run.expect(r"WARDEN cpu2 cause=silence cpus=0x2")
     assert run.finish() == 1
+
+
+def test_a_secret_is_shown_by_no_mapping(kdb):
+    """Stopped where the kernel zeroes a secret's frame before it gives it back: it is mapped there,
+    and in the linear map no more. Neither shows it, nor can it be written."""
+    k = kdb()
+    k.ask("break arch_page_zero")
+    k.ask("stress only=secret cycles=1")
+    for _ in range(100):        # until it is a secret's frame
+        if "put_back" in k.ask("bt"):
+            break
+        k.ask("cont")
+    place = int(re.search(r" x0 +([0-9a-f]{16}) ", k.ask("regs"))[1], 16)
+    assert KMAP <= place < UART
+    frame = re.search(r"  L3\[\d+\] \w+ page pa=(\w+) normal rw", k.ask(f"walk {place:x}"))[1]
+    for command in (f"x {place:x}", f"xv {place:x}", f"w {place:x} 0"):
+        complains(k.ask(command), "may not be read: reserved, or secret")
+    complains(k.ask(f"x {LINEAR + int(frame, 16):x}"), "is not mapped")
+    k.ask("break -0")
+    assert "result=pass" in k.ask("cont")
+    assert k.reboot() == 0
+
+
+def test_a_boot_cpu_that_is_deaf_leaves_the_key_to_the_warden(perch, tmp_path):
+    """CPU 0 has the console's interrupt. Deaf, it is reported, and the key was not lost."""
+    socket = str(tmp_path / "gdb")
+    run = perch(ARGS="run=kdb warden=cpu2", EXTRA=f"-gdb unix:{socket},server=on,wait=off")
+    Kdb(run)
+    run.send("cont\r")
+    image = recorder.Image(os.path.join(BUILD, "perch.elf"))
+    masked = False
+    while not masked:           # it waits in a loop, but for interrupts
+        stub = Stub(socket)
+        cpu = stub.threads()[0]
+        masked = (image.name_of(stub.pc(cpu)) or "").startswith("kdb_main")
+        if masked:
+            stub.mask_interrupts(cpu)
+        stub.detach()
+    run.send(KEY)
+    run.expect(r"WARDEN cpu2 cause=silence cpus=0x1\r")
+    k = Kdb(run)
+    assert "nothing goes on" in k.greeting
+    assert "DID NOT STOP" in run.text
+    assert k.ask("park").startswith("  window=0 ")
+    assert k.reboot() == 1
