@@ -115,6 +115,9 @@ class Stub:
         assert self.ask(f"z0,{address:x},4") == "OK"
 
     def detach(self):
-        """The machine goes on."""
-        self.ask("D")
+        """The machine goes on, and QEMU may be gone before it hears that we heard it."""
+        try:
+            self.ask("D")
+        except ConnectionError:
+            pass
         self.socket.close()
