@@ -4,6 +4,8 @@
  */
 #include "kern/ipc_message.h"
 
+#include <compiler.h>
+
 #include "kern/handle.h"
 #include "kern/task.h"
 
@@ -83,7 +85,23 @@ static enum kerr give_caps(struct thread *from, struct handle_table *to, handle_
 	return KERR_OK;
 }
 
-enum kerr ipc_deliver(struct thread *from, struct thread *to)
+/* All registers of a message, and zeros in those that are no part of it. */
+static void put_message(const struct thread *from, struct thread *to)
+{
+	for (unsigned i = 0; i < IPC_WORDS; i++) {
+		to->regs.x[i] = from->ipc.words[i]; /* there are as many, used or not */
+	}
+	for (unsigned i = IPC_INFO_WORDS(from->ipc.info); i < IPC_WORDS; i++) {
+		to->regs.x[i] = 0;
+	}
+	to->regs.x[X_BADGE] = from->ipc.badge;
+	to->regs.x[X_INFO] = from->ipc.info;
+	for (unsigned i = X_SCRUB_FIRST; i <= X_SCRUB_LAST; i++) {
+		to->regs.x[i] = 0;
+	}
+}
+
+static noinline enum kerr deliver_caps(struct thread *from, struct thread *to)
 {
 	const unsigned words = IPC_INFO_WORDS(from->ipc.info);
 	const unsigned caps = IPC_INFO_HANDLES(from->ipc.info);
@@ -93,17 +111,20 @@ enum kerr ipc_deliver(struct thread *from, struct thread *to)
 	if (e != KERR_OK) {
 		return e;
 	}
-	for (unsigned i = 0; i < IPC_WORDS; i++) {
-		to->regs.x[i] = i < words ? from->ipc.words[i] : 0;
-	}
+	put_message(from, to);
 	for (unsigned i = 0; i < caps; i++) {
 		to->regs.x[words - caps + i] = handles[i];
 	}
-	to->regs.x[X_BADGE] = from->ipc.badge;
-	to->regs.x[X_INFO] = from->ipc.info;
-	for (unsigned i = X_SCRUB_FIRST; i <= X_SCRUB_LAST; i++) {
-		to->regs.x[i] = 0;
-	}
 	ipc_discard(from); /* the receiver's handles have references of their own */
+	return KERR_OK;
+}
+
+enum kerr ipc_deliver(struct thread *from, struct thread *to)
+{
+	if (IPC_INFO_HANDLES(from->ipc.info) != 0) {
+		return deliver_caps(from, to);
+	}
+	put_message(from, to);
+	from->ipc.info = 0;
 	return KERR_OK;
 }

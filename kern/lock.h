@@ -130,6 +130,30 @@ static inline void spin_unlock_bare(struct spinlock *lock)
 	ticket_pass(&lock->next, &lock->serving);
 }
 
+/*
+ * For what only ever runs on SPx: bare if it is free, else as any other. What it returns goes to
+ * spin_unlock_spx(). Pre: as spin_try_bare().
+ */
+static inline bool spin_lock_spx(struct spinlock *lock) __attribute__((no_thread_safety_analysis))
+{
+	const bool bare = spin_try_bare(lock);
+
+	if (unlikely(!bare)) {
+		spin_lock(lock);
+	}
+	return bare;
+}
+
+static inline void spin_unlock_spx(struct spinlock *lock, bool bare)
+	__attribute__((no_thread_safety_analysis))
+{
+	if (likely(bare)) {
+		spin_unlock_bare(lock);
+	} else {
+		spin_unlock(lock);
+	}
+}
+
 /* Masked stretches, nested; the outermost is measured and its place kept (R8). */
 void irq_mask(void);
 void irq_unmask(void);

@@ -369,11 +369,12 @@ struct thread *sched_pick(struct pcpu *p) __attribute__((no_thread_safety_analys
 	struct thread *prev = p->current;
 	struct thread *moves = nullptr;
 
-	spin_lock(&q->lock);
+	const bool bare = spin_lock_spx(&q->lock);
+
 	if (prev != nullptr && prev->state == THREAD_RUNNING) {
 		if (goes_on(p, q, prev)) {
 			q->running = prev->priority; /* it may have come by a fast message */
-			sched_unlock(q);
+			spin_unlock_spx(&q->lock, bare);
 			return prev;
 		}
 		if ((prev->affinity & CPU_BIT(p->base.cpu)) != 0) {
@@ -387,7 +388,7 @@ struct thread *sched_pick(struct pcpu *p) __attribute__((no_thread_safety_analys
 	struct thread *next = take_own(q, p->base.cpu, &moves);
 
 	sched_switch_to(p, q, next);
-	sched_unlock(q);
+	spin_unlock_spx(&q->lock, bare);
 	while (moves != nullptr) {
 		struct thread *t = moves;
 

@@ -20,14 +20,12 @@ static struct slab_class timers = SLAB_CLASS("timers", struct timer_object);
 static void expired(struct timerq_node *node)
 {
 	struct timer_object *timer = TIMER_OF(node);
-	bool due;
-
-	spin_lock(&timer->lock);
-	due = timer->due != DEADLINE_NONE && counter_now() >= timer->due;
+	const bool bare = spin_lock_spx(&timer->lock);
+	const bool due = timer->due != DEADLINE_NONE && counter_now() >= timer->due;
 	if (due) {
 		timer->due = DEADLINE_NONE;
 	}
-	spin_unlock(&timer->lock);
+	spin_unlock_spx(&timer->lock, bare);
 	if (due) {
 		event_signal_interrupt(timer->event, timer->bits);
 	}

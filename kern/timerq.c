@@ -150,7 +150,7 @@ void timerq_run(void)
 	struct timerq *q = &queues[cpu_number()];
 
 	while (timerq_first() <= counter_now()) {
-		spin_lock(&q->lock);
+		const bool bare = spin_lock_spx(&q->lock);
 		struct timerq_node *node = q->root;
 
 		if (node != nullptr && node->deadline <= counter_now()) {
@@ -158,7 +158,7 @@ void timerq_run(void)
 		} else {
 			node = nullptr;
 		}
-		spin_unlock(&q->lock);
+		spin_unlock_spx(&q->lock, bare);
 		if (node != nullptr) {
 			node->fn(node);
 		}
