@@ -158,32 +158,6 @@ static unsigned take_round(struct space *space, uint64_t at, uint64_t end,
 	return count;
 }
 
-/* The next stretch of a region that may be mapped, by what its object has. */
-static bool next_mapped(struct region *r, uint64_t *at, uint64_t *to)
-{
-	*to = region_end(r);
-	if (!object_is_paged(r->object)) {
-		return *at < *to;
-	}
-	const uint64_t page = page_of(r->offset + (*at - r->base));
-
-	spin_lock(&r->object->lock);
-	const struct reserv *rv = object_index_from(r->object, page / RESERV_PAGES);
-
-	spin_unlock(&r->object->lock);
-	if (*at >= *to || rv == nullptr) {
-		return false;
-	}
-	const uint64_t first = (uint64_t)rv->index * RESERV_PAGES;
-	const uint64_t from = first > page ? first : page;
-
-	*at += (from - page) * PAGE_BYTES;
-	const uint64_t end = *at + (first + RESERV_PAGES - from) * PAGE_BYTES;
-
-	*to = end < *to ? end : *to;
-	return *at < *to;
-}
-
 /* A dying region: its leaves, then its place in the tree and in the object's list. No lock held. */
 static void dismantle(struct space *space, struct region *r)
 {
@@ -191,7 +165,7 @@ static void dismantle(struct space *space, struct region *r)
 	uint64_t at = r->base;
 	uint64_t to;
 
-	while (object != nullptr && next_mapped(r, &at, &to)) {
+	while (object != nullptr && tables_next(r, &at, region_end(r), &to)) {
 		const enum kerr e = tables_remove(space, va(at), to - at);
 
 		KASSERT(e == KERR_OK); /* its ends are borders of leaves; a CPU that never parks */

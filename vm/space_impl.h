@@ -11,6 +11,12 @@
 unsigned tables_flags(const struct memory_object *object, unsigned prot);
 
 /*
+ * The next stretch of [*at, end), a part of a region, that may be mapped, by what its object has:
+ * from *at, which moves on, to *to. False: there is none. Takes the object's lock.
+ */
+bool tables_next(const struct region *r, uint64_t *at, uint64_t end, uint64_t *to);
+
+/*
  * Make `at` the border of a leaf. BUSY: the budget is used up, or a CPU did not park; NO_MEMORY.
  * What is mapped stays mapped.
  */

@@ -34,6 +34,39 @@ unsigned tables_flags(const struct memory_object *object, unsigned prot)
 	return flags;
 }
 
+/* The page of an object from which on something may be mapped: `page` or later; *end: how far. */
+static bool populated(struct memory_object *object, uint64_t *page, uint64_t *end)
+{
+	spin_lock(&object->lock);
+	const struct reserv *rv = object_index_from(object, *page / RESERV_PAGES);
+	/* Read now: without the lock a discard may free it. */
+	const uint64_t first = rv != nullptr ? (uint64_t)rv->index * RESERV_PAGES : 0;
+
+	spin_unlock(&object->lock);
+	*page = *page > first ? *page : first;
+	*end = first + RESERV_PAGES;
+	return rv != nullptr;
+}
+
+bool tables_next(const struct region *r, uint64_t *at, uint64_t end, uint64_t *to)
+{
+	*to = end;
+	if (*at >= end || !object_is_paged(r->object)) {
+		return *at < end;
+	}
+	const uint64_t page = page_of(r->offset + (*at - r->base));
+	uint64_t from = page;
+	uint64_t last;
+
+	if (!populated(r->object, &from, &last)) {
+		return false;
+	}
+	*at += (from - page) * PAGE_BYTES;
+	last = *at + (last - from) * PAGE_BYTES;
+	*to = last < end ? last : end;
+	return *at < end;
+}
+
 enum kerr tables_split(struct space *space, uint64_t at)
 {
 	uint64_t span;
@@ -90,13 +123,14 @@ static enum kerr sync_step(struct space *space, const struct region *r, uint64_t
 	const uint64_t limit = region_end(r) < end ? region_end(r) : end;
 	enum kerr e = KERR_OK;
 
+	uint64_t to;
+
 	*at = *at > r->base ? *at : r->base;
-	if (r->dying || r->object == nullptr) {
+	if (r->dying || r->object == nullptr || !tables_next(r, at, limit, &to)) {
 		*at = limit;
 		return KERR_OK;
 	}
-	const uint64_t to = step_end(space, *at, limit);
-
+	to = step_end(space, *at, to);
 	/* What becomes executable is entered by the fault that fetches it, which syncs caches. */
 	if (r->prot == 0 || (r->prot & VM_EXEC) != 0) {
 		e = tables_remove(space, va(*at), to - *at);
@@ -108,32 +142,35 @@ static enum kerr sync_step(struct space *space, const struct region *r, uint64_t
 	return e;
 }
 
-/* Promote what became uniform in the 2 MiB around `at`, as far as one region has it. */
-static void promote_step(struct space *space, const struct region *r, uint64_t at, uint64_t to)
+/*
+ * Promote what became uniform in the next 2 MiB of a region, from `at` on, that have anything.
+ * Returns how far it came.
+ */
+static uint64_t promote_step(struct space *space, const struct region *r, uint64_t at, uint64_t end)
 {
-	const uint64_t base = at > r->base ? at : r->base;
-	const uint64_t end = to < region_end(r) ? to : region_end(r);
+	const uint64_t limit = region_end(r) < end ? region_end(r) : end;
+	uint64_t to;
 
-	if (base < end && !r->dying && r->object != nullptr && r->prot != 0) {
-		/* Declined or refused: pages remain, which map the same. */
-		(void)pmap_promote(&space->pmap, va(base), end - base);
+	at = at > r->base ? at : r->base;
+	if (r->dying || r->object == nullptr || r->prot == 0 || !tables_next(r, &at, limit, &to)) {
+		return limit;
 	}
+	const uint64_t block = align_down(at, BLOCK_BYTES) + BLOCK_BYTES;
+
+	to = to < block ? to : block;
+	/* Declined or refused: pages remain, which map the same. */
+	(void)pmap_promote(&space->pmap, va(at), to - at);
+	return to;
 }
 
 static void promote_range(struct space *space, uint64_t at, uint64_t end)
 {
 	while (at < end && budget_is_calm(&space->budget)) {
-		const uint64_t block = align_down(at, BLOCK_BYTES) + BLOCK_BYTES;
-		const uint64_t to = block < end ? block : end;
-
 		spin_lock(&space->lock);
-		const struct region *r = region_find(&space->tree, at);
+		const struct region *r = region_from(&space->tree, at);
 
-		if (r != nullptr) {
-			promote_step(space, r, at, to);
-		}
+		at = r == nullptr || r->base >= end ? end : promote_step(space, r, at, end);
 		spin_unlock(&space->lock);
-		at = to;
 	}
 }
 

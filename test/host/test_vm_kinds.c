@@ -247,6 +247,29 @@ static void a_dead_pager_fails_who_waits(void **state)
 	close_space();
 }
 
+/* The tables of what is not populated are not even looked at: there are none here. */
+static void protecting_terabytes_costs_what_is_populated(void **state)
+{
+	const uint64_t bytes = UINT64_C(1) << 45;
+	const uint64_t middle = AT + 5 * BLOCK_BYTES;
+	struct memory_object *object;
+	pa_t frame;
+
+	(void)state;
+	open_space();
+	object = anon(bytes);
+	assert_int_equal(map_at(object, 0, AT, bytes, RW), KERR_OK);
+	touch_all(middle, 3 * PAGE_BYTES, VM_WRITE);
+	assert_int_equal(space_protect(space, va(AT), bytes, VM_READ), KERR_OK);
+	assert_false(fake_access(&space->pmap, middle, VM_WRITE, &frame));
+	assert_true(fake_access(&space->pmap, middle + 2 * PAGE_BYTES, VM_READ, &frame));
+	assert_int_equal(space_protect(space, va(AT), bytes, 0), KERR_OK);
+	assert_false(fake_access(&space->pmap, middle + 2 * PAGE_BYTES, VM_READ, &frame));
+	assert_int_equal(space_unmap(space, va(AT), bytes), KERR_OK);
+	object_unref(object);
+	close_space();
+}
+
 /* 64 blocks fill the one node of the index: behind the last there is no first. */
 static void a_dead_pager_ends_with_the_last_page(void **state)
 {
@@ -278,6 +301,7 @@ int main(void)
 		cmocka_unit_test(a_lying_pager_gains_nothing),
 		cmocka_unit_test(a_dead_pager_fails_who_waits),
 		cmocka_unit_test(a_dead_pager_ends_with_the_last_page),
+		cmocka_unit_test(protecting_terabytes_costs_what_is_populated),
 	};
 
 	return cmocka_run_group_tests(tests, vm_boot, nullptr);
