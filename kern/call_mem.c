@@ -123,13 +123,25 @@ enum kerr call_mem_protect(struct thread *self, const struct call_mem_protect_ar
 	return space_protect(space_of(&a->task), a->address, a->bytes, (unsigned)a->flags);
 }
 
+/* Advice that one stay in the kernel follows: whoever wants the CPU waits so long. */
+#define ADVICE_STEP BLOCK_BYTES
+
+/* The range may be terabytes, whatever is in it. The progress is kept in the registers. */
 enum kerr call_mem_advise(struct thread *self, const struct call_mem_advise_args *a,
 			  struct call_result *r)
 {
-	(void)self;
-	(void)r;
-	return space_advise(space_of(&a->task), a->address, a->bytes,
-			    (enum memory_advice)a->advice);
+	const uint64_t most = ADVICE_STEP - a->address.v % ADVICE_STEP;
+	const uint64_t bytes = a->bytes < most ? a->bytes : most;
+	const enum kerr e =
+		space_advise(space_of(&a->task), a->address, bytes, (enum memory_advice)a->advice);
+
+	if (e != KERR_OK || bytes == a->bytes) {
+		return e;
+	}
+	self->regs.x[1] += bytes;
+	self->regs.x[2] -= bytes;
+	r->again = true;
+	return KERR_OK;
 }
 
 enum kerr call_mem_query(struct thread *self, const struct call_mem_query_args *a,

@@ -153,17 +153,6 @@ static void answer_in_time(void *argument)
 		KERR_TIMEOUT);
 }
 
-static void wait_for_state(const struct thread *thread, enum thread_report wanted)
-{
-	uint64_t state = THREAD_IS_STOPPED, priority, cpu, number;
-
-	for (const uint64_t until = in_time(); state != wanted && time_now_ns() < until;) {
-		EXPECT_OK(time_sleep_ns(MS)); /* it may be on our CPU, and less urgent */
-		EXPECT_OK(sys_thread_info(thread_handle(thread), &state, &priority, &cpu, &number));
-	}
-	EXPECT_EQ(state, wanted);
-}
-
 /* A receiver's deadline ends with its wait, whatever way the message took. */
 static void ipc_one_who_inherits_calls_one_with_a_deadline(void)
 {
@@ -177,8 +166,8 @@ static void ipc_one_who_inherits_calls_one_with_a_deadline(void)
 	EXPECT_OK(sys_endpoint_create(&r.second));
 	EXPECT_OK(thread_create(pass_on, &r, &low, &t[0]));
 	EXPECT_OK(thread_create(answer_in_time, &r, &high, &t[1]));
-	wait_for_state(t[0], THREAD_IS_RECEIVING);
-	wait_for_state(t[1], THREAD_IS_RECEIVING);
+	await_state(thread_handle(t[0]), THREAD_IS_RECEIVING);
+	await_state(thread_handle(t[1]), THREAD_IS_RECEIVING);
 	EXPECT_OK(sys_ipc_call(r.first, IPC_INFO(0, 0), HANDLE_NONE, in_time(), &m));
 	EXPECT_EQ(r.answer, 42);
 	thread_join(t[0]);

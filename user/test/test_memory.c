@@ -329,6 +329,32 @@ static void advice_willneed_populates(void)
 	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, at, 16 * PAGE_BYTES));
 }
 
+#define TERABYTES (UINT64_C(16) << 40)
+
+static volatile uint64_t begun;
+
+static void advise_in_vain(uint64_t at)
+{
+	begun = 1;
+	for (;;) {
+		(void)sys_mem_advise(HANDLE_NONE, at, TERABYTES, VM_WILLNEED);
+	}
+}
+
+/* No page of it may be touched, so none comes, and there are more of them than any time lasts. */
+static void long_advice_can_be_stopped(void)
+{
+	const uint64_t at = map_memory(MEM_ANON, TERABYTES, 0);
+
+	begun = 0;
+	const handle_t t = start_bare(advise_in_vain, at);
+	EXPECT(await_change(&begun, 0));
+	EXPECT_OK(sys_thread_stop(t));
+	await_state(t, THREAD_IS_STOPPED);
+	end_bare(t);
+	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, at, TERABYTES));
+}
+
 static void secret_memory_works_like_any(void)
 {
 	const uint64_t at = map_memory(MEM_SECRET, 4 * PAGE_BYTES, RW);
@@ -386,6 +412,7 @@ const struct test tests_memory[] = {
 	TEST(protected_page_splits_and_joins_again),
 	TEST(advice_dontneed_gives_zeroes),
 	TEST(advice_willneed_populates),
+	TEST(long_advice_can_be_stopped),
 	TEST(secret_memory_works_like_any),
 	TEST(query_of_nothing_is_absent),
 	TEST(malloc_gives_memory_that_promotes),
