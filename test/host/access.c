@@ -239,6 +239,25 @@ void sim_walk_early(uint64_t *slot)
 	}
 }
 
+/* UA1: what the walker has set stays set, where a leaf becomes a leaf. */
+void access_flag_is_kept(const uint64_t *slot, uint64_t va, uint64_t v, unsigned level)
+{
+	const struct sim_cpu *c = sim.current;
+
+	if (!c->spx && (*slot & PTE_VALID) != 0 && (v & PTE_VALID) != 0 &&
+	    !pte_is_table((pte_t){ *slot }, level) && (*slot & ~v & PTE_AF) != 0) {
+		sim_fail("UA1: the access flag of %#llx is lost", (unsigned long long)va);
+	}
+	/* Only in mode park does nobody set it during the window. */
+	for (unsigned i = 0; inval_mode() == BBM_PARK && i < CONT_ENTRIES; i++) {
+		if (c->accessed[i] == slot && !pte_is_table((pte_t){ v }, level) &&
+		    (v & PTE_AF) == 0) {
+			sim_fail("UA1: a window loses the access flag of %#llx",
+				 (unsigned long long)va);
+		}
+	}
+}
+
 bool sim_access(va_t at, pa_t expected, bool write)
 {
 	if (sim.current->spx) {

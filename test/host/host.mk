@@ -141,7 +141,8 @@ coverage-programs: $(HOST)/sim $(HOST_UNITS)
 SEEDED_BASE := $(patsubst %.c,$(HOST)/%.o,$(SIM_MACHINE) $(SIM_SCENES) test/host/sim_main.c)
 
 .PHONY: seeded seeded-programs seeded-oracle host-variables
-seeded-programs: all oracle-plugin fuzz-pmap-program $(HOST)/sim $(HOST_UNITS) $(PLATFORM_TREES)
+seeded-programs: all oracle-plugin fuzz-pmap-program $(HOST)/sim $(HOST_UNITS) $(VM_FLAT_UNITS) \
+		$(PLATFORM_TREES)
 
 seeded: seeded-programs ## put one defect at a time into the tree and see it caught
 	$(Q)test/seeded/run
@@ -156,6 +157,9 @@ host-variables:
 	@echo 'KERNEL_OBJECTS=$(HOST)/kernel'
 	@echo 'OBJECTS=$(SEEDED_BASE)'
 	@echo 'UNITS=$(notdir $(HOST_UNITS))'
+	@echo 'FLAT_UNITS=$(notdir $(VM_FLAT_UNITS))'
+	@echo 'FLAT_KERNEL=$(VM_FLAT:$(HOST)/kernel/%.o=%.c)'
+	@echo 'FLAT_SCENES=fake_pmap vm_scene'
 	@echo 'MACHINE=$(notdir $(SIM_MACHINE:.c=.o))'
 	@echo 'FUZZ_OBJECTS=$(FUZZ)/kernel'
 	@echo 'FUZZ_OWN=$(patsubst %.c,$(FUZZ)/%.o,$(SIM_MACHINE) $(SIM_SCENES) \

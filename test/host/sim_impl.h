@@ -130,10 +130,13 @@ void store_drain(struct sim_cpu *c);
 /* Let one store of some CPU become visible; false: there was none. */
 bool store_drain_one(void);
 
+/* access.c: a walk that sets the access flag; UA1: an entry is about to be stored */
+void sim_walk_early(uint64_t *slot);
+void access_flag_is_kept(const uint64_t *slot, uint64_t va, uint64_t v, unsigned level);
+
 /* tlb.c */
 void tlb_reset(void);
 void tlb_visible(uint64_t *slot, uint64_t old, uint64_t v);
-void sim_walk_early(uint64_t *slot); /* access.c: a walk that sets the access flag */
 bool tlb_is_linked(const uint64_t *slot);
 void tlb_check_program_store(const uint64_t *slot, uint64_t v);
 void tlb_complete(struct sim_cpu *c, bool local_only);

@@ -194,6 +194,8 @@ static void a_pager_is_asked_once_and_its_answer_is_copied(void **state)
 	assert_int_equal(fault(AT + 2 * PAGE_BYTES, VM_WRITE), FAULT_RESOLVED);
 	assert_true(fake_access(&space->pmap, AT + 2 * PAGE_BYTES, VM_WRITE, &frame));
 	assert_int_equal(object_discard(object, 0, 40 * PAGE_BYTES), KERR_BUSY); /* dirty */
+	assert_int_equal(fault(AT + 2 * PAGE_BYTES, VM_WRITE), FAULT_RESOLVED); /* unmapped by it */
+	assert_true(fake_access(&space->pmap, AT + 2 * PAGE_BYTES, VM_WRITE, &frame));
 	assert_int_equal(object_clean(object, &offset, &frame), KERR_OK);
 	assert_int_equal(offset, 2 * PAGE_BYTES);
 	assert_false(fake_access(&space->pmap, AT + 2 * PAGE_BYTES, VM_WRITE, &frame));

@@ -420,23 +420,6 @@ static void begin_break(struct sim_cpu *c, const uint64_t *slot, uint64_t va, un
 	}
 }
 
-/* UA1: what the walker has set stays set, where a leaf becomes a leaf. */
-static void check_access_flag(const struct sim_cpu *c, const uint64_t *slot, uint64_t va,
-			      uint64_t v, unsigned level)
-{
-	if (!c->spx && (*slot & PTE_VALID) != 0 && (v & PTE_VALID) != 0 &&
-	    !is_table(*slot, level) && (*slot & ~v & PTE_AF) != 0) {
-		sim_fail("UA1: the access flag of %#llx is lost", (unsigned long long)va);
-	}
-	/* Only in mode park does nobody set it during the window. */
-	for (unsigned i = 0; inval_mode() == BBM_PARK && i < CONT_ENTRIES; i++) {
-		if (c->accessed[i] == slot && !is_table(v, level) && (v & PTE_AF) == 0) {
-			sim_fail("UA1: a window loses the access flag of %#llx",
-				 (unsigned long long)va);
-		}
-	}
-}
-
 static void end_break(struct sim_cpu *c)
 {
 	if (--c->broken > 0) {
@@ -461,7 +444,7 @@ void tlb_check_program_store(const uint64_t *slot, uint64_t v)
 	if (!tlb_slot_va(slot, &va, &level)) {
 		return;
 	}
-	check_access_flag(c, slot, va, v, level);
+	access_flag_is_kept(slot, va, v, level);
 	if (!c->spx) {
 		return;
 	}

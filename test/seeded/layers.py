@@ -95,10 +95,10 @@ def made_from(made):
         return set(file.read().replace("\\\n", " ").partition("\n")[0].split())
 
 
-def host_program(defect, make, where, kernel_objects, extra_flags, own, link):
+def host_program(defect, make, where, kernel_objects, extra_flags, own, link, kernel="KERNEL"):
     flags = host_flags(make, where) + extra_flags
     objects = []
-    for source in make["KERNEL"]:
+    for source in make[kernel]:
         base = os.path.join(kernel_objects, source[:-2] + ".o")
         if made_from(base) & set(defect.files):
             base = os.path.join(where, source[:-2] + ".o")
@@ -134,11 +134,13 @@ def fuzz(defect, make, where):
 def unit(defect, make, where):
     """cmocka: the failed test is the reason. `# unit: PROGRAM` names it."""
     name = defect.head["unit"]
-    if name in make["UNITS"]:
-        test = host_object(make, where, f"test/host/{name}.c")
+    if name in make["UNITS"] + make["FLAT_UNITS"]:
+        kernel = "KERNEL" if name in make["UNITS"] else "FLAT_KERNEL"
         own = [o for o in make["OBJECTS"] if os.path.basename(o) in make["MACHINE"]]
-        words = [host_program(defect, make, where, make["KERNEL_OBJECTS"][0], [], [*own, test],
-                              ["-lcmocka"])]
+        own += [host_object(make, where, f"test/host/{source}.c")
+                for source in [name] + (make["FLAT_SCENES"] if kernel == "FLAT_KERNEL" else [])]
+        words = [host_program(defect, make, where, make["KERNEL_OBJECTS"][0], [], own,
+                              ["-lcmocka"], kernel)]
     else:
         words = [f"build/host/platform/{name}", os.path.join(ROOT, "build/host/platform/trees")]
         must(["make", "-s", words[0]], "does not build", cwd=where)
