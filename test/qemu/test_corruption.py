@@ -34,7 +34,8 @@ class Victim:
 
     def __init__(self, perch, tmp_path, seed, args, **options):
         socket = str(tmp_path / "gdb")
-        self.run = perch(ARGS=f"run=stress cycles=2500 seed={seed} {args}", TIMEOUT=60,
+        # More than the guest's own patience with what a program left behind: 60 s (kern/init.c).
+        self.run = perch(ARGS=f"run=stress cycles=2500 seed={seed} {args}", TIMEOUT=180,
                          EXTRA=f"-gdb unix:{socket},server=on,wait=off", **options)
         image = int(self.run.expect(r"image=(0x[0-9a-f]+) ")[1], 16)
         self.run.expect("workload storm")
