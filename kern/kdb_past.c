@@ -12,6 +12,7 @@
 #include "kern/thread.h"
 #include "pcpu/recorder.h"
 
+#define LOCKS_MOST 256
 #define TRACE_DEFAULT 16
 
 /* The CPU that an optional word names; else the prompt's. */
@@ -131,7 +132,8 @@ static void cmd_lockstat(const struct kdb_words *w)
 	(void)w;
 	kprintf("  %-12s %10s %10s %14s %12s  %s\n", "lock", "taken", "waited", "wait ticks",
 		"longest", "holder");
-	for (; lock != nullptr; lock = l.next_contended) {
+	/* The list may be what broke: one that is a ring ends, too. */
+	for (unsigned n = 0; lock != nullptr && n < LOCKS_MOST; n++, lock = l.next_contended) {
 		if (!kdb_copy((uint64_t)(uintptr_t)lock, &l, sizeof(l))) {
 			kdb_error("the lock at %#llx cannot be read",
 				  (unsigned long long)(uintptr_t)lock);

@@ -227,8 +227,8 @@ static void print_from_el0(unsigned cpu)
 }
 
 /*
- * The exception at the bottom of the frames on SPx, and where it came from. `handler`: in what the
- * entry called; `entry`: where that returns to. False: nothing of the kernel lies below.
+ * The exception at the bottom of the frames, if there is one, and where it came from. `handler`: in
+ * what the entry called; `entry`: where that returns to. False: nothing of the kernel lies below.
  */
 static bool print_exception(unsigned cpu, uint64_t handler, uint64_t entry,
 			    struct trap_frame *frame)
@@ -275,9 +275,9 @@ static void follow(uint64_t fp, uint64_t pc, unsigned cpu, unsigned depth)
 		if (pc != 0) {
 			print_pc(depth++, pc, 4);
 		}
-		if (up == 0 && on_spx(cpu, fp)) {
+		if (up == 0) {
 			if (!print_exception(cpu, inner, pc - 4, &frame)) {
-				return;
+				return; /* from EL0, or where the CPU began */
 			}
 			pc = frame.elr;
 			up = frame.x[29];

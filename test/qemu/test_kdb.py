@@ -237,6 +237,18 @@ def test_break_step_and_go_on(kdb):
     assert k.reboot() == 0
 
 
+def test_a_backtrace_ends_in_the_thread_that_called(kdb):
+    k = kdb()
+    k.ask("break call_dispatch")
+    k.ask("stress only=el0 cycles=1")
+    frames = k.ask("bt").rstrip().split("\n")
+    assert frames[1].endswith(" call_dispatch+0") and " el0_saved_slow+" in frames[-2]
+    assert re.fullmatch(r"  -- exception from EL0: thread \d+, saved pc 0x[0-9a-f]+ --", frames[-1])
+    k.ask("break -0")
+    assert "result=pass" in k.ask("cont")
+    assert k.reboot() == 0
+
+
 def test_a_breakpoint_stops_every_cpu_that_comes_by(kdb):
     """All CPUs run into it: one prompts, the others are held and come next."""
     k = kdb()
