@@ -152,6 +152,79 @@ CASE(asid_all_wrong, "wrong-asid", IN_USER)
 	put(&a->l3[0], NEW | NG);
 }
 
+CASE(asid_table_wrong, "wrong-asid", IN_USER | RIGHT_AT_BBM2)
+{
+	put(&a->l2[0], 0);
+	DSB(ishst);
+	TLBI(aside1is, 2ull << 48);
+	DSB(ish);
+	put(&a->l2[0], BLOCK(DATA_PA) | NG);
+}
+
+CASE(asid_all_missing_wrong, "no-tlbi", IN_USER)
+{
+	put(&a->l3[0], 0);
+	DSB(ishst);
+	DSB(ish);
+	put(&a->l3[0], NEW | NG);
+}
+
+CASE(asid_all_no_dsb_before_wrong, "no-dsb-before-tlbi", IN_USER)
+{
+	put(&a->l3[0], 0);
+	TLBI(aside1is, 1ull << 48);
+	DSB(ish);
+	put(&a->l3[0], NEW | NG);
+}
+
+CASE(asid_all_no_dsb_after_wrong, "no-dsb-after-tlbi", IN_USER)
+{
+	put(&a->l3[0], 0);
+	DSB(ishst);
+	TLBI(aside1is, 1ull << 48);
+	isb();
+	put(&a->l3[0], NEW | NG);
+}
+
+CASE(asid_all_local_wrong, "local-tlbi", IN_USER | NEEDS_SMP)
+{
+	put(&a->l3[0], 0);
+	DSB(ishst);
+	TLBI(aside1, 1ull << 48);
+	DSB(ish);
+	put(&a->l3[0], NEW | NG);
+}
+
+/* The second root, with a block in it, under a number of its own; then nobody runs it. */
+static void visit_space(const struct arena *a, uint64_t asid)
+{
+	a->spare[0] = BLOCK(DATA_PA) | NG;
+	user_root[1][2] = (uint64_t)a->spare | TABLE;
+	DSB(ishst);
+	ttbr0_load(1, asid);
+	ttbr0_load(0, 1);
+}
+
+/* No TLB holds anything of it, so nothing is owed; what is made in it is right at the next load. */
+CASE(space_cold_right, "ok", NEEDS_NOTHING)
+{
+	visit_space(a, 7);
+	TLBI(aside1is, 7ull << 48);
+	DSB(ish);
+	a->spare[0] = BLOCK(OTHER_PA) | NG;
+	finish();
+	ttbr0_load(1, 7);
+	ttbr0_load(0, 1);
+}
+
+/* The same before its number is invalidated. */
+CASE(space_left_wrong, "no-break", NEEDS_NOTHING)
+{
+	visit_space(a, 8);
+	a->spare[0] = BLOCK(OTHER_PA) | NG;
+	finish();
+}
+
 CASE(asid_two_for_one_root_wrong, "wrong-asid", IN_USER)
 {
 	ttbr0_load(0, 9); /* the same tables, cached under both from here on */
