@@ -28,7 +28,7 @@ LIBFDT := fdt.c fdt_ro.c fdt_rw.c fdt_addresses.c fdt_strerror.c fdt_wip.c
 PCPU := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/memcharge.c pcpu/recorder.c \
 	pcpu/slab.c
 IPI := ipi/park.c ipi/inval.c
-VM := vm/asid.c vm/frame.c vm/frame_cache.c vm/kmap.c vm/memory.c \
+VM := vm/asid.c vm/frame.c vm/frame_cache.c vm/kmap.c vm/memory.c vm/memory_grow.c \
 	vm/pmap_user.c \
 	vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c vm/pmap_range.c vm/pmap_size.c \
 	vm/pmap_table.c

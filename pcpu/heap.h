@@ -8,7 +8,7 @@
  *          table there). The first, small block lies in the image, so that there are tables before
  *          there is memory.
  * LOCKING  LOCK_HEAP inside.
- * FAILURE  nullptr; nothing changed. Growth is the caller's affair (vm/pinned.c), because it
+ * FAILURE  nullptr; nothing changed. Growth is the caller's affair (vm/memory_grow.c), because it
  *          changes the linear map.
  */
 #pragma once

@@ -4,9 +4,6 @@
  */
 #include "vm/memory.h"
 
-#include <arch/barrier.h>
-
-#include "ipi/park.h"
 #include "kern/assert.h"
 #include "kern/log.h"
 #include "pcpu/heap.h"
@@ -17,7 +14,6 @@
 #include "vm/pmap.h"
 
 #define FREE_RANGES 160
-#define GROWTH_CAP 16
 #define SLICE_PAGES (SLICE_BYTES / PAGE_BYTES)
 /* Slices that fit a 2 MiB block beside its tags: 496 pages of 512. */
 #define SLICES_PER_BLOCK 31
@@ -32,7 +28,6 @@ struct free_range {
 static struct free_range free_list[FREE_RANGES];
 static unsigned free_count;
 static uint64_t pinned_slice[MAX_CPUS];
-static unsigned grown;
 
 static void free_push(uint64_t base, uint64_t end, uint32_t node)
 {
@@ -275,42 +270,4 @@ void memory_init(const struct bootinfo *info, pa_t image, uint64_t image_bytes, 
 uint64_t memory_lifeboat_slice(unsigned cpu)
 {
 	return pinned_slice[cpu];
-}
-
-enum kerr memory_grow_pinned(void)
-{
-	pa_t block;
-
-	if (grown == GROWTH_CAP) {
-		return KERR_NO_MEMORY;
-	}
-	enum kerr e = frame_alloc(9, HEAP_ANY_NODE, &block);
-
-	if (e != KERR_OK) {
-		return e;
-	}
-	e = pmap_unmap(&kernel_pmap, va(LINEAR_BASE + block.v), BLOCK_BYTES);
-	if (e != KERR_OK) {
-		frame_free(block, 9);
-		return e;
-	}
-	const va_t at = va(PINNED_BASE + block.v);
-
-	e = pmap_map(&kernel_pmap, at, block, BLOCK_BYTES, PMAP_WRITE | PMAP_NO_PROMOTE);
-	const bool afloat = e == KERR_OK && lifeboat_pin(at, BLOCK_BYTES);
-
-	irq_mask();
-	token_acquire(); /* pin_admit() of a window in flight must not miss it */
-	const bool pinned = afloat && pin_grow(at, block, BLOCK_BYTES, "pinned heap");
-
-	token_release();
-	irq_unmask();
-	if (!pinned) {
-		/* The block stays out of both maps rather than have two aliases: lost, and said. */
-		log_printf("vm", "pinned heap: a block could not be registered");
-		return KERR_NO_MEMORY;
-	}
-	heap_add_block((void *)(uintptr_t)at.v, block, BLOCK_BYTES / PAGE_BYTES, 0);
-	grown++;
-	return KERR_OK;
 }

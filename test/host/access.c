@@ -14,6 +14,7 @@
 #include "ipi/park.h"
 #include "test/host/sim_impl.h"
 #include "vm/pmap.h"
+#include "vm/pmap_user.h"
 
 struct leaf {
 	bool valid;
@@ -182,6 +183,24 @@ static bool fault_is_transient(va_t at)
 	return good;
 }
 
+/*
+ * The same for user memory, as vm_fault() finds it: the tables have the entry that the access
+ * needs, once nobody changes them (their lock). The space of this CPU stays: it names it.
+ */
+static bool user_fault_is_transient(va_t at)
+{
+	struct sim_cpu *c = sim.current;
+	struct pmap *space = user_space_of(c);
+	pte_t e;
+	uint64_t bytes;
+
+	sim_sync(c);
+	const bool good = space != nullptr && pmap_user_query(space, at, &e, &bytes);
+
+	sim_sync(c);
+	return good;
+}
+
 static void check_view(const struct sim_view *v, va_t at, pa_t expected)
 {
 	const bool bbml2 = inval_mode() == BBM_BBML2;
@@ -283,7 +302,7 @@ bool sim_access(va_t at, pa_t expected, bool write)
 			return true; /* a cached entry, or an older walk, was used */
 		}
 		sim.result->retried++;
-		if (!fault_is_transient(at)) {
+		if (at.v < USER_END ? !user_fault_is_transient(at) : !fault_is_transient(at)) {
 			return false;
 		}
 		if (tries == 1000) {

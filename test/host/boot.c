@@ -9,6 +9,7 @@
  */
 #include <arch/feature.h>
 #include <arch/machine.h>
+#include <arch/page.h>
 #include <memmap.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 #include "pcpu/pcpu.h"
 #include "pcpu/pin.h"
 #include "test/host/sim_impl.h"
+#include "vm/lifeboat.h"
 #include "vm/pmap.h"
 
 #define SLICE_PAGES (SLICE_BYTES / PAGE_BYTES)
@@ -55,7 +57,7 @@ __attribute__((no_sanitize("address"))) static void copy_section(char *to, const
 
 bool pool_has(const void *p)
 {
-	return (uint64_t)((const char *)p - pool) < (uint64_t)SIM_POOL_PAGES * PAGE_BYTES;
+	return (uint64_t)((const char *)p - pool) < (uint64_t)SIM_TABLE_PAGES * PAGE_BYTES;
 }
 
 uint64_t pool_pa(const void *p)
@@ -65,15 +67,33 @@ uint64_t pool_pa(const void *p)
 
 uint64_t *pool_ptr(uint64_t at)
 {
-	if (at - SIM_POOL_BASE >= (uint64_t)SIM_POOL_PAGES * PAGE_BYTES) {
+	if (at - SIM_POOL_BASE >= (uint64_t)SIM_TABLE_PAGES * PAGE_BYTES) {
 		sim_fail("a walk leaves table memory: %#llx", (unsigned long long)at);
 	}
 	return (uint64_t *)(void *)(pool + (at - SIM_POOL_BASE));
 }
 
+void *arch_pinned_ptr(va_t at)
+{
+	return pool_ptr(at.v - PINNED_BASE);
+}
+
+/* The simulated machine has no second root. */
+bool lifeboat_pin(va_t at, uint64_t size)
+{
+	(void)at;
+	(void)size;
+	return true;
+}
+
+/* What the heap grew by is pinned from the moment that the register says so. */
 bool boot_is_pinned(uint64_t at, uint64_t size)
 {
-	return ranges_meet(at, size, PINNED_BASE + SIM_POOL_BASE, BLOCK_BYTES);
+	const va_t growth = va(PINNED_BASE + SIM_GROWTH_BASE);
+
+	return ranges_meet(at, size, PINNED_BASE + SIM_POOL_BASE, BLOCK_BYTES) ||
+	       (ranges_meet(at, size, growth.v, BLOCK_BYTES) &&
+		pin_overlaps_va(growth, BLOCK_BYTES) != nullptr);
 }
 
 static void make_slices(void)
@@ -122,8 +142,8 @@ void sim_boot(void)
 	static _Alignas(SLICE_BYTES) char boot_slice[SLICE_BYTES];
 	static const pte_t empty_root[PT_ENTRIES];
 
-	pool = aligned_alloc(BLOCK_BYTES, BLOCK_BYTES);
-	memset(pool, 0, BLOCK_BYTES);
+	pool = aligned_alloc(BLOCK_BYTES, 2 * BLOCK_BYTES);
+	memset(pool, 0, 2 * BLOCK_BYTES);
 	memset(kept, true, sizeof(kept));
 	sim.current = &sim.cpu[0];
 	sim.cpu[0].base = (struct cpubase *)(void *)boot_slice;
@@ -237,7 +257,7 @@ _Noreturn void arch_halt(void)
 	}
 }
 
-/* The simulated machine has no second root: its tables are what is under test. */
+/* Its tables are what is under test. */
 _Noreturn void arch_lifeboat(void (*fn)(uint64_t), uint64_t arg)
 {
 	fn(arg);

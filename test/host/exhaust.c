@@ -79,11 +79,19 @@ static void explore(struct search *s, uint64_t from, unsigned left)
 static const struct {
 	const char *name;
 	void (*initiator)(unsigned cpu);
+	enum bbm_mode mode;
 	bool idle;
+	bool user;
+	bool retire;
 } small[] = {
-	{ "block", initiate_small_block, false },
-	{ "run", initiate_small_run, false },
-	{ "door", initiate_small_block, true },
+	{ "block", initiate_small_block, .mode = BBM_PARK },
+	{ "run", initiate_small_run, .mode = BBM_PARK },
+	{ "door", initiate_small_block, .mode = BBM_PARK, .idle = true },
+	{ "user-block", initiate_small_block, .mode = BBM_PARK, .user = true },
+	{ "user-run", initiate_small_run, .mode = BBM_PARK, .user = true },
+	{ "user-end", initiate_small_run, .mode = BBM_PARK, .user = true, .retire = true },
+	{ "user-retry", initiate_small_run, .mode = BBM_RETRY, .user = true },
+	{ "user-bbml2", initiate_small_run, .mode = BBM_BBML2, .user = true },
 };
 
 bool exhaust(unsigned preemptions, uint64_t *runs)
@@ -94,11 +102,13 @@ bool exhaust(unsigned preemptions, uint64_t *runs)
 		struct search s = {
 			.plan = { .name = small[i / 2].name,
 				  .initiator = small[i / 2].initiator,
-				  .mode = BBM_PARK,
+				  .mode = small[i / 2].mode,
 				  .kind = INVAL_AUTO,
 				  .cpus = 2,
 				  .initiators = 1,
 				  .idle = small[i / 2].idle,
+				  .user = small[i / 2].user,
+				  .retire = small[i / 2].retire,
 				  .small = true },
 			.config = { .seed = 1,
 				    .cpus = 2,
@@ -106,7 +116,7 @@ bool exhaust(unsigned preemptions, uint64_t *runs)
 				    .ordered_stores = i % 2 != 0 },
 		};
 
-		explore(&s, 1, preemptions);
+		explore(&s, 1, s.plan.user && preemptions > 2 ? 2 : preemptions);
 		ok = !s.failed;
 		*runs += s.runs;
 		printf("exhaustive: %s, stores drain %s: %llu schedules of %llu points, %s\n",

@@ -17,13 +17,14 @@ HOST_INCLUDES := -Itest/host/include -Iarch/arm64/include -I. -idirafter include
 
 SIM_KERNEL := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/memcharge.c \
 	pcpu/recorder.c pcpu/slab.c ipi/park.c ipi/inval.c \
-	vm/asid.c vm/frame.c vm/frame_cache.c vm/kmap.c \
+	vm/asid.c vm/frame.c vm/frame_cache.c vm/kmap.c vm/memory_grow.c \
 	vm/pmap_user.c vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c vm/pmap_range.c \
 	vm/pmap_size.c vm/pmap_table.c kern/lock.c \
 	kern/panic.c kern/hold.c kern/format.c \
 	kern/kerr.c
 include test/host/vm.mk
 SIM_MACHINE := test/host/cpu.c test/host/irq.c test/host/store.c test/host/tlb.c \
+	test/host/tlbi.c \
 	test/host/access.c test/host/trace.c test/host/boot.c test/host/this_cpu.c \
 	test/host/page.c test/host/user.c
 SIM_SCENES := test/host/scene.c test/host/region.c test/host/initiators.c \

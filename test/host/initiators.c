@@ -7,6 +7,7 @@
 #include "kern/assert.h"
 #include "pcpu/heap.h"
 #include "test/host/scenario.h"
+#include "vm/memory.h"
 #include "vm/pmap_impl.h"
 #include "vm/pmap_user.h"
 
@@ -371,5 +372,84 @@ void initiate_refused(unsigned cpu)
 			sim_fail("R3: unmapping a part of an alias is not refused");
 		}
 		region_touch(r);
+	}
+}
+
+/* What becomes pinned, under an address that changes size: R3 refuses it from then on. */
+static void change_alias(struct region *r)
+{
+	enum kerr e = pmap_demote(r->pmap, r->base, PAGE_BYTES, PAGE_BYTES);
+
+	e = e == KERR_OK ? pmap_promote(r->pmap, r->base, BLOCK_BYTES) : e;
+	if (e != KERR_PINNED) {
+		(void)scene_done(e, "alias");
+	}
+	region_touch(r);
+}
+
+static bool grow_heap(struct region *r)
+{
+	const unsigned before = heap_stats().pages_free;
+
+	set_flux(r, 0, 1, true);
+	const bool grown = scene_done(memory_grow_pinned(), "growth");
+
+	if (grown) {
+		sim_must_be_unmapped(&kernel_pmap, r->base, BLOCK_BYTES, BLOCK_BYTES);
+		r->mapped[0] = false;
+	}
+	set_flux(r, 0, 1, false);
+	if (grown && heap_stats().pages_free <= before) {
+		sim_fail("the heap has grown by nothing");
+	}
+	return grown;
+}
+
+/* The new block holds tables, and is as pinned as the first. */
+static void use_growth(struct region *r)
+{
+	const va_t alias = va(KMAP_BASE + 20 * GIB);
+	void *page = heap_alloc(1, 1, 0);
+
+	if (heap_pa(page).v < SIM_GROWTH_BASE || heap_ptr(heap_pa(page)) != page) {
+		sim_fail("the heap does not use what it grew by");
+	}
+	heap_free(page, 1);
+	(void)scene_done(
+		pmap_demote(r->pmap, va(r->base.v + 3 * BLOCK_BYTES), PAGE_BYTES, PAGE_BYTES),
+		"demote");
+	region_touch(r);
+	if (pmap_map(&kernel_pmap, alias, pa(SIM_GROWTH_BASE), BLOCK_BYTES,
+		     PMAP_WRITE | PMAP_NO_PROMOTE) != KERR_OK ||
+	    pmap_demote(&kernel_pmap, alias, PAGE_BYTES, PAGE_BYTES) != KERR_PINNED) {
+		sim_fail("R3: a demotion of what the heap grew by is not refused");
+	}
+	if (memory_grow_pinned() != KERR_NO_MEMORY) {
+		sim_fail("the heap grows by memory that there is not");
+	}
+}
+
+/* The first grows the heap by a block of the linear map; others change an alias of that block. */
+void initiate_growth(unsigned cpu)
+{
+	struct region *r = region_of(cpu);
+	bool grown = false;
+
+	for (unsigned round = 0; round < scene.plan.rounds && !grown; round++) {
+		if (cpu != 0) {
+			change_alias(r);
+			continue;
+		}
+		if (scene.plan.fail_memory) {
+			(void)heap_fail_after(sim_random(4));
+		}
+		grown = grow_heap(r);
+		region_touch(r);
+	}
+	(void)heap_fail_after(UINT64_MAX);
+	if (grown) {
+		use_growth(r);
+	} else if (cpu == 0 && scene.busy + scene.refused_memory == 0) {
+		sim_fail("the heap does not grow");
 	}
 }

@@ -65,7 +65,7 @@ void region_touch(struct region *r)
 		const uint64_t changes = r->fluxes + r->narrowings;
 		const bool write = r->writable[i] && sim_random(2) == 0;
 
-		if (!sim_access(va(r->base.v + off), pa(r->pa.v + off), write) &&
+		if (!sim_access(va(r->base.v + off), pa(r->pa.v + off), write) && !r->dead &&
 		    r->fluxes + r->narrowings == changes) {
 			sim_fail("%#llx may not be %s, or its fault is not taken for transient",
 				 (unsigned long long)(r->base.v + off), write ? "written" : "read");

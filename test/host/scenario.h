@@ -95,6 +95,7 @@ void initiate_operations(unsigned cpu);
 void initiate_big(unsigned cpu);
 void initiate_refused(unsigned cpu);
 void initiate_batch(unsigned cpu);
+void initiate_growth(unsigned cpu);
 void initiate_small_block(unsigned cpu);
 void initiate_small_run(unsigned cpu);
 

@@ -134,7 +134,7 @@ static void make_batch(struct plan *p, uint64_t v)
 	vary(p, v);
 	p->initiator = initiate_batch;
 	p->mode = modes[v >> 9 & 3];
-	p->user = (v >> 11 & 1) != 0 && p->mode != BBM_RETRY;
+	p->user = (v >> 11 & 1) != 0;
 	p->kind = (v >> 12 & 3) == 0 ? INVAL_PAGES : p->kind;
 	p->rounds = 3;
 }
@@ -142,6 +142,8 @@ static void make_batch(struct plan *p, uint64_t v)
 /* User spaces: two that are worked on, others that only ask for numbers, of which there are 15. */
 static void make_user(struct plan *p, uint64_t v)
 {
+	static const enum bbm_mode modes[8] = { BBM_BBML2, BBM_RETRY };
+
 	vary(p, v);
 	p->user = true;
 	p->initiator = (v & 256) != 0 ? initiate_sizes : initiate_operations;
@@ -150,25 +152,30 @@ static void make_user(struct plan *p, uint64_t v)
 	p->spaces = (v >> 9 & 3) == 0 ? 0 : 20;
 	p->retire = (v >> 11 & 1) != 0;
 	p->hafdbs = (v >> 15 & 1) != 0;
-	p->mode = (v >> 12 & 7) == 0 ? BBM_BBML2 : BBM_PARK;
+	p->mode = modes[v >> 12 & 7];
+}
+
+/* The pinned heap grows by a block of the linear map, while another CPU changes an alias of it. */
+static void make_growth(struct plan *p, uint64_t v)
+{
+	vary(p, v);
+	p->initiator = initiate_growth;
+	p->initiators = (v & 128) != 0 && p->cpus > 2 ? 2 : 1;
+	p->rounds = 6;
+	p->fail_memory = (v >> 9 & 3) == 0;
+	p->drops = (v >> 9 & 3) == 1 ? 1 : 0;
+	p->may_be_busy = p->drops != 0;
 }
 
 const struct scenario scenarios[] = {
-	{ "sizes", 12, make_sizes },
-	{ "operations", 14, make_operations },
-	{ "user", 12, make_user },
-	{ "many", 10, make_many },
-	{ "big", 6, make_big },
-	{ "retry", 6, make_retry },
-	{ "bbml2", 5, make_bbml2 },
-	{ "lost", 5, make_lost },
-	{ "lost-operations", 4, make_lost_operations },
-	{ "memory", 5, make_memory },
-	{ "hotplug", 5, make_hotplug },
-	{ "panic", 4, make_panic },
-	{ "pinned", 2, make_pinned },
-	{ "batch", 6, make_batch },
-	{ "events", 4, make_events },
+	{ "sizes", 12, make_sizes },  { "operations", 12, make_operations },
+	{ "growth", 2, make_growth }, { "user", 12, make_user },
+	{ "many", 10, make_many },    { "big", 6, make_big },
+	{ "retry", 6, make_retry },   { "bbml2", 5, make_bbml2 },
+	{ "lost", 5, make_lost },     { "lost-operations", 4, make_lost_operations },
+	{ "memory", 5, make_memory }, { "hotplug", 5, make_hotplug },
+	{ "panic", 4, make_panic },   { "pinned", 2, make_pinned },
+	{ "batch", 6, make_batch },   { "events", 4, make_events },
 };
 const unsigned scenario_count = array_len(scenarios);
 

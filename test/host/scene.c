@@ -20,6 +20,7 @@
 #include "test/host/scenario.h"
 #include "vm/pmap.h"
 #include "vm/asid.h"
+#include "vm/frame.h"
 #include "vm/pmap_audit.h"
 #include "vm/pmap_user.h"
 
@@ -295,6 +296,26 @@ static void set_up_space(unsigned i)
 	sim_space_add(&scene.space[i]);
 }
 
+/*
+ * A run of 32 MiB in the linear map, of whose frames only the first block is free; and an alias of
+ * that block elsewhere.
+ */
+static void set_up_growth(unsigned i)
+{
+	const pa_t block = pa(SIM_GROWTH_BASE);
+
+	if (i == 0) {
+		uint64_t *state = heap_alloc(1, 1, 0);
+
+		region_map(&scene.region[0], &kernel_pmap, va(LINEAR_BASE + block.v), block,
+			   BLOCK_BYTES, 16, PMAP_WRITE);
+		frame_add_range(block, BLOCK_BYTES, 0, state);
+	} else {
+		region_map(&scene.region[i], &kernel_pmap, va(KMAP_BASE + 16 * GIB), block,
+			   PAGE_BYTES, 512, PMAP_WRITE);
+	}
+}
+
 static void set_up_regions(void)
 {
 	const struct plan *p = &scene.plan;
@@ -313,8 +334,14 @@ static void set_up_regions(void)
 				   va(p->user ? USER_AT : KMAP_BASE + i * GIB), pa((i + 4) * GIB),
 				   PAGE_BYTES, 512, PMAP_WRITE | PMAP_PAGES | PMAP_NO_PROMOTE);
 		} else if (p->initiator == initiate_small_run) {
-			region_map(&scene.region[i], &kernel_pmap, va(KMAP_BASE), pa(4 * GIB),
-				   PAGE_BYTES, 16, PMAP_WRITE | PMAP_PAGES | PMAP_NO_PROMOTE);
+			if (p->user) {
+				set_up_space(i);
+			}
+			region_map(&scene.region[i], p->user ? &scene.space[i] : &kernel_pmap,
+				   va(p->user ? USER_AT : KMAP_BASE), pa(4 * GIB), PAGE_BYTES, 16,
+				   PMAP_WRITE | PMAP_PAGES | PMAP_NO_PROMOTE);
+		} else if (p->initiator == initiate_growth) {
+			set_up_growth(i);
 		} else if (p->user) {
 			set_up_space(i);
 			region_map(&scene.region[i], &scene.space[i], va(USER_AT),

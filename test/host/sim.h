@@ -11,11 +11,14 @@
 #pragma once
 
 #include <cpubase.h>
+#include <memmap.h>
 #include <types.h>
 
 #define SIM_CPUS 8
-#define SIM_POOL_BASE UINT64_C(0x80000000) /* physical address of pinned memory */
+#define SIM_POOL_BASE UINT64_C(0x81e00000) /* physical address of pinned memory */
 #define SIM_POOL_PAGES 512
+#define SIM_GROWTH_BASE (SIM_POOL_BASE + BLOCK_BYTES) /* what it may grow by: aligned to 32 MiB */
+#define SIM_TABLE_PAGES (2 * SIM_POOL_PAGES) /* that may become tables */
 
 #define SIM_STREAM_TICK 64 /* the time that passes when only the event stream goes on */
 
@@ -159,7 +162,7 @@ bool sim_access(va_t va, pa_t expected, bool write);
  * tables are freed; fails if some CPU could use it yet.
  */
 struct pmap;
-void sim_space_add(const struct pmap *pmap);
+void sim_space_add(struct pmap *pmap);
 void sim_space_remove(const struct pmap *pmap);
 
 /* The leaf at va by the newest stores, without a point; false: none. */

@@ -14,6 +14,7 @@
 #define SIM_STORES 1100 /* a table and its surroundings */
 #define SIM_TLBI_OPS 1100
 #define SIM_EARLY 64
+#define SIM_VA_PAGES ((UINT64_C(1) << 44) - 1) /* VA[55:12], as a TLBI's operand has it */
 #define SIM_SGIS 6
 
 enum sim_wait { SIM_RUNS, SIM_IN_WFE, SIM_IN_WFI, SIM_ENDED };
@@ -138,6 +139,8 @@ void access_flag_is_kept(const uint64_t *slot, uint64_t va, uint64_t v, unsigned
 void tlb_reset(void);
 void tlb_visible(uint64_t *slot, uint64_t old, uint64_t v);
 bool tlb_is_linked(const uint64_t *slot);
+/* Is there an entry that was born after this? */
+bool tlb_has_younger(uint64_t time);
 void tlb_check_program_store(const uint64_t *slot, uint64_t v);
 void tlb_complete(struct sim_cpu *c, bool local_only);
 void tlb_forget(struct sim_cpu *c);
@@ -175,6 +178,8 @@ bool user_runs_here(const struct sim_cpu *c, uint64_t root, uint64_t named);
 bool user_filler(uint64_t root, unsigned *i, uint64_t *asid, uint64_t *cpus);
 /* What TTBR0 of this CPU leads to, nullptr: nothing. */
 const void *user_root_of(const struct sim_cpu *c);
+/* And the space that it is of. */
+struct pmap *user_space_of(const struct sim_cpu *c);
 
 /* boot.c */
 void boot_restore(void);

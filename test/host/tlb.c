@@ -17,7 +17,6 @@
  */
 #include <arch/feature.h>
 #include <arch/pte.h>
-#include <arch/tlbi_operand.h>
 #include <memmap.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,7 +27,6 @@
 #include "test/host/sim_impl.h"
 
 #define STALE_MAX 8192
-#define VA_PAGE_MASK ((UINT64_C(1) << 44) - 1)
 
 /* Where a page of the pool hangs in the tree, as walkers see it. */
 struct table_page {
@@ -38,7 +36,7 @@ struct table_page {
 	uint64_t va;
 };
 
-static struct table_page page[SIM_POOL_PAGES];
+static struct table_page page[SIM_TABLE_PAGES];
 static struct stale stale[STALE_MAX];
 static unsigned stale_count;
 static uint64_t newest_birth;
@@ -77,7 +75,7 @@ void tlb_reset(void)
 {
 	stale_count = 0;
 	newest_birth = 0;
-	for (unsigned i = 0; i < SIM_POOL_PAGES; i++) {
+	for (unsigned i = 0; i < SIM_TABLE_PAGES; i++) {
 		page[i].linked = false;
 	}
 }
@@ -459,79 +457,9 @@ void tlb_check_program_store(const uint64_t *slot, uint64_t v)
 }
 
 /* ---- invalidation ---- */
-static void decode_va(struct tlbi_op *op, uint64_t operand)
+bool tlb_has_younger(uint64_t time)
 {
-	op->first = operand & VA_PAGE_MASK;
-	op->pages = 1;
-	/* TTL: 0b01xx is level xx of the 4 KiB granule, 0b00xx any, the rest other granules. */
-	const unsigned ttl = (unsigned)(operand >> 44 & 0xf);
-
-	if (ttl >= 4) {
-		op->ttl = ttl < 8 ? ttl : UINT32_MAX;
-	}
-}
-
-static void decode_range(struct tlbi_op *op, uint64_t operand)
-{
-	const uint64_t base = operand & TLBI_RANGE_BASE_MASK;
-	const uint64_t sign = base >> 36 != 0 ? VA_PAGE_MASK & ~TLBI_RANGE_BASE_MASK : 0;
-	const unsigned scale = (unsigned)(operand >> 44 & 3);
-	const unsigned ttl = (unsigned)(operand >> 37 & 3);
-
-	op->first = base | sign;
-	op->pages = ((operand >> 39 & 0x1f) + 1) << (5 * scale + 1);
-	op->ttl = ttl == 0 ? 0 : ttl + 4;
-	if ((operand >> 46 & 3) != 1) {
-		op->pages = 0; /* another granule: nothing of ours */
-	}
-}
-
-/* A page after another, with no entry born in between, is one invalidation of both. */
-static bool continues(struct sim_cpu *c, const struct tlbi_op *op)
-{
-	const bool by_page = op->kind == SIM_TLBI_VA || op->kind == SIM_TLBI_VA_ASID ||
-			     op->kind == SIM_TLBI_VA_LOCAL || op->kind == SIM_TLBI_VA_LAST;
-
-	if (!by_page || c->op_count == 0) {
-		return false;
-	}
-	struct tlbi_op *last = &c->op[c->op_count - 1];
-
-	if (last->kind != op->kind || last->asid != op->asid || last->ttl != op->ttl ||
-	    last->first + last->pages != op->first || newest_birth > last->time) {
-		return false;
-	}
-	last->pages++;
-	return true;
-}
-
-void sim_tlbi(enum sim_tlbi kind, uint64_t operand)
-{
-	struct sim_cpu *c = sim.current;
-	struct tlbi_op op = { .kind = kind, .pages = 0 };
-
-	sim_step(true);
-	trace(EV_TLBI, kind, operand);
-	if (sim.quiet != 0) {
-		return;
-	}
-	op.time = sim.now++; /* whatever is born from here on is later */
-	op.asid = operand >> TLBI_ASID_SHIFT;
-	if (kind == SIM_TLBI_RANGE || kind == SIM_TLBI_RANGE_ASID) {
-		if (!cpu_features.tlb_range) {
-			sim_fail("TLBI by range on a CPU that has none");
-		}
-		decode_range(&op, operand);
-	} else {
-		decode_va(&op, operand);
-	}
-	if (c->op_count == SIM_TLBI_OPS) {
-		sim_fail("the model is too small: more than %d invalidations before a DSB",
-			 SIM_TLBI_OPS);
-	}
-	if (!continues(c, &op)) {
-		c->op[c->op_count++] = op;
-	}
+	return newest_birth > time;
 }
 
 static bool covers(const struct tlbi_op *op, const struct stale *s)
@@ -556,7 +484,7 @@ static bool covers(const struct tlbi_op *op, const struct stale *s)
 		return false;
 	}
 	return op->pages != 0 &&
-	       ranges_meet(op->first, op->pages, s->va >> 12 & VA_PAGE_MASK, s->size >> 12);
+	       ranges_meet(op->first, op->pages, s->va >> 12 & SIM_VA_PAGES, s->size >> 12);
 }
 
 void tlb_complete(struct sim_cpu *c, bool local_only)

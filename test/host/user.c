@@ -31,7 +31,7 @@ struct taint {
 
 static struct taint taint[TAINTS_MAX];
 static unsigned taint_count;
-static const struct pmap *space[SPACES_MAX]; /* those that there are */
+static struct pmap *space[SPACES_MAX]; /* those that there are */
 static unsigned space_count;
 
 void user_reset(void)
@@ -54,7 +54,7 @@ static struct taint *find(unsigned cpu, uint64_t root, uint64_t asid)
 	return nullptr;
 }
 
-static const struct pmap *space_of(uint64_t root)
+static struct pmap *space_of(uint64_t root)
 {
 	for (unsigned i = 0; i < space_count; i++) {
 		if (pool_pa(space[i]->root) == root) {
@@ -171,7 +171,7 @@ bool sim_is_tainted(uint64_t root, uint64_t asid)
 }
 
 /* ---- spaces, for the TLB and the windows --------------------------------------------------- */
-void sim_space_add(const struct pmap *pmap)
+void sim_space_add(struct pmap *pmap)
 {
 	if (space_count == SPACES_MAX) {
 		sim_fail("the model is too small: more than %d spaces", SPACES_MAX);
@@ -238,6 +238,11 @@ bool user_filler(uint64_t root, unsigned *i, uint64_t *asid, uint64_t *cpus)
 	*asid = taint[*i].asid;
 	*cpus = UINT64_C(1) << taint[*i].cpu;
 	return true;
+}
+
+struct pmap *user_space_of(const struct sim_cpu *c)
+{
+	return space_of(c->user_root);
 }
 
 const void *user_root_of(const struct sim_cpu *c)

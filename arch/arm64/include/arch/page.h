@@ -15,6 +15,12 @@ void arch_page_zero(va_t page);
 
 void arch_frame_copy(pa_t to, pa_t from);
 
+/* Where the kernel reads and writes what the pinned map has at this address. */
+static inline void *arch_pinned_ptr(va_t at)
+{
+	return (void *)(uintptr_t)at.v;
+}
+
 /* Write 64 bytes of a pattern at the front; are they there? */
 void arch_frame_mark(pa_t frame, uint64_t pattern);
 bool arch_frame_is_marked(pa_t frame, uint64_t pattern);

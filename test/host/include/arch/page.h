@@ -13,6 +13,9 @@ void arch_frame_mark(pa_t frame, uint64_t pattern);
 bool arch_frame_is_marked(pa_t frame, uint64_t pattern);
 void arch_frame_sync_code(pa_t frame);
 
+/* Pinned memory is the host's (test/host/boot.c). */
+void *arch_pinned_ptr(va_t at);
+
 pa_t page_behind(va_t page);
 
 /* What a frame holds: 0 after zeroing. */
