@@ -83,6 +83,13 @@ def test_fuzz(perch, seed):
     assert status == 0
 
 
+def test_soak(perch):
+    """Everything at once for a minute; `make soak` does it for an hour."""
+    status, said = run(perch, "run=soak seconds=60", TIMEOUT="600")
+    assert re.search(r"soak: result=pass seconds=60 .*failed=0 ", said), said[-2000:]
+    assert status == 0
+
+
 def test_unknown_program_is_named(perch):
     status, said = run(perch, "run=init init=nonsense")
     assert "nonsense: not in the archive" in said

@@ -14,9 +14,10 @@
 #include <string.h>
 
 #define HANDLES_GROWN 4096u /* half of the most: the other half serves while these rest */
+#define STEP_NS UINT64_C(500000)
 #define RETRY_NS UINT64_C(50000000)
 #define SETTLE_NS UINT64_C(3000000000)
-#define PATIENCE_NS UINT64_C(20000000000) /* a busy host may stop the machine for seconds */
+#define PATIENCE_NS UINT64_C(60000000000) /* a busy host starves the machine for many seconds */
 
 /* Make what was written at [at, at + bytes) visible to instruction fetches of all CPUs. */
 static void sync_code(uint64_t at, uint64_t bytes)
@@ -187,13 +188,16 @@ uint64_t used_bytes(void)
 	return used;
 }
 
-/* Wait until *used is not what is used any more; false: for so long it stayed the same. */
+/*
+ * Wait until *used is not what is used any more; false: for so long it stayed the same. Each call
+ * takes a step of what is to end, and sleeping between them lets the others run who must pass.
+ */
 static bool used_changes(uint64_t *used, uint64_t patience_ns)
 {
 	const uint64_t until = time_now_ns() + patience_ns, before = *used;
 
 	do {
-		(void)sys_thread_yield(); /* each call takes a step of what is to end */
+		(void)time_sleep_ns(STEP_NS);
 		*used = used_bytes();
 	} while (*used == before && time_now_ns() < until);
 	return *used != before;

@@ -21,8 +21,6 @@
 #include "user/lib/lib.h"
 #include "user/lib/thread_impl.h"
 
-#define EVENT_DONE 1u
-#define EVENT_WAKE 2u
 #define TLS_ALIGN 64u
 
 extern char __main_tls[];

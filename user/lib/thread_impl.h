@@ -6,6 +6,10 @@
 
 #include <perch/thread.h>
 
+#define EVENT_DONE 1u
+#define EVENT_WAKE 2u
+#define EVENT_NEVER 4u
+
 struct thread {
 	handle_t handle; /* of the first thread: none */
 	handle_t event;  /* its sleep, and its end */

@@ -34,7 +34,7 @@ struct child {
 
 /*
  * Start it. On an error nothing of it is left. KERR_RANGE: the arguments are too long;
- * KERR_NO_MEMORY: what others give back within 20 s was not enough.
+ * KERR_NO_MEMORY: what others give back within a minute was not enough.
  */
 enum kerr spawn(const struct elf_program *program, const struct spawn_options *options,
 		struct child *out);
