@@ -164,11 +164,14 @@ $(OUT)/%.S.o: %.S $(OUT)/.flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ASFLAGS) -MMD -MP -c -o $@ $<
 
-# libfdt comes from a Debian source package (scripts/setup); our flags, its own warnings.
+# libfdt comes from a Debian source package (scripts/setup); our flags, its own warnings. It reads
+# numbers byte by byte unless it may load them unaligned: it may, the tree is read through the MMU
+# as Normal memory, and SCTLR_EL1.A is 0. Most of the boot's instructions are these loads.
 $(OUT)/libfdt/%.c.o: .deps/libfdt/%.c $(OUT)/.flags
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(TARGET_FLAGS) -std=gnu17 -O2 -g -fstack-usage -Iinclude -isystem .deps/libfdt \
+	$(Q)$(CC) $(TARGET_FLAGS) -mno-strict-align -std=gnu17 -O2 -g -fstack-usage -Iinclude \
+		-isystem .deps/libfdt \
 		-MMD -MP -w -c -o $@ $<
 
 -include $(OBJECTS:.o=.d)

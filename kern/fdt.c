@@ -9,6 +9,7 @@
  */
 #include "kern/fdt.h"
 
+#include <compiler.h>
 #include <libfdt.h>
 #include <string.h>
 
@@ -16,6 +17,9 @@
 #define RESERVE_ALIGN 8
 #define STRUCT_ALIGN 4
 #define MPIDR_AFFINITY UINT64_C(0xff00ffffff)
+
+#define ADDRESS_CELLS_DEFAULT 2 /* Devicetree Specification 2.3.5 */
+#define SIZE_CELLS_DEFAULT 1
 
 typedef bool node_visit(struct tree *t);
 
@@ -36,25 +40,96 @@ static bool parent_is(const struct tree *t, const char *name)
 	return parent != NULL && strcmp(parent, name) == 0;
 }
 
-static bool is_enabled(const struct tree *t, int node)
+static bool says_enabled(const char *status, int bytes)
 {
-	const char *status = tree_string(t, node, "status");
-
-	return status == NULL || strcmp(status, "okay") == 0 || strcmp(status, "ok") == 0;
+	return bytes <= 0 || strnlen(status, (size_t)bytes) == (size_t)bytes ||
+	       strcmp(status, "okay") == 0 || strcmp(status, "ok") == 0;
 }
 
-/* Make `node` the current one; level[] up to its parent is in place. */
+/* A number of cells; negative: malformed. */
+static int cells_in(const void *value, int bytes)
+{
+	if (bytes != (int)sizeof(fdt32_t)) {
+		return -FDT_ERR_BADNCELLS;
+	}
+	const uint32_t cells = fdt32_ld(value);
+
+	return cells <= FDT_MAX_NCELLS ? (int)cells : -FDT_ERR_BADNCELLS;
+}
+
+/* What the walk needs to know of every node. The first of two properties of one name counts. */
+enum { SEEN_ADDRESS = 1, SEEN_SIZE = 2, SEEN_PARENT = 4, SEEN_STATUS = 8, SEEN_COMPATIBLE = 16 };
+
+static unsigned name_of(const char *name)
+{
+	static const char *const names[] = { "#address-cells", "#size-cells", "interrupt-parent",
+					     "status", "compatible" };
+
+	for (unsigned i = 0; i < array_len(names); i++) {
+		if (strcmp(name, names[i]) == 0) {
+			return 1U << i;
+		}
+	}
+	return 0;
+}
+
+static void enter_property(struct tree_level *l, unsigned what, const void *value, int bytes)
+{
+	switch (what) {
+	case SEEN_ADDRESS:
+		l->address_cells = cells_in(value, bytes);
+		l->address_cells = l->address_cells == 0 ? -FDT_ERR_BADNCELLS : l->address_cells;
+		break;
+	case SEEN_SIZE:
+		l->size_cells = cells_in(value, bytes);
+		break;
+	case SEEN_PARENT:
+		l->interrupt_parent = bytes == (int)sizeof(fdt32_t) ? fdt32_ld(value)
+								    : l->interrupt_parent;
+		break;
+	case SEEN_STATUS:
+		l->enabled = l->enabled && says_enabled(value, bytes);
+		break;
+	case SEEN_COMPATIBLE:
+		l->compatible = value;
+		l->compatible_bytes = bytes;
+		break;
+	default:
+		break;
+	}
+}
+
+/*
+ * Make `node` the current one; level[] up to its parent is in place. One pass over the properties:
+ * asking for each by its name is a pass for each, and was most of the boot.
+ */
 static void enter(struct tree *t, int node, int depth)
 {
 	struct tree_level *l = &t->level[depth];
+	const struct tree_level *parent = depth > 0 ? &t->level[depth - 1] : nullptr;
+	unsigned seen = 0;
+	int property;
 
 	t->depth = depth;
-	l->node = node;
-	l->address_cells = fdt_address_cells(t->blob, node);
-	l->size_cells = fdt_size_cells(t->blob, node);
-	l->interrupt_parent = depth > 0 ? t->level[depth - 1].interrupt_parent : 0;
-	(void)tree_u32(t, node, "interrupt-parent", &l->interrupt_parent);
-	l->enabled = (depth == 0 || t->level[depth - 1].enabled) && is_enabled(t, node);
+	*l = (struct tree_level){
+		.node = node,
+		.address_cells = ADDRESS_CELLS_DEFAULT,
+		.size_cells = SIZE_CELLS_DEFAULT,
+		.interrupt_parent = parent != nullptr ? parent->interrupt_parent : 0,
+		.enabled = parent == nullptr || parent->enabled,
+	};
+	fdt_for_each_property_offset(property, t->blob, node)
+	{
+		const char *name;
+		int bytes;
+		const void *value = fdt_getprop_by_offset(t->blob, property, &name, &bytes);
+		const unsigned what = value != NULL ? name_of(name) : 0;
+
+		if ((seen & what) == 0) {
+			enter_property(l, what, value, bytes);
+		}
+		seen |= what;
+	}
 }
 
 /* Visit every enabled node that is not too deep, parents first. */

@@ -24,6 +24,8 @@ struct tree_level {
 	int size_cells;
 	uint32_t interrupt_parent; /* phandle, inherited; 0: none was named */
 	bool enabled; /* it and all its parents */
+	const char *compatible; /* its list, of so many bytes; nullptr: none */
+	int compatible_bytes;
 };
 
 struct tree {

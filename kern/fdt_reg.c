@@ -78,7 +78,10 @@ const char *tree_name(const struct tree *t)
 
 bool tree_is_compatible(const struct tree *t, const char *compatible)
 {
-	return fdt_node_check_compatible(t->blob, tree_node(t), compatible) == 0;
+	const struct tree_level *l = &t->level[t->depth];
+
+	return l->compatible != NULL &&
+	       fdt_stringlist_contains(l->compatible, l->compatible_bytes, compatible) != 0;
 }
 
 static size_t cells_bytes(int cells)
