@@ -149,7 +149,7 @@ void timerq_run(void)
 {
 	struct timerq *q = &queues[cpu_number()];
 
-	while (timerq_first() <= counter_now()) {
+	for (unsigned n = 0; n < TIMERQ_AT_ONCE && timerq_first() <= counter_now(); n++) {
 		const bool bare = spin_lock_spx(&q->lock);
 		struct timerq_node *node = q->root;
 

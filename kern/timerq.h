@@ -33,5 +33,11 @@ bool timerq_cancel(struct timerq_node *node);
 /* The first deadline of this CPU; UINT64_MAX: none. */
 uint64_t timerq_first(void);
 
-/* Run what is due. Pre: this CPU's timer interrupt, on SPx. */
+#define TIMERQ_AT_ONCE 32u /* functions in one interrupt */
+
+/*
+ * Run what is due, in parts (R8: programs choose how many deadlines pass together): what is left
+ * interrupts again as soon as it can, because its deadline is past when the timer is set to it.
+ * Pre: this CPU's timer interrupt, on SPx.
+ */
 void timerq_run(void);

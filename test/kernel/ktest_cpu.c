@@ -20,6 +20,7 @@
 #include "kern/lock.h"
 #include "kern/run.h"
 #include "kern/smp.h"
+#include "kern/timerq.h"
 #include "kern/work.h"
 #include "pcpu/pcpu.h"
 #include "test/kernel/ktest.h"
@@ -131,6 +132,37 @@ static void timer_interrupts_arrive_and_stop(void)
 uint64_t ktest_hold_registers(uint64_t rounds); /* ktest_registers.S */
 
 /* What was interrupted goes on with every register, and the flags, as they were. */
+static uint64_t rung; /* [a] */
+
+static void ring(struct timerq_node *node)
+{
+	(void)node;
+	store_relaxed(&rung, rung + 1);
+}
+
+/* Earlier than whatever else this CPU waits for. */
+static void deadlines_that_pass_together_run_in_parts(void)
+{
+	static struct timerq_node nodes[TIMERQ_AT_ONCE + 1];
+
+	rung = 0;
+	irq_mask();
+	for (unsigned i = 0; i < array_len(nodes); i++) {
+		timerq_add(&nodes[i], 1, ring);
+	}
+	timerq_run();
+	const uint64_t first = rung;
+
+	irq_unmask();
+	EXPECT_EQ(first, TIMERQ_AT_ONCE);
+	for (const uint64_t end = limit(); load_relaxed(&rung) != array_len(nodes);) {
+		if (counter_now() > end) {
+			break;
+		}
+	}
+	EXPECT_EQ(rung, array_len(nodes));
+}
+
 static void an_interrupt_changes_no_register(void)
 {
 	struct pcpu *p = pcpu_this();
@@ -474,6 +506,8 @@ static void a_cpu_goes_and_comes_back(void)
 
 const struct ktest ktest_cpu[] = {
 	{ "timer_interrupts_arrive_and_stop", timer_interrupts_arrive_and_stop, 1 },
+	{ "deadlines_that_pass_together_run_in_parts", deadlines_that_pass_together_run_in_parts,
+	  1 },
 	{ "an_interrupt_changes_no_register", an_interrupt_changes_no_register, 1 },
 	{ "windows_stand_timer_interrupts", windows_stand_timer_interrupts, 1 },
 	{ "storm_interrupts_reach_every_cpu", storm_interrupts_reach_every_cpu, 2 },
