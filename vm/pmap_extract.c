@@ -174,7 +174,7 @@ bool pmap_audit(struct pmap *pmap, struct pmap_audit *a)
 	spin_lock(&pmap->lock);
 	audit_tree(pmap->root, va(pmap->user ? 0 : LINEAR_BASE), a);
 	spin_unlock(&pmap->lock);
-	/* Every entry under the lock: only tests do that, and it is none of R8's stretches. */
+	/* Every entry under the lock: for the boot and tests, and none of R8's stretches. */
 	cpu->masked_max = masked_max;
 	cpu->masked_max_pc = masked_max_pc;
 	return a->wx == 0 && a->open == 0 && a->bad_notes == 0 && a->bad_runs == 0;
