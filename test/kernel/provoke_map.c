@@ -33,6 +33,7 @@
 #include "vm/pmap_impl.h"
 
 #define DELAY 1000 /* rounds that a window of mode naive stays open */
+#define CHANGE_SECONDS 20 /* far more than it takes */
 #define LINGER 100000
 #define TIMER_HZ 1000
 
@@ -50,13 +51,20 @@ static va_t open_block(unsigned flags)
 	return at;
 }
 
-/* Change the size of a block while the others run: what must not be done with what they use. */
+/*
+ * Change the size of a block while the others run: what must not be done with what they use. Again
+ * until one of them meets it, which stops us; a window may be too short for that.
+ */
 static void change_under_their_feet(va_t block)
 {
+	const uint64_t limit = counter_now() + CHANGE_SECONDS * arch_counter_hz();
+
 	inval_set_mode(BBM_NAIVE);
 	inval_set_window_delay(DELAY);
-	(void)pmap_demote(&kernel_pmap, block, BLOCK_BYTES, PAGE_BYTES);
-	(void)pmap_promote(&kernel_pmap, block, BLOCK_BYTES);
+	while (counter_now() < limit) {
+		(void)pmap_demote(&kernel_pmap, block, BLOCK_BYTES, PAGE_BYTES);
+		(void)pmap_promote(&kernel_pmap, block, BLOCK_BYTES);
+	}
 }
 
 /* ---- pcpu: the CPUs' slices ---- */
