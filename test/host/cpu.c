@@ -96,6 +96,7 @@ _Noreturn void sim_fail(const char *fmt, ...)
 	va_list ap;
 
 	if (!sim.running) {
+		fflush(stdout); /* which tests failed before */
 		va_start(ap, fmt);
 		vfprintf(stderr, fmt, ap);
 		va_end(ap);

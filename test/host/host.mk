@@ -55,11 +55,12 @@ HOST_UNITS := $(HOST)/test_pure $(HOST)/test_alloc $(HOST)/test_tables $(HOST)/t
 HOST_MODEL := $(patsubst %.c,$(HOST)/kernel/%.o,$(SIM_KERNEL)) $(patsubst \
 	%.c,$(HOST)/%.o,$(SIM_MACHINE))
 
-HOST_OBJECTS := $(patsubst %.c,$(HOST)/kernel/%.o,kern/handle.c kern/object.c kern/reclaim.c)
-$(HOST)/test_handle $(HOST)/test_ipc: $(HOST_OBJECTS)
-$(HOST)/test_ipc: $(HOST)/test/host/fake_sched.o
-$(HOST)/test_ipc: $(patsubst %.c,$(HOST)/kernel/%.o,kern/endpoint.c kern/event.c \
-	kern/ipc_message.c kern/ipc_wait.c)
+KERNEL_test_handle := kern/handle.c kern/object.c kern/reclaim.c
+KERNEL_test_ipc := $(KERNEL_test_handle) kern/endpoint.c kern/event.c kern/ipc_message.c \
+	kern/ipc_wait.c
+OWN_test_ipc := $(HOST)/test/host/fake_sched.o
+$(HOST)/test_handle: $(KERNEL_test_handle:%.c=$(HOST)/kernel/%.o)
+$(HOST)/test_ipc: $(KERNEL_test_ipc:%.c=$(HOST)/kernel/%.o) $(OWN_test_ipc)
 
 $(HOST_UNITS): $(HOST)/%: $(HOST)/test/host/%.o $(HOST_MODEL)
 	$(call say,HOSTLD,$@)
@@ -161,6 +162,9 @@ host-variables:
 	@echo 'FLAT_UNITS=$(notdir $(VM_FLAT_UNITS))'
 	@echo 'FLAT_KERNEL=$(VM_FLAT:$(HOST)/kernel/%.o=%.c)'
 	@echo 'FLAT_SCENES=fake_pmap vm_scene'
+	@echo 'KERNEL_test_handle=$(KERNEL_test_handle)'
+	@echo 'KERNEL_test_ipc=$(KERNEL_test_ipc)'
+	@echo 'OWN_test_ipc=$(OWN_test_ipc)'
 	@echo 'MACHINE=$(notdir $(SIM_MACHINE:.c=.o))'
 	@echo 'FUZZ_OBJECTS=$(FUZZ)/kernel'
 	@echo 'FUZZ_OWN=$(patsubst %.c,$(FUZZ)/%.o,$(SIM_MACHINE) $(SIM_SCENES) \

@@ -208,6 +208,7 @@ static void a_look_up_checks_type_rights_and_generation(void **state)
 	assert_int_equal(handle_get(&table, h, KOBJ_NONE, 0x01, &view), KERR_OK);
 	assert_int_equal(handle_get(&table, h, KOBJ_TASK, 0x01, &view), KERR_HANDLE);
 	assert_int_equal(handle_get(&table, h, KOBJ_EVENT, 0x02, &view), KERR_DENIED);
+	assert_int_equal(handle_get(&table, h, KOBJ_EVENT, 0x03, &view), KERR_DENIED);
 	assert_int_equal(handle_get(&table, h + 0x10000, KOBJ_EVENT, 1, &view), KERR_HANDLE);
 	assert_int_equal(handle_get(&table, h + 1, KOBJ_EVENT, 1, &view), KERR_HANDLE);
 	assert_int_equal(handle_get(&table, 0, KOBJ_NONE, 0, &view), KERR_HANDLE);

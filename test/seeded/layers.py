@@ -18,8 +18,8 @@ for inherited in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "BUILD_DIR"):
 LIMIT_SECONDS = 240
 HOST_REASON = re.compile(r"^(?:FAILED .*|.*runtime error: .*|.*ERROR: AddressSanitizer.*"
                          r"|.*\(outside of a run\))$", re.M)
-UNIT_REASON = re.compile(r"^(?:\[  FAILED  \] \w+|.*runtime error: .*|.*\(outside of a run\))$",
-                         re.M)
+UNIT_REASON = re.compile(r"^(?:\[  (?:FAILED |ERROR  ) \] \w+|.*runtime error: .*"
+                         r"|.*\(outside of a run\))$", re.M)
 BOOT_REASON = re.compile(r"^.*(?:PANIC cpu|RECURSION cpu|FAIL |result=fail|boot failed:).*$",
                          re.M)
 GUEST = ["qemu-system-aarch64", "-M", "virt,gic-version=3", "-smp", "2", "-m", "1G", "-accel",
@@ -139,7 +139,9 @@ def unit(defect, make, where):
         own = [o for o in make["OBJECTS"] if os.path.basename(o) in make["MACHINE"]]
         own += [host_object(make, where, f"test/host/{source}.c")
                 for source in [name] + (make["FLAT_SCENES"] if kernel == "FLAT_KERNEL" else [])]
-        words = [host_program(defect, make, where, make["KERNEL_OBJECTS"][0], [], own,
+        own += make.get("OWN_" + name, [])
+        more = {kernel: make[kernel] + make.get("KERNEL_" + name, [])}
+        words = [host_program(defect, make | more, where, make["KERNEL_OBJECTS"][0], [], own,
                               ["-lcmocka"], kernel)]
     else:
         words = [f"build/host/platform/{name}", os.path.join(ROOT, "build/host/platform/trees")]
