@@ -33,9 +33,11 @@
 #include "vm/pmap_impl.h"
 
 #define DELAY 1000 /* rounds that a window of mode naive stays open */
+#define LONG_DELAY 100000 /* many ticks, as nothing makes the entry again */
 #define CHANGE_SECONDS 20 /* far more than it takes */
 #define LINGER 100000
 #define TIMER_HZ 1000
+#define FAST_HZ 10000
 
 /* A 2 MiB block of ordinary memory, mapped where sizes change. */
 static va_t open_block(unsigned flags)
@@ -73,7 +75,7 @@ static void change_under_their_feet(va_t block)
 static void count_for_ever(void *unused)
 {
 	(void)unused;
-	irq_timer_start(arch_counter_hz() / TIMER_HZ);
+	irq_timer_start(arch_counter_hz() / FAST_HZ);
 	provoke_ready();
 	for (;;) {
 		__asm__ volatile("nop");
@@ -88,7 +90,7 @@ void provoke_pcpu(void)
 	work_start(cpus, count_for_ever, nullptr);
 	provoke_wait_ready((uint64_t)__builtin_popcountll(cpus));
 	provoke_linger(10);
-	inval_set_window_delay(DELAY);
+	inval_set_window_delay(LONG_DELAY);
 	(void)pmap_promote(&kernel_pmap, memory_scattered_block(), BLOCK_BYTES);
 	provoke_linger(LINGER);
 }

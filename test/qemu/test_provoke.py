@@ -19,7 +19,7 @@ SHORT = {"gic2": None, "gic3": {"pcpu", "vector"}, "pi4": {"pcpu", "nmi"}}
 
 NUMBER = r"0x[0-9a-f]+"
 HEAD = {
-    "pcpu": rf"RECURSION cpu[123] depth=2 cause=sync/data abort va={NUMBER} elr={NUMBER} "
+    "pcpu": rf"RECURSION cpu\d depth=2 cause=sync/data abort va={NUMBER} elr={NUMBER} "
             rf"esr={NUMBER} entry=L2\[\d+\]",
     "stack": rf"FATAL cpu1 reason=sp0/data abort va={NUMBER} elr={NUMBER} esr={NUMBER} "
              rf"entry=L2\[\d+\]",
@@ -130,6 +130,15 @@ FACTS = {
 }
 
 
+# With a threaded emulator CPU 0 may be the first to miss its stack, inside the window.
+BY_INITIATOR = [
+    r"^elr: pmap_retry_\w+\+0x",
+    r"^  L2\[\d+\] 0{16} INVALID$",
+    rf"^  cpu0 at tick \d+: broke va={NUMBER}, old entry \w+\n  for provoke_pcpu\+0x",
+    r"^backtrace cpu0:\n.* pmap_retry_\w+\+(.*\n)+?.* provoke_pcpu\+",
+]
+
+
 def cases():
     for machine, short in SHORT.items():
         for name in HEAD:
@@ -149,7 +158,8 @@ def test_provocation_ends_in_its_report(perch, machine, name):
     # One report, which ends: nothing but the end of the machine follows.
     assert len(re.findall(r"^(?:REPORT|PANIC) END$", report, re.M)) == 1
     assert re.search(r"^(REPORT|PANIC) END\nPERCH END status=1$", report, re.M)
-    for fact in FACTS[name]:
+    by_initiator = name == "pcpu" and report.startswith("RECURSION cpu0 ")
+    for fact in BY_INITIATOR if by_initiator else FACTS[name]:
         assert re.search(fact, report, re.M), f"{fact}: see {run.log_path}"
 
 

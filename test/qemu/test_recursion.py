@@ -54,4 +54,6 @@ def test_pcpu_recursion_shows_where_it_began_or_says_it_is_lost(perch):
     text = report(run)
     own = re.search(r"^backtrace cpu\d:\n((?:  .*\n)+)", text, re.M)[1]
     below = own.partition("  -- exception: ")[2]
-    assert "work_loop+" in below or "first cause lost" in text
+    # The initiator may be the first to meet it, in its own window: no exception came before.
+    in_window = re.search(r"#0 \w+ pmap_retry_\w+\+.*\n(  .*\n)+?.* change_block\+", own)
+    assert "work_loop+" in below or in_window or "first cause lost" in text
