@@ -94,15 +94,16 @@ static_assert(IPC_FLAG_CALL == INFO_CALL && IPC_WORDS == 8);
 
 /*
  * Masked, on SPx: the thread to resume, before the door; nullptr: the kernel program goes on.
- * Nobody has asked this CPU to look for another thread: the same one goes on. Everything that asks
+ * If nobody has asked this CPU to look for another thread the same one goes on. Everything that asks
  * sets `resched`, another CPU before its interrupt: what is set after the look is seen by the
  * interrupt that then comes.
  */
-static struct thread *choose(struct pcpu *p)
+static struct thread *choose(struct pcpu *p, bool asked)
 {
 	struct thread *next = p->current;
 
-	if (load_relaxed(&p->resched) != 0 || next == nullptr) {
+	KASSERT(p->base.lock_count == 0); /* R6 */
+	if (asked) {
 		next = sched_next();
 	} else if (pcpu_mailbox(p)->door == DOOR_KERNEL) {
 		door_leave(DOOR_EL0);
@@ -119,18 +120,23 @@ static struct thread *choose(struct pcpu *p)
 	return nullptr;
 }
 
-/* What is short when nobody asked for anything is not measured. */
+/* One look, which also says whether the stretch is measured: sched_next() is masked. */
+static bool is_asked(const struct pcpu *p)
+{
+	return load_relaxed(&p->resched) != 0 || p->current == nullptr;
+}
+
+/* What is short because nobody asked for anything is not measured. */
 static struct thread *leave(void)
 {
 	struct pcpu *p = pcpu_this();
 
-	KASSERT(p->base.lock_count == 0); /* R6 */
 	KASSERT(p->base.mask_depth == 0);
-	if (load_relaxed(&p->resched) == 0 && p->current != nullptr) {
-		return choose(p);
+	if (!is_asked(p)) {
+		return choose(p, false);
 	}
 	irq_mask();
-	struct thread *next = choose(p);
+	struct thread *next = choose(p, true);
 
 	irq_unmask();
 	return next;
@@ -152,10 +158,9 @@ struct thread *entry_el0_irq(struct thread *t)
 {
 	struct pcpu *p = pcpu_this();
 
-	KASSERT(p->base.lock_count == 0); /* R6 */
 	irq_mask();
 	trap_top_half(t->regs.pc, nullptr);
-	struct thread *next = choose(p);
+	struct thread *next = choose(p, is_asked(p));
 
 	irq_unmask();
 	return next;

@@ -104,11 +104,11 @@ static inline void ticket_pass(uint64_t *next, uint64_t *serving)
 }
 
 /*
- * For the quick calls on SPx: the lock if it is free, else false. Nothing is measured, and it is
+ * For the quick calls: the lock if it is free, else false. Nothing is measured, and it is
  * not among the locks that this CPU holds, so the stretch must be short and may take no ordinary
  * lock of a rank that is not higher; spin_is_held() is true. Whoever waits for it meanwhile waits
  * as for any other.
- * Pre: PSTATE masks interrupts, as on SPx. Release: spin_unlock_bare().
+ * Pre: interrupts are masked, as on SPx, or by another lock. Release: spin_unlock_bare().
  */
 static inline bool spin_try_bare(struct spinlock *lock) __attribute__((no_thread_safety_analysis))
 {

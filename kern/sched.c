@@ -130,23 +130,31 @@ void thread_block(struct thread *self, enum thread_state why)
 }
 
 bool sched_hand_over(struct thread *self, struct thread *to, enum thread_state why)
+	__attribute__((no_thread_safety_analysis))
 {
 	struct pcpu *p = pcpu_this();
+	struct runq *q = runq_of(p->base.cpu);
 
-	if (to->key - self->key >= THREAD_PRIORITIES) {
+	KASSERT(self == p->current);
+	if (!spin_try_bare(&q->lock)) {
 		return false;
 	}
-	KASSERT(self == p->current);
-	self->state = why;
-	self->key = thread_key(self);
-	to->state = THREAD_RUNNING;
-	to->regs.x[8] = KERR_OK;
-	if (self->fpu != nullptr) { /* so has it, by the key */
+	const bool simple = to->key - self->key < THREAD_PRIORITIES;
+
+	if (simple) {
+		/* Under the lock: who changes a priority just now makes the key anew as well. */
+		self->state = why;
+		self->key = thread_key(self);
+		to->state = THREAD_RUNNING;
+		to->regs.x[8] = KERR_OK;
+		p->current = to;
+	}
+	spin_unlock_bare(&q->lock);
+	if (simple && self->fpu != nullptr) { /* so has the other, by the key */
 		fpu_leave(self);
 		fpu_come(to);
 	}
-	p->current = to;
-	return true;
+	return simple;
 }
 
 /* t, whose queue is locked, has waited. Unlocks. */

@@ -35,8 +35,8 @@ void thread_block(struct thread *self, enum thread_state why);
 
 /*
  * self waits from here on, and `to` runs at once instead, in the rest of the time slice: what the
- * fast paths do (arch/arm64/ipc_fast.S), by the same comparison of keys and with no lock of the
- * scheduler. False: something is in the way, and nothing has changed.
+ * fast paths do (arch/arm64/ipc_fast.S), by the same comparison of keys, and without a place in the
+ * run queue. False: something is in the way, and nothing has changed.
  * From here on self is not this CPU's: once it is where others find it, it may run elsewhere.
  * Pre: `to` received, has its message, and is out of the queue, whose lock is held; self->ipc says
  * how it waits, but nobody can find it yet.

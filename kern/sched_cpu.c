@@ -145,6 +145,7 @@ struct thread *sched_next(void)
 		serve_requests(p);
 		if (p->idle_work || p->host_until(p->host_arg)) {
 			sched_vacate(p);
+			irq_timer_arm(timerq_first());
 			return nullptr;
 		}
 		if (load_relaxed(&p->resched) != 0 || next == nullptr) {
