@@ -69,6 +69,13 @@ static bool block(struct ktest_area *a)
 	return true;
 }
 
+/* The record is about [at, 2^log bytes). */
+static void expect_span(const struct record *r, va_t at, unsigned log)
+{
+	EXPECT_EQ(r->a & ~REC_SPAN_BITS, at.v);
+	EXPECT_EQ(r->a & REC_SPAN_LOG, log);
+}
+
 static void stay_in_kernel(void *arg)
 {
 	store_release(arg, 1);
@@ -125,8 +132,7 @@ static void a_change_is_recorded_with_who_asked_and_its_end(void)
 
 	EXPECT(demote(a.va, PAGE_BYTES, RUN64_BYTES));
 	REQUIRE(find(cpu_number(), since, REC_CHANGE, &r));
-	EXPECT_EQ(r.a & ~REC_SPAN_BITS, a.va.v);
-	EXPECT_EQ(r.a & REC_SPAN_LOG, BLOCK_SHIFT);
+	expect_span(&r, a.va, BLOCK_SHIFT);
 	EXPECT(pte_is_leaf((pte_t){ r.b }, 2));
 	EXPECT_EQ(pte_pa((pte_t){ r.b }).v, a.pa.v);
 	EXPECT(pte_is_table((pte_t){ r.c }, 2));
@@ -149,8 +155,7 @@ static void changes_without_a_window_are_recorded(void)
 	REQUIRE(find(cpu_number(), since, REC_PROTECT, &r));
 	EXPECT((r.b & PTE_AP_RO) != 0);
 	REQUIRE(find(cpu_number(), since, REC_TLBI, &r));
-	EXPECT_EQ(r.a & ~REC_SPAN_BITS, a.va.v);
-	EXPECT_EQ(r.a & REC_SPAN_LOG, PAGE_SHIFT);
+	expect_span(&r, a.va, PAGE_SHIFT);
 	EXPECT_EQ(r.b, 1);
 	area_close(&a);
 }
