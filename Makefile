@@ -75,6 +75,7 @@ KTEST := test/kernel/stress.c test/kernel/stress_load.c test/kernel/stress_size.
 	test/kernel/bench.c \
 	test/kernel/bench_cases.c test/kernel/bench_user.c test/kernel/provoke.c
 KTEST += test/kernel/ktest_lifeboat.c test/kernel/provoke_map.c
+KTEST += test/kernel/bench_growth.c
 KTEST += test/kernel/bench_vm.c test/kernel/crew.c test/kernel/stress_hostile.c \
 	test/kernel/stress_vm.c test/kernel/stress_el0.c \
 	test/kernel/vm_user.c \

@@ -30,6 +30,7 @@
 #include "pcpu/pcpu.h"
 #include "vm/fault.h"
 #include "vm/frame.h"
+#include "vm/memory.h"
 #include "vm/pmap_user.h"
 #include "vm/space.h"
 
@@ -163,6 +164,17 @@ static void give_cpu(void *arg)
 	sched_give(nobody_is_left, arg);
 }
 
+/* What the machine has given away when the first program starts. */
+static void say_memory(void)
+{
+	const struct memory_use use = memory_use();
+
+	log_printf("init", "memory: in_use=%lluK pinned_heap_free=%lluK pool_free=%lluK",
+		   (unsigned long long)(use.in_use / KIB),
+		   (unsigned long long)(use.heap_free / KIB),
+		   (unsigned long long)(use.pool_free / KIB));
+}
+
 static unsigned run_init(void)
 {
 	enum kerr e = load();
@@ -173,6 +185,9 @@ static unsigned run_init(void)
 	if (e != KERR_OK) {
 		log_printf("init", "init cannot be started: %s", kerr_name(e));
 		return INIT_STATUS;
+	}
+	if (visit.args == nullptr) {
+		say_memory();
 	}
 	this_cpu()->masked_max = 0; /* R8: the boot's own stretches kept nobody waiting */
 	work_start(work_cpus(), give_cpu, nullptr);

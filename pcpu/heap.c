@@ -12,6 +12,7 @@
 
 #define HEAP_BLOCKS 64
 #define BLOCK_PAGES 512
+#define HINTS 64
 
 struct heap_block {
 	char *base;
@@ -26,6 +27,7 @@ struct heap_block {
 struct spinlock heap_lock = SPINLOCK("heap", LOCK_HEAP);
 static struct heap_block blocks[HEAP_BLOCKS];
 static unsigned block_count;
+static uint8_t recent[HINTS]; /* [a] by address: the block that was found there last */
 struct heap_main heap_main;
 static char *image_ptr;
 static pa_t image_base;
@@ -116,16 +118,38 @@ static char *take(struct heap_block *b, unsigned pages, unsigned align_pages)
 	return nullptr;
 }
 
-static struct heap_block *block_find(const void *ptr)
+static bool has_ptr(const struct heap_block *b, uint64_t ptr)
 {
-	for (unsigned i = 0; i < block_count; i++) {
-		const uint64_t off = (uint64_t)((const char *)ptr - blocks[i].base);
+	return ptr - (uint64_t)(uintptr_t)b->base < (uint64_t)b->pages * PAGE_BYTES;
+}
 
-		if (off < (uint64_t)blocks[i].pages * PAGE_BYTES) {
+static bool has_pa(const struct heap_block *b, uint64_t at)
+{
+	return at - b->pa.v < (uint64_t)b->pages * PAGE_BYTES;
+}
+
+/* Where the last search of an address like this ended: what it costs grows with no blocks. */
+static always_inline struct heap_block *search(bool (*has)(const struct heap_block *b, uint64_t at),
+					       uint64_t at)
+{
+	uint8_t *hint = &recent[at / (BLOCK_PAGES * PAGE_BYTES) % HINTS];
+	const uint8_t last = __atomic_load_n(hint, __ATOMIC_RELAXED);
+
+	if (likely(has(&blocks[last], at))) {
+		return &blocks[last];
+	}
+	for (unsigned i = 0; i < block_count; i++) {
+		if (has(&blocks[i], at)) {
+			__atomic_store_n(hint, (uint8_t)i, __ATOMIC_RELAXED);
 			return &blocks[i];
 		}
 	}
 	return nullptr;
+}
+
+static struct heap_block *block_find(const void *ptr)
+{
+	return search(has_ptr, (uint64_t)(uintptr_t)ptr);
 }
 
 static struct heap_block *block_of(const void *ptr)
@@ -232,12 +256,10 @@ pa_t heap_pa_slow(const void *ptr)
 
 void *heap_ptr_slow(pa_t at)
 {
-	for (unsigned i = 0; i < block_count; i++) {
-		const uint64_t off = at.v - blocks[i].pa.v;
+	const struct heap_block *b = search(has_pa, at.v);
 
-		if (off < (uint64_t)blocks[i].pages * PAGE_BYTES) {
-			return blocks[i].base + off;
-		}
+	if (b != nullptr) {
+		return b->base + (at.v - b->pa.v);
 	}
 	if (at.v - image_base.v < image_size) {
 		return image_ptr + (at.v - image_base.v);

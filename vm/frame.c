@@ -27,6 +27,9 @@ struct frame_range {
 	uint64_t head[FRAME_ORDER_MAX + 1]; /* link */
 };
 
+/* What a frame costs for as long as the machine runs. */
+static_assert(sizeof(*((struct frame_range *)nullptr)->state) <= 8, "8 bytes a frame");
+
 struct spinlock frame_lock = SPINLOCK("frame", LOCK_FRAME);
 static struct frame_range ranges[FRAME_RANGES];
 static unsigned range_count;

@@ -11,6 +11,7 @@
 #include "vm/frame.h"
 #include "vm/kmap.h"
 #include "vm/lifeboat.h"
+#include "vm/object.h"
 #include "vm/pmap.h"
 
 #define FREE_RANGES 160
@@ -198,6 +199,7 @@ static void scatter_slices(const struct bootinfo *info, va_t *block)
 }
 
 static va_t scattered_block;
+static const struct memory_summary *summary; /* [c] after boot: the caller keeps it */
 
 va_t memory_scattered_block(void)
 {
@@ -250,6 +252,7 @@ void memory_init(const struct bootinfo *info, pa_t image, uint64_t image_bytes, 
 		 struct memory_summary *out)
 {
 	*out = (struct memory_summary){ 0 };
+	summary = out;
 	lifeboat_take(image, align_up(image_bytes, PAGE_BYTES));
 	list_free(info, image, image_bytes, out);
 	for (uint32_t node = 0; node < MAX_NODES; node++) {
@@ -265,6 +268,16 @@ void memory_init(const struct bootinfo *info, pa_t image, uint64_t image_bytes, 
 	if (scattered) {
 		scatter_slices(info, &scattered_block);
 	}
+}
+
+struct memory_use memory_use(void)
+{
+	struct memory_use use = { .heap_free = (uint64_t)heap_stats().pages_free * PAGE_BYTES,
+				  .pool_free = dma_stats().free };
+	const uint64_t free = frame_stats().free * PAGE_BYTES + use.heap_free + use.pool_free;
+
+	use.in_use = summary->ram - free;
+	return use;
 }
 
 uint64_t memory_lifeboat_slice(unsigned cpu)

@@ -24,7 +24,7 @@ struct memory_summary {
 
 /*
  * Lay out memory, make slices for info->cpu[0..cpu_count). Panics when there is too little.
- * Boot CPU, once. `image`, `image_bytes`: where the kernel lies.
+ * Boot CPU, once. *out stays. `image`, `image_bytes`: where the kernel lies.
  */
 void memory_init(const struct bootinfo *info, pa_t image, uint64_t image_bytes, bool scattered,
 		 struct memory_summary *out);
@@ -34,6 +34,14 @@ void memory_init(const struct bootinfo *info, pa_t image, uint64_t image_bytes, 
  * pinned map, registered. KERR_NO_MEMORY: no free block, or the cap is reached; KERR_BUSY.
  */
 enum kerr memory_grow_pinned(void);
+
+/* What RAM is used for now, in bytes. */
+struct memory_use {
+	uint64_t in_use;    /* the image, slices, frame states, tables, objects, contents */
+	uint64_t heap_free; /* pinned, for the kernel's objects to come */
+	uint64_t pool_free; /* set aside for devices */
+};
+struct memory_use memory_use(void);
 
 /* Pinned slice of a CPU, also with pcpu=scattered, where the CPU itself uses another. */
 uint64_t memory_lifeboat_slice(unsigned cpu);

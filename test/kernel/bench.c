@@ -322,6 +322,9 @@ unsigned bench_main(void)
 	kprintf("bench: overhead_call=%llu overhead_window=%llu resolution=%llu samples=%d probe_permille=%llu\n",
 		(unsigned long long)overhead_call, (unsigned long long)overhead_window,
 		(unsigned long long)per_tick, SAMPLES, (unsigned long long)permille);
+	if (strcmp(bootargs.only, "growth") == 0) {
+		return bench_growth(per_tick) != 0 ? 1 : 0;
+	}
 	for (unsigned i = 0; i < array_len(suites); i++) {
 		failed += run_suite(suites[i], &id);
 	}

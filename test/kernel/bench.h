@@ -45,5 +45,8 @@ extern const struct bench_suite bench_kernel; /* the kernel's map */
 extern const struct bench_suite bench_user;   /* a user map */
 extern const struct bench_suite bench_vm;     /* address spaces: regions, objects, faults */
 
+/* The cost of a page by the number of pages, up to what memory there is. Returns what failed. */
+unsigned bench_growth(uint64_t per_tick);
+
 /* A window of one entry that changes nothing: what measuring a window costs. */
 enum kerr bench_empty_window(void);

@@ -37,6 +37,18 @@ def test_every_benchmark_reports(perch, cpus):
         assert words["cpus"] == str(cpus)
 
 
+def test_a_page_costs_no_more_where_there_are_many(perch):
+    """From 1 MiB to 64 MiB here; `make bench` goes on to 4 GiB. The kernel judges."""
+    run = perch(ICOUNT=1, SMP=1, MEM="256M", ARGS="run=bench only=growth", TIMEOUT=120)
+    run.passed()
+    lines = [key_values(line) for line in run.lines(r"^bench: growth")]
+    assert [(words["mib"], words["leaves"]) for words in lines] == [
+        (str(mib), leaves) for mib in (1, 4, 16, 64) for leaves in ("large", "small")]
+    # Tables, regions, reservations: what a page costs besides itself, and a space without any.
+    assert float(lines[-1]["bytes_per_page"]) < 10
+    assert int(lines[-1]["space_bytes"]) < 8192
+
+
 def test_figures_repeat(perch):
     """Guest time counts instructions: two runs give the same medians to the digit."""
     runs = [bench_lines(perch(ICOUNT=1, SMP=1, CPU="max", ARGS="run=bench", TIMEOUT=120))

@@ -34,6 +34,14 @@ def run(perch, args, **options):
     return status, machine.text
 
 
+def test_little_memory_is_in_use_when_the_first_program_starts(perch):
+    """Image, slices, frame states and tables of 1 GiB and 4 CPUs: below 6 MB."""
+    status, said = run(perch, "run=hello", MEM="1G", SMP="4")
+    used = int(re.search(r"init: memory: in_use=(\d+)K", said)[1])
+    assert status == 0
+    assert 2048 < used < 6 * 1024
+
+
 @pytest.mark.parametrize("options", MACHINES)
 def test_hello(perch, options):
     status, said = run(perch, "run=hello", **options)
