@@ -94,8 +94,8 @@ static_assert(IPC_FLAG_CALL == INFO_CALL && IPC_WORDS == 8);
 
 /*
  * Masked, on SPx: the thread to resume, before the door; nullptr: the kernel program goes on.
- * If nobody has asked this CPU to look for another thread the same one goes on. Everything that asks
- * sets `resched`, another CPU before its interrupt: what is set after the look is seen by the
+ * If nobody has asked this CPU to look for another thread the same one goes on. Everything that
+ * asks sets `resched`, another CPU before its interrupt: what is set after the look is seen by the
  * interrupt that then comes.
  */
 static struct thread *choose(struct pcpu *p, bool asked)
