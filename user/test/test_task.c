@@ -193,6 +193,47 @@ static void task_limit_beyond_the_parents_is_refused(void)
 	EXPECT(threads >= 1 && handles >= 1);
 }
 
+#define MOVZ(x, value) (UINT32_C(0xd2800000) | (uint32_t)(value) << 5 | (x))
+#define SVC_0 UINT32_C(0xd4000001)
+#define BRK_0 UINT32_C(0xd4200000)
+
+/* Nor has it a table of its own yet, into which the calls that take a short way look, too. */
+static void task_without_handles_may_call_with_one(void)
+{
+	static const uint8_t calls[] = { CALL_EVENT_SIGNAL, CALL_IPC_CALL, CALL_IPC_REPLY_RECV,
+					 CALL_HANDLE_CLOSE };
+	handle_t endpoint, memory, task, thread;
+	struct ipc_message m = { 0 };
+	struct user_regs regs = { 0 };
+	uint64_t at, there;
+
+	EXPECT_OK(sys_mem_create(MEM_ANON, PAGE_BYTES, HANDLE_NONE, 0, &memory));
+	EXPECT_OK(sys_mem_map(HANDLE_NONE, memory, 0, 0, PAGE_BYTES, VM_READ | VM_WRITE, &at));
+	for (unsigned i = 0; i < sizeof calls; i++) {
+		const uint32_t code[] = { MOVZ(0, 1), MOVZ(9, 1), MOVZ(8, calls[i]), SVC_0, BRK_0 };
+
+		memcpy((char *)(uintptr_t)at + i * sizeof code, code, sizeof code);
+	}
+	EXPECT_OK(sys_endpoint_create(&endpoint));
+	EXPECT_OK(sys_task_create(MIB, &task));
+	EXPECT_OK(sys_task_set_exception(task, endpoint));
+	EXPECT_OK(sys_mem_map(task, memory, 0, 0, PAGE_BYTES, VM_READ | VM_EXEC, &there));
+	for (unsigned i = 0; i < sizeof calls; i++) {
+		EXPECT_OK(sys_thread_create(task, PRIORITY_DEFAULT, &thread));
+		EXPECT_OK(sys_thread_start(thread, there + i * 5 * sizeof(uint32_t), 0, 0, 0));
+		EXPECT_OK(sys_ipc_recv(endpoint, 0, HANDLE_NONE, in_time(), &m));
+		EXPECT_EQ(m.word[EXC_WORD_KIND], EXC_BREAKPOINT);
+		EXPECT_OK(sys_thread_regs_read(thread, (uint64_t)(uintptr_t)&regs));
+		EXPECT_EQ(regs.x[8], KERR_HANDLE);
+		EXPECT_OK(sys_handle_close(thread));
+	}
+	EXPECT_OK(sys_task_kill(task));
+	EXPECT_OK(sys_handle_close(task));
+	EXPECT_OK(sys_handle_close(endpoint));
+	EXPECT_OK(sys_handle_close(memory));
+	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, at, PAGE_BYTES));
+}
+
 const struct test tests_task[] = {
 	TEST(task_ends_with_its_status),
 	TEST(task_memory_comes_back),
@@ -206,5 +247,6 @@ const struct test tests_task[] = {
 	TEST(task_serves_calls_of_another),
 	TEST(task_death_wakes_its_callers),
 	TEST(task_limit_beyond_the_parents_is_refused),
+	TEST(task_without_handles_may_call_with_one),
 	TEST_END,
 };
