@@ -5,9 +5,9 @@
  * THEORY   Victims are this program once more, in tasks of their own, with a few threads that do
  *          nothing but call the kernel with registers made of what is interesting. They can make
  *          handles of every kind but the machine's. One that kills, stops or faults itself, or
- *          waits for ever, is replaced. What must hold: the kernel goes on; when all victims are gone it uses as many
- *          frames and pages as before; nobody but a victim was changed (a page of the parent's is
- *          checked). Calls are counted in a page that parent and victims share.
+ *          waits for ever, is replaced. What must hold: the kernel goes on; when all victims are
+ *          gone it uses as many frames and pages as before; nobody but a victim was changed (a page
+ *          of the parent's is checked). Calls are counted in a page that parent and victims share.
  */
 #include <gen/call_names.h>
 
