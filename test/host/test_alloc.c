@@ -3,19 +3,14 @@
  * test/host/test_alloc.c - frames, the pinned heap, kernel address ranges and the register of pins,
  * each by random operations beside a flat array of who owns what.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include <memmap.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "pcpu/heap.h"
 #include "pcpu/pin.h"
-#include "test/host/sim.h"
+#include "test/host/unit.h"
 #include "vm/frame.h"
 #include "vm/kmap.h"
 #include "vm/pmap.h"
@@ -23,16 +18,6 @@
 #define FRAMES 5000
 #define FIRST_FRAME 0x40003 /* not aligned to anything */
 #define HELD 200
-
-static uint64_t any(uint64_t bound)
-{
-	static uint64_t x = 0x2545f4914f6cdd1d;
-
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	return x % bound;
-}
 
 struct held {
 	uint64_t at;
@@ -327,11 +312,44 @@ static void malformed_ranges_are_refused(void **state)
 	assert_int_equal(pmap_unmap(p, at, PAGE_BYTES), KERR_OK); /* passes over */
 }
 
-static int boot(void **state)
+static void the_image_is_found_beside_the_blocks(void **state)
 {
+	static _Alignas(PAGE_BYTES) char image[2 * PAGE_BYTES];
+	const pa_t at = pa(64 * GIB);
+	void *page = heap_alloc(1, 1, HEAP_ANY_NODE);
+
 	(void)state;
-	sim_boot();
-	return 0;
+	heap_set_image(image, at, sizeof(image));
+	assert_int_equal(heap_pa(image + PAGE_BYTES).v, at.v + PAGE_BYTES);
+	assert_ptr_equal(heap_ptr(pa(at.v + 1)), image + 1);
+	assert_false(heap_has_tag(image));
+	assert_true(heap_has_tag(page));
+	assert_ptr_equal(heap_ptr(heap_pa(page)), page);
+	heap_free(page, 1);
+}
+
+/* From the node that is asked for while it has memory, then from any other. */
+static void memory_of_ones_own_node_comes_first(void **state)
+{
+	const pa_t at = pa(65 * GIB);
+	char *block = aligned_alloc(PAGE_BYTES, 4 * PAGE_BYTES);
+
+	(void)state;
+	heap_add_block(block, at, 4, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		char *page = heap_alloc(1, 1, 1);
+
+		assert_int_equal(heap_pa(page).v, at.v + (i + 1) * PAGE_BYTES);
+		assert_ptr_equal(heap_ptr(heap_pa(page)), page);
+		memset(heap_tag(page), 1, HEAP_TAG_BYTES);
+	}
+	char *page = heap_alloc(1, 1, 1);
+
+	assert_true(heap_pa(page).v < at.v);
+	heap_free(page, 1);
+	for (unsigned i = 1; i < 4; i++) {
+		heap_free(block + i * PAGE_BYTES, 1);
+	}
 }
 
 int main(void)
@@ -348,7 +366,9 @@ int main(void)
 		cmocka_unit_test(grown_pins_are_found_and_nothing_else_is),
 		cmocka_unit_test(blocks_of_the_heap_are_chosen_by_node),
 		cmocka_unit_test(malformed_ranges_are_refused),
+		cmocka_unit_test(the_image_is_found_beside_the_blocks),
+		cmocka_unit_test(memory_of_ones_own_node_comes_first),
 	};
 
-	return cmocka_run_group_tests(tests, boot, nullptr);
+	return cmocka_run_group_tests(tests, unit_boot, nullptr);
 }

@@ -3,12 +3,6 @@
  * test/host/test_asid.c - numbers of address spaces, on the simulated machine: it checks AS1, AS2
  * and AS3 at each load of TTBR0 (test/host/user.c), under any schedule.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include <arch/barrier.h>
 #include <arch/cpu.h>
@@ -19,7 +13,7 @@
 #include "kern/lock.h"
 #include "pcpu/counter.h"
 #include "pcpu/pcpu.h"
-#include "test/host/sim.h"
+#include "test/host/unit.h"
 #include "vm/asid.h"
 
 #define SPACES 40
@@ -267,13 +261,6 @@ static void the_width_can_shrink_under_a_running_space(void **state)
 	run((struct machine){ 16, 1, 1, narrow }, 1, SIM_RANDOM);
 }
 
-static int boot(void **state)
-{
-	(void)state;
-	sim_boot();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -284,5 +271,5 @@ int main(void)
 		cmocka_unit_test(the_width_can_shrink_under_a_running_space),
 	};
 
-	return cmocka_run_group_tests(tests, boot, nullptr);
+	return cmocka_run_group_tests(tests, unit_boot, nullptr);
 }

@@ -2,13 +2,7 @@
 /*
  * test/host/test_handle.c - grace periods, objects and handles.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 #include "ipi/park.h"
 #include "kern/handle.h"
@@ -17,7 +11,7 @@
 #include "pcpu/heap.h"
 #include "pcpu/pcpu.h"
 #include "pcpu/slab.h"
-#include "test/host/sim.h"
+#include "test/host/unit.h"
 
 #define CPUS 3
 
@@ -283,8 +277,7 @@ static void a_table_holds_its_maximum_and_no_more(void **state)
 
 static int boot(void **state)
 {
-	(void)state;
-	sim_boot();
+	(void)unit_boot(state);
 	token_acquire();
 	for (unsigned cpu = 0; cpu < CPUS; cpu++) {
 		pcpu_of(cpu)->quiet = 0;

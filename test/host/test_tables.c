@@ -4,12 +4,6 @@
  * a damage of its own, the flags of a mapping, big blocks taken apart without memory; and what
  * reports read: the recorder's names, what was changed lately, who did not answer a park.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include <memmap.h>
 #include <string.h>
@@ -21,6 +15,7 @@
 #include "pcpu/pin.h"
 #include "pcpu/recorder.h"
 #include "test/host/sim_impl.h"
+#include "test/host/unit.h"
 #include "vm/pmap_audit.h"
 #include "vm/pmap_impl.h"
 #include "vm/pmap_user.h"
@@ -411,13 +406,6 @@ static void a_stack_that_was_overrun_is_seen(void **state)
 	*foot = was;
 }
 
-static int boot(void **state)
-{
-	(void)state;
-	sim_boot();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -439,5 +427,5 @@ int main(void)
 		cmocka_unit_test(a_stack_that_was_overrun_is_seen),
 	};
 
-	return cmocka_run_group_tests(tests, boot, nullptr);
+	return cmocka_run_group_tests(tests, unit_boot, nullptr);
 }
