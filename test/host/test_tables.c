@@ -16,6 +16,7 @@
 #include "pcpu/recorder.h"
 #include "test/host/sim_impl.h"
 #include "test/host/unit.h"
+#include "vm/asid.h"
 #include "vm/pmap_audit.h"
 #include "vm/pmap_impl.h"
 #include "vm/pmap_user.h"
@@ -337,6 +338,23 @@ static void a_retired_map_ends(void **state)
 	(void)heap_fail_after(UINT64_MAX);
 }
 
+/* A range instruction names 8 GiB at most: what is larger goes with everything, or the whole ASID. */
+static void a_range_past_the_operands_goes_whole(void **state)
+{
+	const bool had = cpu_features.tlb_range;
+	const uint64_t all = counter_sum(CTR_tlbi_all);
+	const uint64_t whole = counter_sum(CTR_tlbi_asid);
+	const struct park_space space = { .asid = (UINT64_C(1) << ASID_NUMBER_BITS) | 1 };
+
+	(void)state;
+	cpu_features.tlb_range = true;
+	inval_range_now(nullptr, va(KMAP_BASE), 16 * GIB, BLOCK_BYTES);
+	inval_range_now(&space, va(USER_BASE), 16 * GIB, BLOCK_BYTES);
+	cpu_features.tlb_range = had;
+	assert_int_equal(counter_sum(CTR_tlbi_all), all + 1);
+	assert_int_equal(counter_sum(CTR_tlbi_asid), whole + 1);
+}
+
 static void kinds_of_records_have_names_and_meanings(void **state)
 {
 	(void)state;
@@ -420,6 +438,7 @@ int main(void)
 		cmocka_unit_test(the_audit_finds_leaves_in_the_wrong_half),
 		cmocka_unit_test(tables_are_charged_and_given_back),
 		cmocka_unit_test(a_retired_map_ends),
+		cmocka_unit_test(a_range_past_the_operands_goes_whole),
 		cmocka_unit_test(kinds_of_records_have_names_and_meanings),
 		cmocka_unit_test(what_was_changed_lately_is_known),
 		cmocka_unit_test(culprits_are_named),
