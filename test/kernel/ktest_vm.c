@@ -6,6 +6,7 @@
 #include <compiler.h>
 #include <memmap.h>
 
+#include "kern/run.h"
 #include "kern/work.h"
 #include "pcpu/heap.h"
 #include "pcpu/pcpu.h"
@@ -308,7 +309,8 @@ static void calls_with_anything_do_no_harm(void)
 	REQUIRE(space != nullptr);
 	charge.limit_bytes = 64 * MIB;
 	REQUIRE(object_create(MEM_ANON, 4 * BLOCK_BYTES, &charge, nullptr, &object) == KERR_OK);
-	for (unsigned i = 0; i < FUZZ_CALLS; i++) {
+	/* cycles=1000000: so many, for who has the time */
+	for (uint64_t i = 0; i < (bootargs.cycles != 0 ? bootargs.cycles : FUZZ_CALLS); i++) {
 		one_call(space, object);
 	}
 	EXPECT(memcharge_used(&charge) <= charge.limit_bytes);
