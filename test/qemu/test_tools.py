@@ -131,9 +131,16 @@ void pmap_window(pte_t **s)
 	BREAK(0);
 }
 
+static bool pte_exchange(pte_t *slot, pte_t was, pte_t e)
+{
+	return arch_pte_exchange(slot, was, e);
+}
+
 void pmap_protect(pte_t *slot, pte_t e)
 {
-	pte_store(slot, e);
+	if (!pte_exchange(slot, e, e)) {
+		pte_store(slot, e);
+	}
 }
 
 void pmap_install(pte_t *slot, pte_t e)
@@ -169,6 +176,8 @@ void pmap_install_pair(pte_t *slot, pte_t a, pte_t b)
     ("vm/b.c", "void f(pte_t *p)\n{\n\tg((uint64_t *)p);\n}\n", False),
     ("vm/b.c", "void pte_store(pte_t *p)\n{\n}\n", False),
     ("vm/b.c", "void pte_store_pair(pte_t *p)\n{\n}\n", False),
+    ("vm/b.c", "void f(pte_t *p, pte_t e)\n{\n\tpte_exchange(p, e, e);\n}\n", False),
+    ("vm/b.c", "void f(pte_t *p, pte_t e)\n{\n\tarch_pte_exchange(p, e, e);\n}\n", False),
 ])
 def test_lint_r2(repo, path, text, good):
     repo("vm/pmap_entry.c", PMAP)
