@@ -338,7 +338,7 @@ static void a_retired_map_ends(void **state)
 	(void)heap_fail_after(UINT64_MAX);
 }
 
-/* A range instruction names 8 GiB at most: what is larger goes with everything, or the whole ASID. */
+/* A range instruction names 8 GiB at most: more goes with everything, or with the whole ASID. */
 static void a_range_past_the_operands_goes_whole(void **state)
 {
 	const bool had = cpu_features.tlb_range;
