@@ -183,7 +183,8 @@ static void others_keep_half(struct space *space)
 	log_printf("stress", "hostile held: toggling=%llu/1000 holding=%llu/1000",
 		   (unsigned long long)toggling, (unsigned long long)holding);
 	CHECK(toggling <= 500);
-	CHECK(hostile.held > 0 && holding <= 500); /* a stall of the host is thousands of holds long */
+	/* Not a thousandth: a stall of the host is longer than thousands of holds. */
+	CHECK(hostile.held > 0 && holding <= 500);
 }
 
 void work_hostile(void)
