@@ -14,3 +14,5 @@
 #define unlikely(e) __builtin_expect(!!(e), 0)
 #define array_len(a) (sizeof(a) / sizeof((a)[0]))
 #define caller_pc() ((uint64_t)(uintptr_t)__builtin_return_address(0))
+/* The same, for a function that calls others: a load from its frame. */
+#define caller_pc_framed() (((const uint64_t *)__builtin_frame_address(0))[1])

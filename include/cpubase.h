@@ -17,6 +17,7 @@ struct cpubase {
 	uint32_t cpu;   /* [c] logical number */
 	uint32_t node;  /* [c] NUMA node */
 	uint64_t mpidr; /* [c] affinity fields */
+	uint64_t bit;   /* [c] 1 << cpu */
 
 	uint32_t lock_count; /* [p] locks held, innermost last */
 	uint32_t mask_depth; /* [p] nested irq_mask() */
@@ -24,11 +25,11 @@ struct cpubase {
 	struct spinlock *lock_wanted; /* [p] what it spins on now */
 
 	uint64_t mask_state;   /* [p] what the outermost irq_unmask() restores */
-	uint64_t mask_since;   /* [p] counter when interrupts were masked last */
 	uint64_t mask_pc;      /* [p] who masked them */
-	uint64_t mask_waited;  /* [p] of that stretch: ticks parked or waiting for other CPUs */
-	uint64_t masked_max;   /* [p] longest stretch without waiting, ticks */
+	/* [p] counter when interrupts were masked last, plus ticks parked or waiting since */
+	uint64_t mask_since;
+	uint64_t masked_max; /* [p] longest stretch without waiting, ticks */
 	uint64_t masked_max_pc;
-	uint64_t parked_max;   /* [p] longest single park, ticks */
+	uint64_t parked_max; /* [p] longest single park, ticks */
 	uint64_t wait_max; /* [p] longest wait for a lock, the token or acknowledgements, ticks */
 };

@@ -26,9 +26,15 @@
 struct inval_tuning inval_tuning = { .mode = BBM_PARK, .wanted = INVAL_AUTO };
 static uint64_t window_delay;
 
+static void note_usual(void)
+{
+	inval_tuning.unusual = inval_tuning.mode != BBM_PARK || inval_tuning.wanted != INVAL_AUTO;
+}
+
 void inval_set_mode(enum bbm_mode mode)
 {
 	inval_tuning.mode = mode;
+	note_usual();
 }
 
 const char *inval_mode_name(enum bbm_mode m)
@@ -41,6 +47,7 @@ const char *inval_mode_name(enum bbm_mode m)
 void inval_set_kind(enum inval_kind kind)
 {
 	inval_tuning.wanted = kind;
+	note_usual();
 }
 
 void inval_set_window_delay(uint64_t rounds)
@@ -53,10 +60,14 @@ uint64_t inval_window_delay(void)
 	return window_delay;
 }
 
-noinline enum inval_kind inval_forced_kind(bool tables, bool user)
+/* A test or a benchmark asks for a kind: as far as this CPU has it, and the entries allow it. */
+static enum inval_kind choose_kind(bool tables, bool user)
 {
 	const enum inval_kind wanted = inval_tuning.wanted;
 
+	if (wanted == INVAL_AUTO) {
+		return inval_usual_kind(tables);
+	}
 	if (wanted == INVAL_PAGES || (wanted == INVAL_VA && tables)) {
 		return user ? INVAL_ALL : INVAL_PAGES; /* an ASID goes whole */
 	}
@@ -86,7 +97,7 @@ static void plan(struct inval_batch *batch)
 	for (uint32_t i = 0; i < batch->span_count; i++) {
 		tables = tables || is_of_table(&batch->span[i]);
 	}
-	batch->kind = inval_choose_kind(tables, batch->park.space != nullptr);
+	batch->kind = choose_kind(tables, batch->park.space != nullptr);
 	for (uint32_t i = 0; i < batch->span_count; i++) {
 		struct inval_span *s = &batch->span[i];
 
@@ -95,24 +106,58 @@ static void plan(struct inval_batch *batch)
 	}
 }
 
-/* R3: by virtual and by physical address, at every level, in every build. Token held. */
-static always_inline enum kerr admit(const struct inval_batch *batch, uint32_t spans)
-{
-	for (uint32_t i = 0; i < spans; i++) {
-		const struct inval_span *s = &batch->span[i];
+/* What a flush is expanded for: known when it is compiled. */
+enum extent {
+	BLOCK, /* the entry of one block, in mode park */
+	SPANS, /* whatever the batch holds */
+};
 
-		if (!pin_never_at(s->va, s->size) || !pin_clear_pa(s->pa, s->size)) {
+static always_inline uint32_t entries_of(const struct inval_batch *batch, enum extent extent)
+{
+	return extent == BLOCK ? 1 : batch->count;
+}
+
+static always_inline uint32_t spans_of(const struct inval_batch *batch, enum extent extent)
+{
+	return extent == BLOCK ? 1 : batch->span_count;
+}
+
+static always_inline struct inval_span span_of(const struct inval_batch *batch, uint32_t i,
+					       enum extent extent)
+{
+	const struct inval_block *block = &batch->block;
+
+	return extent == SPANS ? batch->span[i]
+			       : (struct inval_span){
+					 .va = block->va,
+					 .pa = block->pa,
+					 .size = BLOCK_BYTES,
+					 .tag = rec_span(block->va.v, BLOCK_BYTES, batch->kind),
+				 };
+}
+
+static always_inline enum bbm_mode mode_of(enum extent extent)
+{
+	return extent == BLOCK ? BBM_PARK : inval_mode();
+}
+
+/* A block is aligned, as the regions are: it lies where its first byte does. */
+static always_inline bool never_pinned(const struct inval_span *s, enum extent extent)
+{
+	return pin_never_at(s->va, extent == BLOCK ? 1 : s->size);
+}
+
+/* R3: by virtual and by physical address, at every level, in every build. Token held. */
+static always_inline enum kerr admit(const struct inval_batch *batch, enum extent extent)
+{
+	for (uint32_t i = 0; i < spans_of(batch, extent); i++) {
+		const struct inval_span s = span_of(batch, i, extent);
+
+		if (!never_pinned(&s, extent) || !pin_clear_pa(s.pa, s.size)) {
 			return KERR_PINNED;
 		}
 	}
 	return KERR_OK;
-}
-
-/* The entries of span i; 0 where there is one, which is known when compiled. */
-static always_inline struct inval_entry *entry_of(struct inval_batch *batch, uint32_t spans,
-						  uint32_t i)
-{
-	return &batch->entry[spans == 1 ? 0 : batch->span[i].first];
 }
 
 /*
@@ -129,13 +174,14 @@ static noinline void keep_access_flags(struct inval_batch *batch)
 }
 
 /* Everyone is parked: the last look before the break. */
-static always_inline enum kerr check(const struct inval_batch *batch, uint32_t count,
-				     uint32_t spans)
+static always_inline enum kerr check(const struct inval_batch *batch, enum extent extent)
 {
-	for (uint32_t i = 0; i < spans; i++) {
-		KASSERT(pin_never_at(batch->span[i].va, batch->span[i].size)); /* R3, again */
+	for (uint32_t i = 0; i < spans_of(batch, extent); i++) {
+		const struct inval_span s = span_of(batch, i, extent);
+
+		KASSERT(never_pinned(&s, extent)); /* R3, again */
 	}
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < entries_of(batch, extent); i++) {
 		const uint64_t now = arch_pte_load(batch->entry[i].slot).v;
 
 		/* A CPU may have set AF since, if that is its business (FEAT_HAFDBS). */
@@ -146,29 +192,51 @@ static always_inline enum kerr check(const struct inval_batch *batch, uint32_t c
 	return KERR_OK;
 }
 
-/* One record a change: written before the window opens, completed after it has closed (R4). */
-static always_inline void note_before(struct inval_batch *batch, uint32_t spans)
+/* One record a change, written before the window opens (R4). Returns the last. */
+static always_inline struct record *note_before(struct inval_batch *batch, enum extent extent)
 {
-	for (uint32_t i = 0; i < spans; i++) {
-		struct inval_span *s = &batch->span[i];
-		const struct inval_entry *e = entry_of(batch, spans, i);
-		struct record *r = rec(REC_CHANGE, s->tag, e->expected.v);
+	struct record *r = nullptr;
 
+	for (uint32_t i = 0; i < spans_of(batch, extent); i++) {
+		const struct inval_span s = span_of(batch, i, extent);
+		const struct inval_entry *e = &batch->entry[extent == BLOCK ? 0 : s.first];
+
+		r = rec(REC_CHANGE, s.tag, e->expected.v);
 		r->c = e->fresh.v;
 		r->d = batch->caller;
-		s->record = r;
+		if (extent == SPANS) {
+			batch->span[i].record = r;
+		}
+	}
+	return r;
+}
+
+/* The records are completed after the window has closed. `last`: as note_before() returned it. */
+static always_inline void note_took(const struct inval_batch *batch, enum extent extent,
+				    struct record *last, uint64_t ticks)
+{
+	if (extent == BLOCK) {
+		rec_took(last, ticks);
+		return;
+	}
+	for (uint32_t i = 0; i < batch->span_count; i++) {
+		rec_took(batch->span[i].record, ticks);
 	}
 }
 
 /* Counted by kind: a leaf takes one, and so does anything that is not done page by page. */
-static always_inline void note_tlbi(const struct inval_batch *batch, uint32_t count, uint32_t spans,
+static always_inline void note_tlbi(const struct inval_batch *batch, enum extent extent,
 				    uint64_t *counter)
 {
 	static_assert((int)CTR_tlbi_range - (int)CTR_tlbi_va == (int)INVAL_RANGE &&
 			      (int)CTR_tlbi_all - (int)CTR_tlbi_va == (int)INVAL_ALL,
 		      "the counters are in the order of the kinds");
+	if (extent == BLOCK) {
+		counter[batch->tlbi_counter]++;
+		return;
+	}
 	if (unlikely(batch->kind == INVAL_PAGES)) {
-		for (uint32_t i = 0; i < spans; i++) {
+		for (uint32_t i = 0; i < batch->span_count; i++) {
 			counter[CTR_tlbi_va] += batch->span[i].operands;
 		}
 		return;
@@ -177,7 +245,7 @@ static always_inline void note_tlbi(const struct inval_batch *batch, uint32_t co
 		counter[CTR_tlbi_asid]++;
 		return;
 	}
-	counter[CTR_tlbi_va + (unsigned)batch->kind] += batch->kind == INVAL_ALL ? 1 : count;
+	counter[CTR_tlbi_va + (unsigned)batch->kind] += batch->kind == INVAL_ALL ? 1 : batch->count;
 }
 
 /* A user space without a number was never in a TTBR0. Asked under the park, which keeps it out. */
@@ -189,10 +257,11 @@ static always_inline uint64_t *counter_of_breaks(const struct inval_batch *batch
 	return &pcpu_this()->counter[unloaded ? CTR_breaks_unloaded : CTR_breaks];
 }
 
-static always_inline void note_after(struct inval_batch *batch, uint32_t count, uint32_t spans,
+static always_inline void note_after(const struct inval_batch *batch, enum extent extent,
 				     uint64_t ticks)
 {
 	struct pcpu *p = pcpu_this();
+	const uint32_t count = entries_of(batch, extent);
 
 	p->window_last = ticks;
 	if (unlikely(ticks > p->window_max)) {
@@ -200,73 +269,72 @@ static always_inline void note_after(struct inval_batch *batch, uint32_t count, 
 	}
 	p->counter[CTR_windows]++;
 	p->counter[CTR_makes] += count;
-	note_tlbi(batch, count, spans, p->counter);
-	for (uint32_t i = 0; i < spans; i++) {
-		rec_took(batch->span[i].record, ticks);
-	}
+	note_tlbi(batch, extent, p->counter);
 }
 
-static always_inline enum kerr park_all(struct park *park)
+static always_inline enum kerr park_all(struct park_state *state, struct park *park,
+					enum extent extent, struct park_window *w)
 {
-	if (likely(inval_mode() == BBM_PARK)) {
-		return park_open(park);
+	if (likely(mode_of(extent) == BBM_PARK)) {
+		return park_open(state, park, w);
 	}
 	park_begin_unparked(park);
+	*w = park->window;
 	return KERR_OK;
 }
 
-static always_inline enum kerr open_and_change(struct inval_batch *batch, uint32_t count,
-					       uint32_t spans)
+static always_inline enum kerr open_and_change(struct park_state *state, struct inval_batch *batch,
+					       enum extent extent)
 {
-	enum kerr e = park_all(&batch->park);
+	struct park_window w;
+	enum kerr e = park_all(state, &batch->park, extent, &w);
 
 	if (unlikely(e != KERR_OK)) {
 		return e;
 	}
-	e = check(batch, count, spans);
+	e = check(batch, extent);
 	if (unlikely(e != KERR_OK)) {
-		park_close(&batch->park);
+		park_close(&batch->park, &w);
 		return e;
 	}
-	if (count == INVAL_MAX && spans == 1 && batch->park.space != nullptr &&
-	    cpu_features.hafdbs) {
+	if (extent == SPANS && batch->count == INVAL_MAX && batch->span_count == 1 &&
+	    batch->park.space != nullptr && cpu_features.hafdbs) {
 		keep_access_flags(batch);
 	}
-	note_before(batch, spans);
-	*counter_of_breaks(batch) += inval_mode() != BBM_BBML2 ? count : 0;
-	const uint64_t start = counter_now();
+	struct record *last = note_before(batch, extent);
 
+	*counter_of_breaks(batch) += mode_of(extent) != BBM_BBML2 ? entries_of(batch, extent) : 0;
 	batch->window(batch); /* R4 */
-	const uint64_t ticks = counter_now() - start;
+	const uint64_t ticks = counter_now() - last->time;
 
-	park_close(&batch->park);
-	note_after(batch, count, spans, ticks);
+	park_close(&batch->park, &w);
+	note_after(batch, extent, ticks);
+	note_took(batch, extent, last, ticks);
 	return KERR_OK;
 }
 
-/* The whole of a flush, on SPx. `count` and `spans` are constants for a batch of one entry. */
-static always_inline uint64_t flush_body(struct inval_batch *batch, uint32_t count, uint32_t spans)
+/* The whole of a flush, on SPx. */
+static always_inline uint64_t flush_body(struct inval_batch *batch, enum extent extent)
 {
-	token_take();
-	enum kerr e = admit(batch, spans); /* under the token: pin_grow() needs it too */
+	struct park_state *state = the_park();
+	const uint64_t ticket = token_take(state);
+	uint64_t e = admit(batch, extent); /* under the token: pin_grow() needs it too */
 
 	if (likely(e == KERR_OK)) {
-		e = open_and_change(batch, count, spans);
+		e = open_and_change(state, batch, extent);
 	}
-	token_pass();
+	token_pass(state, ticket);
 	return e;
 }
 
-uint64_t inval_one_on_spx(void *arg)
+uint64_t inval_block_on_spx(void *arg)
 {
-	return flush_body(arg, 1, 1);
+	return flush_body(arg, BLOCK);
 }
 
 static uint64_t flush_some_on_spx(void *arg)
 {
-	struct inval_batch *batch = arg;
-
-	return flush_body(batch, batch->count, batch->span_count);
+	return flush_body(arg, SPANS);
 }
 
 enum kerr inval_flush(struct inval_batch *batch, const struct inval_windows *windows)

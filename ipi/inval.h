@@ -50,6 +50,7 @@ enum inval_shape { INVAL_ONE, INVAL_SOME, INVAL_FULL };
 struct inval_tuning {
 	enum bbm_mode mode;
 	enum inval_kind wanted;
+	uint32_t unusual; /* another mode than park, or a kind is wanted */
 };
 extern struct inval_tuning inval_tuning;
 static inline enum bbm_mode inval_mode(void)
@@ -85,13 +86,21 @@ struct inval_span {
 	struct record *record; /* of the flush: what the flight recorder says about it */
 };
 
+/* A block, aligned, 2 MiB: what a batch has instead of spans if it is all that changes. */
+struct inval_block {
+	va_t va;
+	pa_t pa; /* the memory behind it */
+};
+
 struct inval_batch {
+	struct park park;
+	uint64_t caller; /* who asked for the change: for the records */
+	inval_window *window;
+	enum inval_kind kind;
+	enum counter tlbi_counter; /* of a block: what its one TLBI counts as */
 	uint32_t count; /* entries */
 	uint32_t span_count;
-	enum inval_kind kind;
-	inval_window *window;
-	uint64_t caller; /* who asked for the change: for the records */
-	struct park park;
+	struct inval_block block;
 	struct inval_entry entry[INVAL_MAX];
 	struct inval_span span[INVAL_MAX];
 };
@@ -123,19 +132,13 @@ static inline struct inval_span *inval_add(struct inval_batch *batch, uint32_t e
 	return span;
 }
 
-/* A test or a benchmark asks for a kind: as far as this CPU has it, and the entries allow it. */
-enum inval_kind inval_forced_kind(bool tables, bool user);
-
 /*
  * An entry that is one leaf needs one operand; an entry that is a table needs one for each leaf
  * under it, one range, or everything (Arm ARM D8.16: the walk cache goes with any of them, because
  * none is last-level-only).
  */
-static always_inline enum inval_kind inval_choose_kind(bool tables, bool user)
+static always_inline enum inval_kind inval_usual_kind(bool tables)
 {
-	if (unlikely(inval_tuning.wanted != INVAL_AUTO)) {
-		return inval_forced_kind(tables, user);
-	}
 	if (!tables) {
 		return INVAL_VA;
 	}
@@ -171,14 +174,15 @@ static always_inline enum kerr inval_on_spx(uint64_t (*flush)(void *), struct in
 enum kerr inval_flush(struct inval_batch *batch, const struct inval_windows *windows);
 
 /*
- * The same for one entry, planned by the caller: park.space, kind, window, caller, entry[0], and
- * va, pa, size, tag and operands of span[0] are set, nothing else of the batch need be.
+ * The same for the entry of one block, planned by the caller: park.space, caller, window, kind (the
+ * usual one), tlbi_counter, block and entry[0] are set, nothing else of the batch need be. Mode
+ * park only.
  */
-uint64_t inval_one_on_spx(void *batch);
+uint64_t inval_block_on_spx(void *batch);
 
-static always_inline enum kerr inval_flush_one(struct inval_batch *batch)
+static always_inline enum kerr inval_flush_block(struct inval_batch *batch)
 {
-	return inval_on_spx(inval_one_on_spx, batch);
+	return inval_on_spx(inval_block_on_spx, batch);
 }
 
 void inval_set_mode(enum bbm_mode mode);

@@ -62,7 +62,7 @@ uint64_t park_online(void)
 
 bool token_is_mine(void)
 {
-	return token_is_ours();
+	return token_is_ours(&park_state);
 }
 
 noinline void token_wait(uint64_t ticket)
@@ -77,12 +77,12 @@ noinline void token_wait(uint64_t ticket)
 
 void token_acquire(void)
 {
-	token_take();
+	(void)token_take(&park_state);
 }
 
 void token_release(void)
 {
-	token_pass();
+	token_pass(&park_state, load_relaxed(&park_state.serving));
 }
 
 void park_set_online(unsigned cpu, bool online)
@@ -96,7 +96,7 @@ void park_set_online(unsigned cpu, bool online)
 /* Has the CPU acknowledged exactly this generation, or does it not concern it any more? PK1 */
 static bool has_answered(const struct park *p, const struct mailbox *m)
 {
-	return load_acquire(&m->ack) == p->gen || !concerns(p, m);
+	return load_acquire(&m->ack) == p->window.gen || !concerns(p->space, m);
 }
 
 static uint64_t unanswered(const struct park *p, uint64_t ask)
@@ -118,7 +118,7 @@ static bool park_wait_acks(struct park *p, uint64_t start)
 {
 	const uint64_t limit = load_relaxed(&park_state.attempt_ticks);
 
-	for (uint64_t left = p->targets; left != 0; left &= left - 1) {
+	for (uint64_t left = p->window.targets; left != 0; left &= left - 1) {
 		const struct mailbox *m = mailbox_of((unsigned)__builtin_ctzll(left));
 
 		while (!has_answered(p, m)) {
@@ -148,12 +148,12 @@ static void note_held(const struct park *p)
 
 noinline void park_let_go(const struct park *p)
 {
-	for (uint64_t targets = p->targets; targets != 0; targets &= targets - 1) {
+	for (uint64_t targets = p->window.targets; targets != 0; targets &= targets - 1) {
 		const unsigned cpu = (unsigned)__builtin_ctzll(targets);
 
-		store_release(&mailbox_of(cpu)->release, p->gen);
+		store_release(&mailbox_of(cpu)->release, p->window.gen);
 	}
-	close_window(p);
+	close_window(&p->window);
 	note_held(p);
 	rec_end(p->record);
 }
@@ -162,9 +162,9 @@ noinline void park_let_go(const struct park *p)
 static void park_abandon(struct park *p)
 {
 	park_let_go(p);
-	count_add(CTR_ipis_sent, (uint64_t)__builtin_popcountll(p->targets));
+	count_add(CTR_ipis_sent, (uint64_t)__builtin_popcountll(p->window.targets));
 	count(CTR_retries);
-	rec(REC_PARK_ABANDON, p->gen, p->culprits);
+	rec(REC_PARK_ABANDON, p->window.gen, p->culprits);
 }
 
 /* log2 with one bit of fraction: two buckets an octave. */
@@ -197,9 +197,9 @@ static bool park_ask(struct park *p)
 	p->since = start;
 	/* the request is visible before the interrupt; pairs with park_answer() */
 	dsb_ishst();
-	arch_ipi_send(SGI_PARK, p->targets);
+	arch_ipi_send(SGI_PARK, p->window.targets);
 	cpu_sev(); /* a masked interrupt ends no WFE: whoever waits for a lock wakes by this */
-	p->record = rec(REC_PARK_SEND, p->gen, p->targets);
+	p->record = rec(REC_PARK_SEND, p->window.gen, p->window.targets);
 	return park_wait_acks(p, start);
 }
 
@@ -244,10 +244,10 @@ noinline enum kerr park_others(struct park *p, uint64_t others)
 
 	for (uint64_t attempt = 0; attempt < attempts; attempt++) {
 		if (attempt > 0) {
-			p->targets = open_window(p, others);
+			p->window = open_window(&park_state, p->space, others);
 		}
 		if (park_ask(p)) {
-			note_parked(p->targets, &wait);
+			note_parked(p->window.targets, &wait);
 			p->culprits = 0;
 			return KERR_OK;
 		}
@@ -261,22 +261,22 @@ noinline enum kerr park_others(struct park *p, uint64_t others)
 
 enum kerr park_begin(struct park *p)
 {
-	return park_open(p);
+	KASSERT(token_is_mine());
+	return park_open(&park_state, p, &p->window);
 }
 
 void park_begin_unparked(struct park *p)
 {
 	KASSERT(token_is_mine());
-	p->targets = 0;
 	p->culprits = 0;
-	(void)publish_window(p);
+	p->window = publish_window(&park_state, p->space);
 	/* Whoever meets the broken entry and faults must find the window open: trap.c asks. */
 	dsb_ishst();
 }
 
 void park_end(struct park *p)
 {
-	park_close(p);
+	park_close(p, &p->window);
 }
 
 bool park_answer(uint64_t pc)
@@ -319,7 +319,7 @@ bool park_answer(uint64_t pc)
 	if (ticks > cpu->parked_max) {
 		cpu->parked_max = ticks;
 	}
-	cpu->mask_waited += ticks;
+	cpu->mask_since += ticks;
 	count(CTR_park_answers);
 	if (pc == 0) {
 		count(CTR_park_polls);

@@ -45,12 +45,17 @@ struct park_space {
 };
 #define PARK_SPACE_GONE UINT64_MAX /* no CPU may run it again, no window opens on it again */
 
+/* A window that is open. Who opens one and asks nobody keeps it in registers. */
+struct park_window {
+	uint64_t *word;   /* what publishes it */
+	uint64_t gen;     /* its generation */
+	uint64_t targets; /* CPUs that were asked */
+};
+
 struct park {
-	struct park_space *space; /* set before: whose window it is, nullptr: the kernel's */
-	uint64_t *window;     /* the word that publishes it */
-	uint64_t gen;         /* generation of the window that is open */
-	uint64_t targets;     /* CPUs that were asked, */
-	uint64_t since;       /* and when: counter */
+	struct park_space *space;  /* set before: whose window it is, nullptr: the kernel's */
+	struct park_window window; /* what park_begin() opened */
+	uint64_t since;        /* when its targets were asked: counter */
 	uint64_t culprits;    /* KERR_BUSY: CPUs that did not answer the last attempt */
 	struct record *record; /* of the request; completed at the release */
 };

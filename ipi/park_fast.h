@@ -36,107 +36,124 @@ struct park_state {
 };
 extern struct park_state park_state;
 
+/* Its address, in one register: else each field takes one of its own. */
+static always_inline struct park_state *the_park(void)
+{
+	struct park_state *state = &park_state;
+
+	__asm__("" : "+r"(state));
+	return state;
+}
+
 #define CPU_BIT(cpu) (UINT64_C(1) << (cpu))
 
 void token_wait(uint64_t ticket);
 enum kerr park_others(struct park *p, uint64_t others);
 void park_let_go(const struct park *p);
 
-static always_inline bool token_is_ours(void)
+static always_inline bool token_is_ours(const struct park_state *s)
 {
-	return load_relaxed(&park_state.owner) == (uint64_t)(uintptr_t)this_cpu();
+	return load_relaxed(&s->owner) == (uint64_t)(uintptr_t)this_cpu();
 }
 
-static always_inline void token_own(void)
+/* Returns the ticket, for token_pass(). */
+static always_inline uint64_t token_take(struct park_state *s)
 {
-	store_relaxed(&park_state.owner, (uint64_t)(uintptr_t)this_cpu());
-}
-
-static always_inline void token_take(void)
-{
-	KASSERT(!token_is_ours());
+	KASSERT(!token_is_ours(s));
 	/* Drawn before `serving` is read: pairs with ticket_pass(). */
-	const uint64_t ticket = fetch_add_seq_cst(&park_state.next, 1);
+	const uint64_t ticket = fetch_add_seq_cst(&s->next, 1);
 
-	if (unlikely(load_seq_cst(&park_state.serving) != ticket)) {
+	if (unlikely(load_seq_cst(&s->serving) != ticket)) {
 		token_wait(ticket);
 	}
-	token_own();
+	store_relaxed(&s->owner, (uint64_t)(uintptr_t)this_cpu());
+	return ticket;
 }
 
-static always_inline void token_pass(void)
+static always_inline void token_pass(struct park_state *s, uint64_t ticket)
 {
-	KASSERT(token_is_ours());
-	store_relaxed(&park_state.owner, 0);
-	ticket_pass(&park_state.next, &park_state.serving);
+	KASSERT(token_is_ours(s));
+	store_relaxed(&s->owner, 0);
+	ticket_pass(&s->next, &s->serving, ticket);
 }
 
 /* Publish a new generation, and its window. */
-static always_inline uint64_t publish_window(struct park *p)
+static always_inline struct park_window publish_window(struct park_state *s,
+						       struct park_space *space)
 {
-	const uint64_t gen = load_relaxed(&park_state.generation) + 1;
+	struct park_window w = {
+		.word = unlikely(space != nullptr) ? &space->window : &s->window,
+		.gen = load_relaxed(&s->generation) + 1,
+	};
 
-	p->window = unlikely(p->space != nullptr) ? &p->space->window : &park_state.window;
-	KASSERT(*p->window == 0);
-	p->gen = gen;
-	store_seq_cst(p->window, gen);
+	KASSERT(*w.word == 0);
+	store_seq_cst(w.word, w.gen);
 	/* after the window: pairs with stable_walk() */
-	store_release(&park_state.generation, gen);
-	return gen;
+	store_release(&s->generation, w.gen);
+	return w;
 }
 
 /* Could the CPU touch what this window breaks? Pairs with door_enter(), pmap_activate(). */
-static always_inline bool concerns(const struct park *p, const struct mailbox *m)
+static always_inline bool concerns(const struct park_space *space, const struct mailbox *m)
 {
-	return likely(p->space == nullptr) ? load_seq_cst(&m->door) == DOOR_KERNEL
-					   : load_seq_cst(&m->space) == (uintptr_t)p->space;
+	return likely(space == nullptr) ? load_seq_cst(&m->door) == DOOR_KERNEL
+					: load_seq_cst(&m->space) == (uintptr_t)space;
 }
 
 /*
- * Open a window, and post a request to whoever it concerns. Returns them; none has been
- * interrupted yet.
+ * Open a window, and post a request to whoever it concerns: its targets. None has been interrupted
+ * yet.
  */
-static always_inline uint64_t open_window(struct park *p, uint64_t others)
+static always_inline struct park_window open_window(struct park_state *s, struct park_space *space,
+						    uint64_t others)
 {
-	const uint64_t gen = publish_window(p);
-	uint64_t ask = 0;
+	struct park_window w = publish_window(s, space);
 
 	for (; others != 0; others &= others - 1) {
 		const unsigned cpu = (unsigned)__builtin_ctzll(others);
 		struct mailbox *m = mailbox_of(cpu);
 
-		if (concerns(p, m)) {
-			store_release(&m->request, gen);
-			ask |= CPU_BIT(cpu);
+		if (concerns(space, m)) {
+			store_release(&m->request, w.gen);
+			w.targets |= CPU_BIT(cpu);
 		} else {
 			count(CTR_ipis_spared);
 		}
 	}
-	return ask;
+	return w;
 }
 
-static always_inline enum kerr park_open(struct park *p)
+/* park_begin(), under the token that the caller has just taken. The window is in *w alone. */
+static always_inline enum kerr park_open(struct park_state *s, struct park *p,
+					 struct park_window *w)
 {
-	const uint64_t others = load_relaxed(&park_state.online) & ~CPU_BIT(cpu_number());
+	const uint64_t others = load_relaxed(&s->online) & ~this_cpu()->bit;
 
-	KASSERT(token_is_ours());
-	p->targets = open_window(p, others);
-	return likely(p->targets == 0) ? KERR_OK : park_others(p, others);
+	*w = open_window(s, p->space, others);
+	if (likely(w->targets == 0)) {
+		return KERR_OK;
+	}
+	p->window = *w;
+	const enum kerr e = park_others(p, others);
+
+	*w = p->window;
+	return e;
 }
 
-static always_inline void close_window(const struct park *p)
+static always_inline void close_window(const struct park_window *w)
 {
-	store_release(p->window, 0);
+	store_release(w->word, 0);
 	dsb_ishst();
 	cpu_sev();
 }
 
-static always_inline void park_close(struct park *p)
+/* park_end(). `p`: of a window that has targets, where park_others() left it. */
+static always_inline void park_close(const struct park *p, const struct park_window *w)
 {
-	KASSERT(*p->window == p->gen);
-	if (unlikely(p->targets != 0)) {
+	KASSERT(*w->word == w->gen);
+	if (unlikely(w->targets != 0)) {
 		park_let_go(p);
 	} else {
-		close_window(p);
+		close_window(w);
 	}
 }

@@ -12,7 +12,6 @@
 #include "kern/stop.h"
 
 /* In the image: pinned. */
-uint64_t hold_holder;
 static uint64_t held_cpus;
 static struct held held[MAX_CPUS]; /* [p] */
 static void (*hook)(void);
@@ -35,8 +34,11 @@ bool hold_others(uint64_t cpus, uint64_t ticks, uint64_t *left)
 	const uint64_t others = cpus & ~CPU_BIT(cpu_number());
 	const uint64_t start = counter_now();
 
-	if (!cas_acquire(&hold_holder, 0, me)) {
-		return false;
+	const uint64_t was = load_relaxed(&stop_wanted);
+
+	if (stop_holder(was) != 0 ||
+	    !cas_acquire(&stop_wanted, was, was | me << STOP_HOLDER_SHIFT)) {
+		return false; /* held, or stopped for good, when we look */
 	}
 	dsb_ishst(); /* the holder is visible before the interrupt; pairs with hold_here() */
 	if (others != 0) {
@@ -55,7 +57,7 @@ void hold_release(uint64_t ticks)
 {
 	const uint64_t start = counter_now();
 
-	store_release(&hold_holder, 0);
+	(void)fetch_and_acq_rel(&stop_wanted, ~(UINT64_MAX << STOP_HOLDER_SHIFT));
 	dsb_ishst();
 	cpu_sev();
 	while (load_acquire(&held_cpus) != 0 && counter_now() - start < ticks) {
@@ -68,7 +70,7 @@ void hold_here(struct trap_frame *frame, uint64_t pc)
 {
 	const unsigned cpu = cpu_number();
 	const uint64_t start = counter_now();
-	const uint64_t holder = load_acquire(&hold_holder);
+	const uint64_t holder = stop_holder(load_acquire(&stop_wanted));
 
 	if (holder == 0 || holder == (uint64_t)cpu + 1) {
 		return;
@@ -77,7 +79,7 @@ void hold_here(struct trap_frame *frame, uint64_t pc)
 	__atomic_fetch_or(&held_cpus, CPU_BIT(cpu), __ATOMIC_RELEASE);
 	dsb_ishst();
 	cpu_sev();
-	while (load_acquire(&hold_holder) != 0) {
+	while (stop_holder(load_acquire(&stop_wanted)) != 0) {
 		stop_check();
 		cpu_wfe();
 	}
@@ -85,7 +87,7 @@ void hold_here(struct trap_frame *frame, uint64_t pc)
 		hook();
 	}
 	held[cpu].fp = 0;
-	this_cpu()->mask_waited += counter_now() - start;
+	this_cpu()->mask_since += counter_now() - start;
 	__atomic_fetch_and(&held_cpus, ~CPU_BIT(cpu), __ATOMIC_RELEASE);
 	dsb_ishst();
 	cpu_sev();

@@ -14,6 +14,8 @@
 #include <compiler.h>
 #include <types.h>
 
+#include "kern/stop.h"
+
 struct trap_frame;
 
 /*
@@ -31,11 +33,9 @@ void hold_release(uint64_t ticks);
  */
 void hold_here(struct trap_frame *frame, uint64_t pc);
 
-extern uint64_t hold_holder; /* CPU number + 1; 0: nobody */
-
 static inline void hold_poll(void)
 {
-	if (unlikely(__atomic_load_n(&hold_holder, __ATOMIC_RELAXED) != 0)) {
+	if (unlikely(stop_holder(load_relaxed(&stop_wanted)) != 0)) {
 		hold_here(nullptr, 0);
 	}
 }

@@ -137,7 +137,7 @@ static void session(const char *why)
 	lifeboat_leave(root);
 	log_bypass(false);
 	write_sysreg(tpidr_el0, tpidr_el0);
-	this_cpu()->mask_waited += counter_now() - start;
+	this_cpu()->mask_since += counter_now() - start;
 }
 
 /* Is this stack in the lifeboat's map? Not with pcpu=scattered. */
@@ -152,7 +152,8 @@ static bool stack_is_pinned(void)
 static bool enter(struct trap_frame *frame, uint64_t pc, const char *why)
 {
 	const uint64_t hz = arch_counter_hz();
-	const bool holding = hold_holder == (uint64_t)cpu_number() + 1; /* a step just done */
+	const bool holding = stop_holder(load_relaxed(&stop_wanted)) ==
+			     (uint64_t)cpu_number() + 1; /* a step just done */
 
 	if (!holding && !hold_others(stop_running(), HOLD_SECONDS * hz, &kdb.not_held)) {
 		hold_here(frame, pc);

@@ -44,16 +44,16 @@ static always_inline void mask_begin(struct cpubase *cpu, uint64_t state, uint64
 	if (cpu->mask_depth++ == 0) {
 		cpu->mask_state = state;
 		cpu->mask_since = counter_now();
-		cpu->mask_waited = 0;
 		cpu->mask_pc = place;
 	}
 }
 
-static always_inline void mask_end(struct cpubase *cpu)
+/* `depth`: cpu->mask_depth, not 0 */
+static always_inline void mask_end(struct cpubase *cpu, uint32_t depth)
 {
-	KASSERT(cpu->mask_depth > 0);
-	if (--cpu->mask_depth == 0) {
-		const uint64_t ticks = counter_now() - cpu->mask_since - cpu->mask_waited;
+	cpu->mask_depth = depth - 1;
+	if (depth == 1) {
+		const uint64_t ticks = counter_now() - cpu->mask_since;
 
 		if (unlikely(ticks > cpu->masked_max)) {
 			cpu->masked_max = ticks;
@@ -70,12 +70,15 @@ void irq_mask(void)
 
 void irq_unmask(void)
 {
-	mask_end(this_cpu());
+	struct cpubase *cpu = this_cpu();
+
+	KASSERT(cpu->mask_depth > 0);
+	mask_end(cpu, cpu->mask_depth);
 }
 
 struct wait wait_begin(void)
 {
-	return (struct wait){ .start = counter_now(), .waited = this_cpu()->mask_waited };
+	return (struct wait){ .start = counter_now(), .since = this_cpu()->mask_since };
 }
 
 uint64_t wait_end(const struct wait *w)
@@ -83,7 +86,7 @@ uint64_t wait_end(const struct wait *w)
 	struct cpubase *cpu = this_cpu();
 	const uint64_t ticks = counter_now() - w->start;
 
-	cpu->mask_waited = w->waited + ticks;
+	cpu->mask_since = w->since + ticks;
 	if (ticks > cpu->wait_max) {
 		cpu->wait_max = ticks;
 	}
@@ -140,6 +143,40 @@ static noinline void wait_for(struct spinlock *lock, uint64_t ticket)
 	}
 }
 
+static always_inline bool may_take(const struct cpubase *cpu, uint32_t held,
+				   const struct spinlock *lock)
+{
+	return held == 0 || (held < LOCKS_HELD_MAX && cpu->lock[held - 1]->rank < lock->rank);
+}
+
+static always_inline bool may_give(const struct cpubase *cpu, uint32_t held,
+				   const struct spinlock *lock)
+{
+	return held > 0 && cpu->lock[held - 1] == lock;
+}
+
+/*
+ * The facts that a lock is taken and given under, one by one. Whoever sees them violated says so
+ * here as its last act, and needs no frame for it when they hold.
+ */
+static noinline void may_not_take(const struct spinlock *lock)
+{
+	const struct cpubase *cpu = this_cpu();
+	const uint32_t held = cpu->lock_count;
+
+	KASSERT(held < LOCKS_HELD_MAX);
+	KASSERT(cpu->lock[held - 1]->rank < lock->rank); /* R7 */
+}
+
+static noinline void may_not_give(const struct spinlock *lock)
+{
+	const struct cpubase *cpu = this_cpu();
+	const uint32_t held = cpu->lock_count;
+
+	KASSERT(held > 0 && cpu->lock[held - 1] == lock);
+	KASSERT(cpu->mask_depth > 0);
+}
+
 /* Interrupts are masked, `state` was before. What is rare is called last: no frame is needed. */
 static always_inline void take(struct spinlock *lock, uint64_t state, uint64_t place)
 {
@@ -147,8 +184,10 @@ static always_inline void take(struct spinlock *lock, uint64_t state, uint64_t p
 	const uint32_t held = cpu->lock_count;
 
 	mask_begin(cpu, state, place);
-	KASSERT(held < LOCKS_HELD_MAX);
-	KASSERT(held == 0 || cpu->lock[held - 1]->rank < lock->rank); /* R7 */
+	if (unlikely(!may_take(cpu, held, lock))) {
+		may_not_take(lock);
+		return;
+	}
 	/* Drawn before `serving` is read: pairs with ticket_pass(). */
 	const uint64_t ticket = fetch_add_seq_cst(&lock->next, 1);
 
@@ -164,22 +203,27 @@ static noinline void take_by_priority(struct spinlock *lock, uint64_t place)
 	take(lock, arch_irq_mask_priority(), place);
 }
 
-void spin_lock(struct spinlock *lock) __attribute__((no_thread_safety_analysis))
+void spin_lock_at(struct spinlock *lock, uint64_t place) __attribute__((no_thread_safety_analysis))
 {
-	if (unlikely(arch_irqs_by_priority)) {
-		take_by_priority(lock, caller_pc());
+	if (unlikely(arch_irqs_by_priority != 0)) {
+		take_by_priority(lock, place);
 		return;
 	}
-	take(lock, arch_irq_mask(), caller_pc());
+	take(lock, arch_irq_mask(), place);
 }
 
 void spin_unlock(struct spinlock *lock) __attribute__((no_thread_safety_analysis))
 {
 	struct cpubase *cpu = this_cpu();
+	const uint32_t held = cpu->lock_count;
+	const uint32_t depth = cpu->mask_depth;
 
-	KASSERT(cpu->lock_count > 0 && cpu->lock[cpu->lock_count - 1] == lock);
-	cpu->lock_count--;
+	if (unlikely(!may_give(cpu, held, lock) || depth == 0)) {
+		may_not_give(lock);
+		return;
+	}
+	cpu->lock_count = held - 1;
 	store_relaxed(&lock->owner, 0);
-	ticket_pass(&lock->next, &lock->serving);
-	mask_end(cpu);
+	ticket_pass(&lock->next, &lock->serving, lock->serving);
+	mask_end(cpu, depth);
 }

@@ -15,6 +15,7 @@
 #include <arch/atomic.h>
 #include <arch/barrier.h>
 #include <arch/cpu.h>
+#include <compiler.h>
 #include <types.h>
 
 #include "kern/assert.h"
@@ -53,7 +54,13 @@ struct __attribute__((capability("mutex"))) spinlock {
 
 #define SPINLOCK(lock_name, lock_rank) { .rank = (lock_rank), .name = (lock_name) }
 
-void spin_lock(struct spinlock *lock) __attribute__((acquire_capability(*lock)));
+/* `place`: who masks interrupts with it. */
+void spin_lock_at(struct spinlock *lock, uint64_t place) __attribute__((acquire_capability(*lock)));
+static always_inline void spin_lock(struct spinlock *lock)
+	__attribute__((acquire_capability(*lock)))
+{
+	spin_lock_at(lock, arch_this_place());
+}
 void spin_unlock(struct spinlock *lock) __attribute__((release_capability(*lock)));
 
 /* Does *this* CPU hold it? */
@@ -87,14 +94,15 @@ void lock_set_slow_hook(uint64_t least_ticks,
 void wait_round(void);
 
 /*
- * Hand a ticket lock on; the caller is the one that is served. Whoever waits sleeps in WFE without
- * watching the line: the store buffer is drained, then they wake. Nobody waits if no ticket was
- * drawn after ours: we store `serving`, then load `next`; a waiter draws from `next`, then loads
- * `serving`; each in the order of STLR and LDAR, so one of the two sees the other.
+ * Hand a ticket lock on; the caller is the one that is served, and drew `mine`. Whoever waits
+ * sleeps in WFE without watching the line: the store buffer is drained, then they wake. Nobody
+ * waits if no ticket was drawn after ours: we store `serving`, then load `next`; a waiter draws
+ * from `next`, then loads `serving`; each in the order of STLR and LDAR, so one of the two sees the
+ * other.
  */
-static inline void ticket_pass(uint64_t *next, uint64_t *serving)
+static inline void ticket_pass(uint64_t *next, uint64_t *serving, uint64_t mine)
 {
-	const uint64_t now = *serving + 1;
+	const uint64_t now = mine + 1;
 
 	store_seq_cst(serving, now);
 	if (load_seq_cst(next) != now) {
@@ -127,7 +135,7 @@ static inline void spin_unlock_bare(struct spinlock *lock)
 	__attribute__((no_thread_safety_analysis))
 {
 	store_relaxed(&lock->owner, 0);
-	ticket_pass(&lock->next, &lock->serving);
+	ticket_pass(&lock->next, &lock->serving, lock->serving);
 }
 
 /*
@@ -164,7 +172,7 @@ void irq_unmask(void);
  */
 struct wait {
 	uint64_t start;  /* counter */
-	uint64_t waited; /* what was accounted before */
+	uint64_t since;  /* mask_since then */
 };
 struct wait wait_begin(void);
 /* Returns the ticks waited. */

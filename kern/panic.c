@@ -25,7 +25,7 @@
 #define LEVELS_REPORTED 2
 
 /* In the image, pinned. */
-static uint64_t reporter; /* CPU number + 1; 0: nobody */
+uint64_t stop_wanted;
 static uint64_t stopped;  /* CPUs that stopped */
 static uint64_t running;  /* CPUs that were ever started */
 static uint64_t patience_ticks;
@@ -66,14 +66,14 @@ _Noreturn void stop_forever(unsigned cpu)
 
 void stop_self(void)
 {
-	if (load_acquire(&reporter) != 0) {
+	if (stop_reporter(load_acquire(&stop_wanted)) != 0) {
 		stop_forever(arch_cpu_number_safe());
 	}
 }
 
 bool stop_is_mine(void)
 {
-	const uint64_t by = load_relaxed(&reporter);
+	const uint64_t by = stop_reporter(load_relaxed(&stop_wanted));
 
 	return unlikely(by != 0) && by == (uint64_t)arch_cpu_number_safe() + 1;
 }
@@ -87,12 +87,12 @@ static noinline void stop_unless_mine(void)
 
 void stop_check(void)
 {
-	if (unlikely(load_relaxed(&reporter) != 0)) {
+	if (unlikely(stop_reporter(load_relaxed(&stop_wanted)) != 0)) {
 		stop_unless_mine();
 	}
 }
 
-void stop_poll(void)
+void stop_or_hold(void)
 {
 	stop_check();
 	hold_poll();
@@ -100,10 +100,17 @@ void stop_poll(void)
 
 void stop_take_over(unsigned cpu)
 {
-	if (!cas_acquire(&reporter, 0, (uint64_t)cpu + 1) &&
-	    load_relaxed(&reporter) != (uint64_t)cpu + 1) {
-		stop_forever(cpu);
-	}
+	uint64_t was;
+
+	do { /* again only if a debugger came or went meanwhile */
+		was = load_relaxed(&stop_wanted);
+		if (stop_reporter(was) != 0) {
+			if (stop_reporter(was) != (uint64_t)cpu + 1) {
+				stop_forever(cpu);
+			}
+			return;
+		}
+	} while (!cas_acquire(&stop_wanted, was, was | ((uint64_t)cpu + 1)));
 }
 
 unsigned stop_deeper(unsigned cpu)

@@ -11,13 +11,39 @@
  */
 #pragma once
 
+#include <arch/atomic.h>
+#include <compiler.h>
 #include <types.h>
+
+/*
+ * Who wants the others to stand still, one word for who asks all the time: CPU number + 1 of the
+ * one that reports a panic (31:0, for ever) and of the one that debugs (63:32, kern/hold.h).
+ */
+extern uint64_t stop_wanted;
+#define STOP_HOLDER_SHIFT 32
+
+static inline uint64_t stop_reporter(uint64_t wanted)
+{
+	return (uint32_t)wanted;
+}
+
+static inline uint64_t stop_holder(uint64_t wanted)
+{
+	return wanted >> STOP_HOLDER_SHIFT;
+}
+
+void stop_or_hold(void);
 
 /*
  * Stop here for ever if a panic asked for it, or wait here while another CPU debugs (kern/hold.h).
  * Called in every wait loop, a parked CPU's included.
  */
-void stop_poll(void);
+static inline void stop_poll(void)
+{
+	if (unlikely(load_relaxed(&stop_wanted) != 0)) {
+		stop_or_hold();
+	}
+}
 
 /* The first half of it alone. */
 void stop_check(void);

@@ -105,11 +105,10 @@ void trap_irq(struct trap_frame *frame)
 	/* A pseudo-NMI may arrive in a masked stretch: that stretch is being measured already. */
 	if (outermost) {
 		cpu->mask_since = counter_now();
-		cpu->mask_waited = 0;
 	}
 	trap_top_half(frame->elr, frame);
 	if (outermost) {
-		const uint64_t ticks = counter_now() - cpu->mask_since - cpu->mask_waited;
+		const uint64_t ticks = counter_now() - cpu->mask_since;
 
 		if (ticks > cpu->masked_max) {
 			cpu->masked_max = ticks;

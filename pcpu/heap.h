@@ -59,17 +59,11 @@ struct heap_main {
 };
 extern struct heap_main heap_main;
 
-/* `near`: a copy of heap_main, for who asks more than once. */
-static inline void *heap_ptr_near(const struct heap_main *near, pa_t at)
-{
-	const uint64_t off = at.v - near->pa.v;
-
-	return likely(off < near->bytes) ? near->base + off : heap_ptr_slow(at);
-}
-
 static inline void *heap_ptr(pa_t at)
 {
-	return heap_ptr_near(&heap_main, at);
+	const uint64_t off = at.v - heap_main.pa.v;
+
+	return likely(off < heap_main.bytes) ? heap_main.base + off : heap_ptr_slow(at);
 }
 
 static inline pa_t heap_pa(const void *ptr)
@@ -79,12 +73,17 @@ static inline pa_t heap_pa(const void *ptr)
 	return likely(off < heap_main.bytes) ? pa(heap_main.pa.v + off) : heap_pa_slow(ptr);
 }
 
+/* `near`: a copy of heap_main, for who asks more than once. `off`: of the page in that block. */
+static inline void *heap_tag_near(const struct heap_main *near, uint64_t off)
+{
+	return near->base + off / 4096 * HEAP_TAG_BYTES;
+}
+
 static inline void *heap_tag(const void *page)
 {
 	const uint64_t off = (uint64_t)((const char *)page - heap_main.base);
 
-	return likely(off < heap_main.bytes) ? heap_main.base + off / 4096 * HEAP_TAG_BYTES
-					     : heap_tag_slow(page);
+	return likely(off < heap_main.bytes) ? heap_tag_near(&heap_main, off) : heap_tag_slow(page);
 }
 
 struct heap_stats {

@@ -36,6 +36,7 @@ void pcpu_register(unsigned cpu, uint32_t node, uint64_t mpidr, void *slice)
 	KASSERT(is_aligned((uint64_t)(uintptr_t)slice, SLICE_BYTES));
 	p->base.slice = (uint64_t)(uintptr_t)slice;
 	p->base.cpu = cpu;
+	p->base.bit = UINT64_C(1) << cpu;
 	p->base.node = node;
 	p->base.mpidr = mpidr;
 	p->quiet = 1; /* not running */

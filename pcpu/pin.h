@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include <compiler.h>
 #include <memmap.h>
 #include <types.h>
 
@@ -66,8 +67,8 @@ static inline bool pin_never_at(va_t at, uint64_t size)
 {
 	static_assert(LINEAR_BYTES == UINT64_C(1) << 44 && KMAP_BYTES == UINT64_C(1) << 36,
 		      "the regions are aligned to their size");
-	return pin_lies_in(at, size, KMAP_BASE, 36) || pin_lies_in(at, size, LINEAR_BASE, 44) ||
-	       pin_lies_in(at, size, 0, 48);
+	return likely(pin_lies_in(at, size, KMAP_BASE, 36)) ||
+	       likely(pin_lies_in(at, size, 0, 48)) || pin_lies_in(at, size, LINEAR_BASE, 44);
 }
 
 /* R3: no pin meets the range, by physical address. Pre: the token, or nobody grows the register. */

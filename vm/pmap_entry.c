@@ -178,20 +178,17 @@ static always_inline void linger(void)
 	}
 }
 
-/* Whose map a window changes. */
-enum half { KERNEL, USER };
-
 /*
  * A full batch of a user space goes by address for all ASIDs, as the kernel's: to put the ASID into
  * 16 operands would take 16 instructions more while the entries are broken; so other spaces lose 16
  * TLB entries at most.
  */
-#define HALF_OF_FULL(kind, half) ((kind) == INVAL_ALL ? (half) : KERNEL)
+#define HALF_OF_FULL(kind, half) ((kind) == INVAL_ALL ? (half) : KERNEL_HALF)
 
 static always_inline void invalidate_half(const struct inval_batch *b, enum inval_kind kind,
 					  uint32_t count, enum half half)
 {
-	if (half == USER) {
+	if (half == USER_HALF) {
 		invalidate_user(b, kind, count);
 	} else {
 		invalidate(b, kind, count);
@@ -241,7 +238,7 @@ static always_inline void window_body(const struct inval_batch *b, enum inval_ki
 	{                                                                        \
 		window_body(b, kind, INVAL_MAX, mode, HALF_OF_FULL(kind, half)); \
 	}
-#define WINDOW(name, kind, mode) WINDOW_OF(name, kind, mode, KERNEL)
+#define WINDOW(name, kind, mode) WINDOW_OF(name, kind, mode, KERNEL_HALF)
 WINDOW(pmap_window_va, INVAL_VA, BBM_PARK)
 WINDOW(pmap_window_range, INVAL_RANGE, BBM_PARK)
 WINDOW(pmap_window_all, INVAL_ALL, BBM_PARK)
@@ -256,7 +253,7 @@ WINDOW(pmap_bbml2_all, INVAL_ALL, BBM_BBML2)
 WINDOW(pmap_bbml2_pages, INVAL_PAGES, BBM_BBML2)
 #undef WINDOW
 /* One ASID goes whole rather than page by page: there is no user window of INVAL_PAGES. */
-#define WINDOW(name, kind, mode) WINDOW_OF(name, kind, mode, USER)
+#define WINDOW(name, kind, mode) WINDOW_OF(name, kind, mode, USER_HALF)
 WINDOW(pmap_window_user_va, INVAL_VA, BBM_PARK)
 WINDOW(pmap_window_user_range, INVAL_RANGE, BBM_PARK)
 WINDOW(pmap_window_user_all, INVAL_ALL, BBM_PARK)
@@ -304,7 +301,7 @@ const struct inval_windows pmap_windows[][2] = {
 	[BBM_NAIVE] = { WINDOWS(pmap_retry), USER_WINDOWS(pmap_retry) },
 };
 
-noinline enum kerr pmap_note_failure(enum kerr e, uint64_t culprits)
+noinline void pmap_note_failure(enum kerr e, uint64_t culprits)
 {
 	if (e == KERR_PINNED) {
 		count(CTR_refused);
@@ -313,23 +310,17 @@ noinline enum kerr pmap_note_failure(enum kerr e, uint64_t culprits)
 	} else if (e == KERR_BUSY) {
 		park_report_culprits(culprits);
 	}
-	return e;
 }
 
 static enum kerr flush(struct inval_batch *b)
 {
-	const enum half half = b->park.space != nullptr ? USER : KERNEL;
+	const enum half half = b->park.space != nullptr ? USER_HALF : KERNEL_HALF;
 	const enum kerr e = inval_flush(b, &pmap_windows[inval_mode()][half]);
 
-	return e == KERR_OK ? e : pmap_note_failure(e, b->park.culprits);
-}
-
-enum kerr pmap_update_entry(struct pmap *pmap, pte_t *slot, va_t at, unsigned level, pte_t expected,
-			    pte_t fresh)
-{
-	const struct pmap_change change = { slot, at, level, expected, fresh };
-
-	return update_entry(pmap, notes_of(table_of(slot)), &change);
+	if (e != KERR_OK) {
+		pmap_note_failure(e, b->park.culprits);
+	}
+	return e;
 }
 
 static void add_change(struct inval_batch *b, const struct pmap_change *c)
@@ -367,6 +358,28 @@ static void account_batch(const struct pmap_change *change, unsigned count)
 		}
 		account_change(notes_of(table_of(c->slot)), c, by);
 	}
+}
+
+enum kerr pmap_flush_one(struct pmap *pmap, struct pmap_change c)
+{
+	struct inval_batch b;
+
+	KASSERT_HELD(&pmap->lock);
+	inval_begin(&b, space_of(pmap), pmap->caller);
+	add_change(&b, &c);
+	return flush(&b);
+}
+
+enum kerr pmap_update_entry(struct pmap *pmap, pte_t *slot, va_t at, unsigned level, pte_t expected,
+			    pte_t fresh)
+{
+	const struct pmap_change change = { slot, at, level, expected, fresh };
+	const enum kerr e = pmap_flush_one(pmap, change);
+
+	if (e == KERR_OK) {
+		account_change(notes_of(table_of(slot)), &change, neighbours_of(slot));
+	}
+	return e;
 }
 
 enum kerr pmap_update_batch(struct pmap *pmap, const struct pmap_change *change, unsigned count)

@@ -34,8 +34,10 @@ struct walk {
 	unsigned level; /* of the entry found: a leaf, or invalid */
 	pte_t *slot;
 	pte_t entry;
+	struct table_notes *notes; /* of the table that the slot is in, or nullptr: walk_notes() */
 	pte_t *up; /* the slot of the level above that leads here, */
-	pte_t up_entry; /* and what it held */
+	pte_t up_entry; /* what it held, */
+	struct table_notes *up_notes; /* and its table's notes, or nullptr: walk_up_notes() */
 };
 
 static inline pte_t *table_of(const pte_t *slot)
@@ -80,32 +82,77 @@ static inline pte_t *group_first(pte_t *slot)
 }
 
 /* Whose windows and invalidations: nullptr for the kernel's map. */
-static inline struct park_space *space_of(struct pmap *pmap)
+static inline struct park_space *space_of(const struct pmap *pmap)
 {
-	return pmap->user ? &pmap->space : nullptr;
+	return pmap->own;
+}
+
+/* On the table at a walk's end, and the one above: met on the way in the main block. */
+static inline struct table_notes *walk_notes(const struct walk *w)
+{
+	return likely(w->notes != nullptr) ? w->notes : notes_of(table_of(w->slot));
+}
+
+static inline struct table_notes *walk_up_notes(const struct walk *w)
+{
+	return likely(w->up_notes != nullptr) ? w->up_notes : notes_of(table_of(w->up));
+}
+
+static always_inline void walk_into(struct walk *w, pte_t *table, struct table_notes *notes,
+				    va_t at)
+{
+	w->level++;
+	w->up = w->slot;
+	w->up_entry = w->entry;
+	w->up_notes = w->notes;
+	w->notes = notes;
+	w->slot = table + level_index(at, w->level);
+	w->entry = arch_pte_load(w->slot);
+}
+
+/*
+ * One level down, if a table of the main block leads there. An entry of ours that is a table has
+ * its address and the two type bits: what is left of it without those of the block is the table's
+ * offset there, if it is a multiple of the page and less than the block, which one comparison of
+ * it, rotated, tells.
+ */
+static always_inline bool walk_down_near(struct walk *w, const struct heap_main *near, va_t at)
+{
+	const uint64_t off = w->entry.v - pte_table(near->pa).v;
+
+	if (unlikely((off >> PAGE_SHIFT | off << (64 - PAGE_SHIFT)) >= near->bytes >> PAGE_SHIFT)) {
+		return false;
+	}
+	walk_into(w, (pte_t *)(near->base + off), heap_tag_near(near, off), at);
+	return true;
 }
 
 /* One level down, if a table leads there. */
 static always_inline bool walk_down(struct walk *w, const struct heap_main *near, va_t at)
 {
+	if (likely(walk_down_near(w, near, at))) {
+		return true;
+	}
 	if (!pte_is_table(w->entry, w->level)) {
 		return false;
 	}
-	w->level++;
-	w->up = w->slot;
-	w->up_entry = w->entry;
-	w->slot = (pte_t *)heap_ptr_near(near, pte_pa(w->entry)) + level_index(at, w->level);
-	w->entry = arch_pte_load(w->slot);
+	walk_into(w, heap_ptr_slow(pte_pa(w->entry)), nullptr, at);
 	return true;
+}
+
+static always_inline struct walk walk_root(const struct pmap *pmap, va_t at)
+{
+	pte_t *slot = &pmap->root[level_index(at, 0)];
+
+	return (struct walk){ .slot = slot, .entry = arch_pte_load(slot) };
 }
 
 /* From the root to where no table leads on. Inlined and unrolled: each change begins with it. */
 static always_inline struct walk pmap_walk(const struct pmap *pmap, va_t at)
 {
 	const struct heap_main near = heap_main; /* read once */
-	struct walk w = { .slot = &pmap->root[level_index(at, 0)] };
+	struct walk w = walk_root(pmap, at);
 
-	w.entry = arch_pte_load(w.slot);
 	(void)(walk_down(&w, &near, at) && walk_down(&w, &near, at) && walk_down(&w, &near, at));
 	return w;
 }
@@ -180,7 +227,8 @@ static always_inline enum kerr pmap_check_range(const struct pmap *pmap, va_t at
 	}
 	/* The half that the map is for, without wrapping. */
 	if (likely(!pmap->user)) {
-		return at.v >= LINEAR_BASE && size <= UINT64_MAX - at.v ? KERR_OK : KERR_RANGE;
+		return likely(at.v >= LINEAR_BASE && size <= UINT64_MAX - at.v) ? KERR_OK
+										: KERR_RANGE;
 	}
 	return at.v >= USER_BASE && at.v < USER_END && size <= USER_END - at.v ? KERR_OK
 									       : KERR_RANGE;

@@ -52,20 +52,33 @@ static always_inline struct neighbours neighbours_of(const pte_t *slot)
 	};
 }
 
-/* Add what an entry at i of a table of `level` contributes (sign 1), or take it off (-1). */
+/* Add what a leaf at i of a table of `level` contributes (sign 1), or take it off (-1). */
+static always_inline void account_leaf(struct table_notes *notes, unsigned level, unsigned i,
+				       pte_t leaf, struct neighbours by, int sign)
+{
+	count_leaf(notes, i, leaf, sign);
+	if (pte_follows(by.left, leaf, level)) {
+		count_pair(notes, i, -sign);
+	}
+	if (pte_leaf_goes_on(leaf, by.right, level)) {
+		count_pair(notes, i + 1, -sign);
+	}
+}
+
+/* The same for any entry: what is no leaf contributes nothing. */
 static always_inline void account_entry(struct table_notes *notes, unsigned level, unsigned i,
 					pte_t e, struct neighbours by, int sign)
 {
-	if (!pte_is_leaf(e, level)) {
-		return;
+	if (pte_is_leaf(e, level)) {
+		account_leaf(notes, level, i, e, by, sign);
 	}
-	count_leaf(notes, i, e, sign);
-	if (pte_follows(by.left, e, level)) {
-		count_pair(notes, i, -sign);
-	}
-	if (pte_follows(e, by.right, level)) {
-		count_pair(notes, i + 1, -sign);
-	}
+}
+
+/* A block has come to a slot of level 2, in place of a table (1), or has gone (-1). */
+static always_inline void account_block(struct table_notes *notes, const pte_t *slot, pte_t block,
+					int sign)
+{
+	account_leaf(notes, 2, slot_index(slot), block, neighbours_of(slot), sign);
 }
 
 /* An entry changed, between these neighbours. `notes`: of its table. */

@@ -20,6 +20,11 @@ static uint64_t *saved_of(struct table_notes *notes, const pte_t *slot)
 	return &notes->saved[slot_index(slot)];
 }
 
+static pte_t *saved_table(uint64_t saved)
+{
+	return (pte_t *)(uintptr_t)(saved & ~SAVED_STALE);
+}
+
 void pmap_mark_stale(pte_t *slot)
 {
 	uint64_t *saved = saved_of(notes_of(table_of(slot)), slot);
@@ -52,7 +57,7 @@ bool reserve_for_split(struct reserve *r, const struct walk *w, uint64_t bytes)
 	if (w->level == 1) {
 		return reserve_one(r, 2) && (bytes >= BLOCK_BYTES || reserve_one(r, 3));
 	}
-	return *saved_of(notes_of(table_of(w->slot)), w->slot) != 0 || reserve_one(r, 3);
+	return *saved_of(walk_notes(w), w->slot) != 0 || reserve_one(r, 3);
 }
 
 void reserve_drop(struct reserve *r)
@@ -99,21 +104,25 @@ static void fill_for(const struct walk *w, pte_t *table, unsigned loose)
 	pmap_fill_table(table, w->entry, w->level + 1, loose);
 }
 
-/* A block has a saved table: it is true, or filled again. */
-static always_inline pte_t *saved_table(const struct walk *w, uint64_t saved, unsigned loose)
+/* Is a saved table true, with the group loose? */
+static always_inline bool saved_is_ready(uint64_t saved, const struct table_notes *notes,
+					 unsigned loose)
 {
-	pte_t *table = (pte_t *)(uintptr_t)(saved & ~SAVED_STALE);
+	static_assert(SAVED_STALE == 1, "both are bit 0 here");
+	return ((notes->contiguous >> loose | saved) & SAVED_STALE) == 0;
+}
 
-	if (unlikely((saved & SAVED_STALE) != 0)) {
+/* Make it so. */
+static noinline void saved_make_ready(pte_t block, uint64_t saved, unsigned loose)
+{
+	pte_t *table = saved_table(saved);
+
+	if ((saved & SAVED_STALE) != 0) {
 		count(CTR_demote_stale);
-		fill_for(w, table, loose);
-		return table;
-	}
-	KASSERT(((pte_attr(arch_pte_load(table)) ^ pte_attr(w->entry)) & ~PTE_AF) == 0); /* PM3 */
-	if (unlikely((notes_of(table)->contiguous >> loose & 1) != 0)) {
+		pmap_fill_table(table, block, 3, loose);
+	} else {
 		pmap_loosen_group(table, loose);
 	}
-	return table;
 }
 
 /* A block never was a table: one that was reserved before the first step. */
@@ -132,30 +141,32 @@ static always_inline void step_down(struct walk *w, pte_t *table, va_t at)
 	w->level++;
 	w->up = w->slot;
 	w->up_entry = pte_table(heap_pa(table));
+	w->up_notes = w->notes;
+	w->notes = notes_of(table);
 	w->slot = &table[level_index(at, w->level)];
 	w->entry = arch_pte_load(w->slot);
 }
 
-/* `table`: prepared. `notes`: of the table that the block is in. */
-static always_inline enum kerr demote_2m(struct pmap *pmap, struct table_notes *notes, pte_t *table,
-					 const struct walk *w, va_t at)
+/* `table`: prepared; `fresh`: the entry for it. */
+static always_inline enum kerr demote_2m(struct pmap *pmap, const struct walk *w, pte_t *table,
+					 pte_t fresh, va_t at)
 {
 	const struct pmap_change change = {
 		.slot = w->slot,
 		.va = va(align_down(at.v, BLOCK_BYTES)),
 		.level = 2,
 		.expected = w->entry,
-		.fresh = pte_table(heap_pa(table)),
+		.fresh = fresh,
 	};
 
-	*saved_of(notes, w->slot) =
-		(uint64_t)(uintptr_t)table; /* to find again if the park fails */
-	const enum kerr e = update_entry(pmap, notes, &change);
+	KASSERT(((pte_attr(arch_pte_load(table)) ^ pte_attr(w->entry)) & ~PTE_AF) == 0); /* PM3 */
+	const enum kerr e = update_block(pmap, &change, BLOCK_TO_TABLE);
 
 	if (unlikely(e != KERR_OK)) {
 		return e;
 	}
-	*saved_of(notes, w->slot) = 0;
+	account_block(walk_notes(w), change.slot, change.expected, -1);
+	*saved_of(walk_notes(w), w->slot) = 0;
 	count(CTR_demote_2m);
 	return KERR_OK;
 }
@@ -187,11 +198,16 @@ static noinline enum kerr demote_leaf(struct pmap *pmap, struct reserve *r, stru
 	if (w->level == 1) {
 		return demote_1g(pmap, r, w, at);
 	}
-	struct table_notes *notes = notes_of(table_of(w->slot));
-	const uint64_t saved = *saved_of(notes, w->slot);
-	pte_t *table = saved != 0 ? saved_table(w, saved, loose_group(at))
-				  : reserved_table(r, w, loose_group(at));
-	const enum kerr e = demote_2m(pmap, notes, table, w, at);
+	const uint64_t saved = *saved_of(walk_notes(w), w->slot);
+	const unsigned loose = loose_group(at);
+	pte_t *table = saved != 0 ? saved_table(saved) : reserved_table(r, w, loose);
+
+	if (saved != 0 && !saved_is_ready(saved, notes_of(table), loose)) {
+		saved_make_ready(w->entry, saved, loose);
+	}
+
+	*saved_of(walk_notes(w), w->slot) = (uint64_t)(uintptr_t)table; /* if the park fails */
+	const enum kerr e = demote_2m(pmap, w, table, pte_table(heap_pa(table)), at);
 
 	if (e == KERR_OK) {
 		step_down(w, table, at);
@@ -212,43 +228,47 @@ enum kerr pmap_split(struct pmap *pmap, struct reserve *r, struct walk *w, va_t 
 	return KERR_OK;
 }
 
-/* A full level-3 table becomes a block. PM2 makes the decision two comparisons. */
-static always_inline bool promote_table(struct pmap *pmap, const struct walk *w, va_t at,
-					struct table_notes *up_notes)
+/* A full, uniform level-3 table, at a walk's end: PM2 makes the decision two comparisons. */
+static always_inline bool is_block(const struct walk *w, pte_t first)
 {
-	pte_t *table = table_of(w->slot);
-	const struct table_notes *notes = notes_of(table);
-	const pte_t first = arch_pte_load(table);
+	return walk_notes(w)->valid == PT_ENTRIES && walk_notes(w)->breaks == 0 &&
+	       is_aligned(pte_pa(first).v, BLOCK_BYTES);
+}
 
-	if (notes->valid != PT_ENTRIES || notes->breaks != 0 ||
-	    !is_aligned(pte_pa(first).v, BLOCK_BYTES)) {
-		return false;
-	}
+/* It becomes a block. `first`: its first entry. */
+static always_inline bool promote_table(struct pmap *pmap, const struct walk *w, pte_t first,
+					va_t at)
+{
 	const struct pmap_change change = {
 		.slot = w->up,
 		.va = va(align_down(at.v, BLOCK_BYTES)),
 		.level = 2,
 		.expected = w->up_entry,
-		.fresh = pte_leaf(pte_pa(first), pte_attr(first), 2),
+		.fresh = pte_block_of_pages(first),
 	};
 
-	KASSERT(pte_is_table(w->up_entry, 2));
-	if (update_entry(pmap, up_notes, &change) != KERR_OK) {
+	if (unlikely(update_block(pmap, &change, TABLE_TO_BLOCK) != KERR_OK)) {
 		return false;
 	}
-	*saved_of(up_notes, w->up) = (uint64_t)(uintptr_t)table;
+	account_block(walk_up_notes(w), change.slot, change.fresh, 1);
+	*saved_of(walk_up_notes(w), w->up) = (uint64_t)(uintptr_t)table_of(w->slot);
 	count(CTR_promote_2m);
 	return true;
 }
 
+static always_inline bool group_is_full(const struct table_notes *notes, const pte_t *slot)
+{
+	return notes->group_valid[slot_index(slot) / CONT_ENTRIES] == CONT_ENTRIES;
+}
+
 /* The 16 entries around a slot of level 2 or 3 become a run. `notes`: of their table. */
-static always_inline bool promote_run(struct pmap *pmap, pte_t *slot, unsigned level, va_t at,
-				      const struct table_notes *notes)
+static noinline bool promote_run(struct pmap *pmap, pte_t *slot, unsigned level, va_t at,
+				 const struct table_notes *notes)
 {
 	const unsigned group = slot_index(slot) / CONT_ENTRIES;
 	const uint64_t span = level_bytes(level) * CONT_ENTRIES;
 
-	if (notes->group_valid[group] != CONT_ENTRIES || notes->group_breaks[group] != 0 ||
+	if (!group_is_full(notes, slot) || notes->group_breaks[group] != 0 ||
 	    (notes->contiguous >> group & 1) != 0 ||
 	    !is_aligned(pte_pa(arch_pte_load(group_first(slot))).v, span)) {
 		return false;
@@ -261,34 +281,72 @@ static always_inline bool promote_run(struct pmap *pmap, pte_t *slot, unsigned l
 	return true;
 }
 
-/* A page: into a block, and that into a run of blocks, or into a run of pages. */
-static always_inline uint64_t promote_page(struct pmap *pmap, const struct walk *w, va_t at)
+/* A table into a block, and that into a run of blocks. */
+static always_inline void promote_full(struct pmap *pmap, const struct walk *w, pte_t first,
+				       va_t at)
 {
-	struct table_notes *up_notes = notes_of(table_of(w->up));
+	if (unlikely(!promote_table(pmap, w, first, at))) {
+		count(CTR_promote_declined); /* who did not park for this parks for no run */
+		return;
+	}
+	if (group_is_full(walk_up_notes(w), w->up)) {
+		(void)promote_run(pmap, w->up, 2, at, walk_up_notes(w));
+	}
+}
 
-	if (promote_table(pmap, w, at, up_notes)) {
-		(void)promote_run(pmap, w->up, 2, at, up_notes);
+/* A page: its table into a block, or its group into a run. Returns the bytes that were tried. */
+static uint64_t promote_page(struct pmap *pmap, const struct walk *w, va_t at)
+{
+	const pte_t first = arch_pte_load(table_of(w->slot));
+
+	if (is_block(w, first)) {
+		promote_full(pmap, w, first, at);
 		return BLOCK_BYTES;
 	}
-	if (!promote_run(pmap, w->slot, 3, at, notes_of(table_of(w->slot)))) {
+	if (!promote_run(pmap, w->slot, 3, at, walk_notes(w))) {
 		count(CTR_promote_declined);
 	}
 	return PAGE_BYTES * CONT_ENTRIES;
 }
 
-/* Promote as far as it goes; returns the bytes of an entry of the level that the leaf is at now. */
-static noinline uint64_t promote_at(struct pmap *pmap, va_t at)
+/* Promote what lies at `at` as far as it goes; returns where to go on. */
+static always_inline uint64_t promote_at(struct pmap *pmap, uint64_t at)
 {
-	const struct walk w = pmap_walk(pmap, at);
+	const struct walk w = pmap_walk(pmap, va(at));
+	uint64_t step;
 
 	if (likely(w.level == 3 && pte_is_valid(w.entry))) {
-		return promote_page(pmap, &w, at);
+		step = promote_page(pmap, &w, va(at));
+	} else {
+		if (w.level != 2 || !pte_is_leaf(w.entry, 2) ||
+		    !promote_run(pmap, w.slot, 2, va(at), walk_notes(&w))) {
+			count(CTR_promote_declined);
+		}
+		step = w.level == 3 ? PAGE_BYTES * CONT_ENTRIES : level_bytes(w.level);
 	}
-	if (w.level != 2 || !pte_is_leaf(w.entry, 2) ||
-	    !promote_run(pmap, w.slot, 2, at, notes_of(table_of(w.slot)))) {
-		count(CTR_promote_declined);
+	return align_down(at, step) + step;
+}
+
+/*
+ * The same for a page of a table that is a block, if all the tables above it lie in the main block
+ * of the heap: then nothing has to be called but the flush. False: nothing was done.
+ */
+static always_inline bool promote_near(struct pmap *pmap, va_t at)
+{
+	const struct heap_main near = heap_main;
+	struct walk w = walk_root(pmap, at);
+
+	if (unlikely(!walk_down_near(&w, &near, at) || !walk_down_near(&w, &near, at) ||
+		     !walk_down_near(&w, &near, at))) {
+		return false;
 	}
-	return w.level == 3 ? PAGE_BYTES * CONT_ENTRIES : level_bytes(w.level);
+	const pte_t first = arch_pte_load(table_of(w.slot));
+
+	if (unlikely(!is_block(&w, first))) {
+		return false;
+	}
+	promote_full(pmap, &w, first, at);
+	return true;
 }
 
 enum kerr pmap_promote_range(struct pmap *pmap, va_t start, uint64_t size)
@@ -297,9 +355,7 @@ enum kerr pmap_promote_range(struct pmap *pmap, va_t start, uint64_t size)
 	uint64_t at = start.v;
 
 	do {
-		const uint64_t step = promote_at(pmap, va(at));
-
-		at = align_down(at, step) + step;
+		at = promote_at(pmap, at);
 	} while (at < end);
 	return KERR_OK;
 }
@@ -312,17 +368,19 @@ enum kerr pmap_promote(struct pmap *pmap, va_t start, uint64_t size)
 		return e;
 	}
 	spin_lock(&pmap->lock);
-	pmap->caller = caller_pc();
+	pmap->caller = caller_pc_framed();
 	e = pmap_alive(pmap);
 	if (likely(e == KERR_OK)) {
-		e = pmap_promote_range(pmap, start, size);
+		if (unlikely(size != PAGE_BYTES || !promote_near(pmap, start))) {
+			e = pmap_promote_range(pmap, start, size);
+		}
 	}
 	spin_unlock(&pmap->lock);
 	return e;
 }
 
 /* Until no leaf at `at` is larger; reserved for at once. *span: what lies there then. */
-static noinline enum kerr demote_steps(struct pmap *pmap, va_t at, uint64_t bytes, uint64_t *span)
+static enum kerr demote_at(struct pmap *pmap, va_t at, uint64_t bytes, uint64_t *span)
 {
 	struct walk w = pmap_walk(pmap, at);
 	struct reserve r;
@@ -340,44 +398,66 @@ static noinline enum kerr demote_steps(struct pmap *pmap, va_t at, uint64_t byte
 	return e;
 }
 
-/* One step is enough for a 2 MiB block with a saved table: the page's group is loose then. */
-static noinline enum kerr demote_at(struct pmap *pmap, va_t at, uint64_t bytes, uint64_t *span)
+static noinline enum kerr demote_range(struct pmap *pmap, va_t start, uint64_t size, uint64_t bytes)
 {
-	const struct walk w = pmap_walk(pmap, at);
+	enum kerr e = KERR_OK;
 
-	if (unlikely(w.level != 2 || !pte_is_valid(w.entry) || (w.entry.v & PTE_CONT) != 0 ||
-		     bytes >= BLOCK_BYTES)) {
-		return demote_steps(pmap, at, bytes, span);
-	}
-	struct table_notes *notes = notes_of(table_of(w.slot));
-	const uint64_t saved = *saved_of(notes, w.slot);
+	for (uint64_t at = start.v; e == KERR_OK && at - start.v < size;) {
+		uint64_t span;
 
-	if (unlikely(saved == 0)) {
-		return demote_steps(pmap, at, bytes, span);
+		e = demote_at(pmap, va(at), bytes, &span);
+		at = align_down(at, span) + span;
 	}
-	*span = PAGE_BYTES;
-	return demote_2m(pmap, notes, saved_table(&w, saved, loose_group(at)), &w, at);
+	return e;
+}
+
+/*
+ * One page out of a 2 MiB block that has a saved table: one step. If these tables lie in the main
+ * block of the heap, hardly anything has to be called but the flush. False: it is not so, and
+ * nothing was done.
+ */
+static always_inline bool demote_near(struct pmap *pmap, va_t at, enum kerr *e)
+{
+	const struct heap_main near = heap_main;
+	struct walk w = walk_root(pmap, at);
+
+	if (unlikely(!walk_down_near(&w, &near, at) || !walk_down_near(&w, &near, at) ||
+		     !pte_is_block(w.entry) || (w.entry.v & PTE_CONT) != 0)) {
+		return false;
+	}
+	const uint64_t saved = *saved_of(walk_notes(&w), w.slot);
+	pte_t *table = saved_table(saved);
+	const uint64_t off = (uint64_t)((const char *)table - near.base); /* of nullptr: far */
+
+	if (unlikely(off >= near.bytes)) {
+		return false;
+	}
+	if (unlikely(!saved_is_ready(saved, heap_tag_near(&near, off), loose_group(at)))) {
+		saved_make_ready(w.entry, saved, loose_group(at));
+	}
+	*e = demote_2m(pmap, &w, table, pte_table(pa(near.pa.v + off)), at);
+	return true;
 }
 
 enum kerr pmap_demote(struct pmap *pmap, va_t start, uint64_t size, uint64_t bytes)
 {
 	enum kerr e = pmap_check_change(pmap, start, size);
 
-	if (e == KERR_OK && bytes != PAGE_BYTES && bytes != 16 * PAGE_BYTES &&
-	    bytes != BLOCK_BYTES && bytes != 16 * BLOCK_BYTES) {
+	if (e == KERR_OK && unlikely(bytes != PAGE_BYTES && bytes != 16 * PAGE_BYTES &&
+				     bytes != BLOCK_BYTES && bytes != 16 * BLOCK_BYTES)) {
 		e = KERR_INVALID;
 	}
 	if (e != KERR_OK) {
 		return e;
 	}
 	spin_lock(&pmap->lock);
-	pmap->caller = caller_pc();
+	pmap->caller = caller_pc_framed();
 	e = pmap_alive(pmap);
-	for (uint64_t at = start.v; e == KERR_OK && at - start.v < size;) {
-		uint64_t span;
-
-		e = demote_at(pmap, va(at), bytes, &span);
-		at = align_down(at, span) + span;
+	if (likely(e == KERR_OK)) {
+		if (unlikely(bytes >= BLOCK_BYTES || size != PAGE_BYTES ||
+			     !demote_near(pmap, start, &e))) {
+			e = demote_range(pmap, start, size, bytes);
+		}
 	}
 	spin_unlock(&pmap->lock);
 	return e;

@@ -6,10 +6,12 @@
 #include <arch/feature.h>
 #include <string.h>
 
-#include "vm/pmap_notes.h"
+#include "vm/pmap_update.h"
 
-struct pmap kernel_pmap = { .lock = SPINLOCK("pmap", LOCK_PMAP) };
-struct pmap lifeboat_pmap = { .lock = SPINLOCK("lifeboat", LOCK_PMAP) };
+struct pmap kernel_pmap = { .lock = SPINLOCK("pmap", LOCK_PMAP),
+			    .windows = &pmap_windows[BBM_PARK][KERNEL_HALF] };
+struct pmap lifeboat_pmap = { .lock = SPINLOCK("lifeboat", LOCK_PMAP),
+			      .windows = &pmap_windows[BBM_PARK][KERNEL_HALF] };
 
 static struct table_notes *notes_init(pte_t *table, unsigned level)
 {

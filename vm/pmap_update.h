@@ -2,8 +2,8 @@
 /*
  * vm/pmap_update.h - the way of one entry to the window, inlined where it begins.
  *
- * THEORY   Promotion and demotion of a block change one entry, whose level, and what it is and
- *          becomes, they know. Inlined there, the choice of the invalidation and of the window, the
+ * THEORY   Promotion and demotion of a block change one entry of level 2, and know what it is and
+ *          becomes. Inlined there, the choice of the invalidation and of the window, the
  *          checks of the planner and the notes are a few instructions each. The batch lies on the
  *          caller's stack, which is pinned; of it only what one entry needs is written.
  * LOCKING  pmap->lock.
@@ -15,43 +15,77 @@
 #include "pcpu/recorder.h"
 #include "vm/pmap_notes.h"
 
-/* By mode, and for the kernel's map and user maps. vm/pmap_entry.c */
+/* By mode, and for whose maps. vm/pmap_entry.c */
+enum half { KERNEL_HALF, USER_HALF };
 extern const struct inval_windows pmap_windows[][2];
 
-/* Count and report why a change did not happen; returns e. */
-enum kerr pmap_note_failure(enum kerr e, uint64_t culprits);
+/* Any entry, in any mode; its table's notes are the caller's. */
+enum kerr pmap_flush_one(struct pmap *pmap, struct pmap_change c);
 
-/* pmap_update_entry(), see vm/pmap.h (R2). `notes`: of the table that the slot is in. */
-static always_inline enum kerr update_entry(struct pmap *pmap, struct table_notes *notes,
-					    const struct pmap_change *c)
+/* Count and report why a change did not happen. */
+void pmap_note_failure(enum kerr e, uint64_t culprits);
+
+/* What becomes of an entry of level 2. */
+enum resize { TABLE_TO_BLOCK, BLOCK_TO_TABLE };
+
+/* What one TLBI of a kind counts as. */
+static always_inline enum counter counter_of(const struct pmap *pmap, enum inval_kind kind)
 {
-	struct inval_batch b;
-	const bool was_table = pte_is_table(c->expected, c->level);
-	const uint64_t size = level_bytes(c->level);
+	if (kind == INVAL_ALL) {
+		return space_of(pmap) != nullptr ? CTR_tlbi_asid : CTR_tlbi_all;
+	}
+	return kind == INVAL_RANGE ? CTR_tlbi_range : CTR_tlbi_va;
+}
 
+/* What of a plan depends on the kind, which is known when it is compiled. */
+static always_inline void plan_kind(struct inval_batch *b, const struct pmap *pmap,
+				    enum inval_kind kind, va_t at)
+{
+	b->kind = kind;
+	b->tlbi_counter = counter_of(pmap, kind);
+	b->window = pmap->windows->window[kind][INVAL_ONE];
+	b->entry[0].tlbi = inval_operand(kind, at, BLOCK_BYTES, kind == INVAL_RANGE);
+}
+
+/*
+ * pmap_update_entry(), see vm/pmap.h (R2), for an entry of level 2. The notes on its table are the
+ * caller's. On the stack, which is pinned, lies no more of the batch than one block needs.
+ */
+static always_inline enum kerr update_block(struct pmap *pmap, const struct pmap_change *c,
+					    enum resize resize)
+{
+	const bool promote = resize == TABLE_TO_BLOCK;
+	const pte_t block = promote ? c->fresh : c->expected;
+
+	if (unlikely(inval_tuning.unusual != 0)) {
+		return pmap_flush_one(pmap, *c);
+	}
 	KASSERT_HELD(&pmap->lock);
-	KASSERT(pte_is_valid(c->expected) && pte_is_valid(c->fresh));
-	KASSERT(!was_table || !pte_is_table(c->fresh, c->level)); /* one is the memory itself */
+	KASSERT(pte_is_block(block));
+	KASSERT(pte_is_table(promote ? c->expected : c->fresh, 2));
+	struct inval_batch b;
+
 	b.park.space = space_of(pmap);
-	b.kind = inval_choose_kind(was_table, pmap->user);
-	b.window = pmap_windows[inval_mode()][pmap->user].window[b.kind][INVAL_ONE];
 	b.caller = pmap->caller;
-	b.entry[0] = (struct inval_entry){
-		.slot = c->slot,
-		.fresh = c->fresh,
-		.expected = c->expected,
-		.tlbi = inval_operand(b.kind, c->va, size, was_table),
-	};
-	b.span[0].va = c->va;
-	b.span[0].pa = pte_pa(was_table ? c->fresh : c->expected);
-	b.span[0].size = size;
-	b.span[0].tag = rec_span(c->va.v, size, b.kind);
-	b.span[0].operands = was_table ? PT_ENTRIES : 1;
-	const enum kerr e = inval_flush_one(&b);
+	b.block.va = c->va;
+	b.block.pa = pte_pa(block);
+	b.entry[0].slot = c->slot;
+	b.entry[0].fresh = c->fresh;
+	b.entry[0].expected = c->expected;
+	switch (inval_usual_kind(promote)) {
+	case INVAL_VA:
+		plan_kind(&b, pmap, INVAL_VA, c->va);
+		break;
+	case INVAL_RANGE:
+		plan_kind(&b, pmap, INVAL_RANGE, c->va);
+		break;
+	default:
+		plan_kind(&b, pmap, INVAL_ALL, c->va);
+	}
+	const enum kerr e = inval_flush_block(&b);
 
 	if (unlikely(e != KERR_OK)) {
-		return pmap_note_failure(e, b.park.culprits);
+		pmap_note_failure(e, b.park.culprits);
 	}
-	account_change(notes, c, neighbours_of(c->slot));
-	return KERR_OK;
+	return e;
 }

@@ -12,7 +12,7 @@
 
 #include "ipi/park.h"
 #include "vm/asid.h"
-#include "vm/pmap_impl.h"
+#include "vm/pmap_update.h"
 
 static uint64_t id_of(const struct pmap *pmap)
 {
@@ -23,6 +23,8 @@ enum kerr pmap_user_init(struct pmap *pmap, struct memcharge *charge)
 {
 	*pmap = (struct pmap){ .lock = SPINLOCK("user pmap", LOCK_PMAP),
 			       .user = true,
+			       .windows = &pmap_windows[BBM_PARK][USER_HALF],
+			       .own = &pmap->space,
 			       .charge = charge };
 	pmap->root = table_alloc(pmap, 0);
 	return pmap->root != nullptr ? KERR_OK : KERR_NO_MEMORY;

@@ -12,7 +12,7 @@
 
 struct cpu_features cpu_features;
 
-bool arch_irqs_by_priority;
+uint64_t arch_irqs_by_priority;
 
 struct model {
 	uint32_t part; /* MIDR_EL1 implementer << 16 | part number */
@@ -81,12 +81,12 @@ void arch_features_init(void)
 
 void arch_mask_by_priority(void)
 {
-	arch_irqs_by_priority = true;
+	arch_irqs_by_priority = 1;
 }
 
 bool arch_masks_by_priority(void)
 {
-	return arch_irqs_by_priority;
+	return arch_irqs_by_priority != 0;
 }
 
 uint64_t arch_irq_mask_priority(void)
@@ -95,7 +95,7 @@ uint64_t arch_irq_mask_priority(void)
 		const uint64_t state = gic_pmr_read();
 
 		gic_pmr_write(GIC_PMR_MASKED);
-		return state;
+		return state | ARCH_MASKED_BY_PRIORITY;
 	}
 	const uint64_t state = read_sysreg(daif);
 
@@ -103,18 +103,14 @@ uint64_t arch_irq_mask_priority(void)
 	return state;
 }
 
-void arch_irq_restore_priority(uint64_t state)
+void arch_irq_restore_priority(uint8_t priority)
 {
-	if (!arch_on_spx()) {
-		gic_pmr_write((uint8_t)state);
-		return;
-	}
-	write_sysreg(daif, state);
+	gic_pmr_write(priority);
 }
 
 void arch_irq_open(void)
 {
-	if (arch_irqs_by_priority) {
+	if (arch_irqs_by_priority != 0) {
 		gic_pmr_write(GIC_PMR_OPEN);
 	}
 }

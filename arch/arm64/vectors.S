@@ -301,21 +301,19 @@ bad_x18:
 	b	trap_die
 
 /*
- * uint64_t arch_call_on_spx(uint64_t (*fn)(void *), void *arg)
+ * uint64_t arm64_call_on_spx(void *arg, uint64_t (*fn)(void *))
  * In: on SP0, any DAIF. Out: x0 = fn's result, DAIF and SP0 as before.
  */
 	.text
-	.global arch_call_on_spx
-arch_call_on_spx:
+	.global arm64_call_on_spx
+arm64_call_on_spx:
 	mrs	x9, daif
 	msr	daifset, #0xf		/* before SPSel: no interrupt arrives on SPx */
 	msr	spsel, #1
 	stp	x29, x30, [sp, #-32]!
 	mov	x29, sp
 	str	x9, [sp, #16]
-	mov	x2, x0
-	mov	x0, x1
-	blr	x2
+	blr	x1
 	ldr	x9, [sp, #16]
 	ldp	x29, x30, [sp], #32
 	msr	spsel, #0

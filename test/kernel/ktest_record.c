@@ -229,7 +229,7 @@ static void a_wait_at_the_door_is_recorded(void)
 	store_release(&end_other, 1);
 	work_start(OTHERS, stay_in_kernel, &end_other);
 	EXPECT(wait_for_record(OTHER, since, REC_DOOR_WAIT, &r));
-	EXPECT_EQ(r.a, park.gen);
+	EXPECT_EQ(r.a, park.window.gen);
 	EXPECT_EQ(r.took, 0);
 	park_end(&park);
 	token_release();

@@ -24,10 +24,15 @@ static inline unsigned cpu_number(void)
 	return this_cpu()->cpu;
 }
 
-/* park=nmi: masked means PMR, so that urgent SGIs arrive; PSTATE.I stays for SPx. [c] after boot */
-extern bool arch_irqs_by_priority;
+/*
+ * park=nmi: masked means PMR, so that urgent SGIs arrive; PSTATE.I stays for SPx. [c] after boot.
+ * 0 or 1: a bool takes another instruction to test.
+ */
+extern uint64_t arch_irqs_by_priority;
 uint64_t arch_irq_mask_priority(void);
-void arch_irq_restore_priority(uint64_t state);
+void arch_irq_restore_priority(uint8_t priority);
+/* In a state to restore: it is a priority, of which this bit is 0. PSTATE.DAIF has bits 9:6. */
+#define ARCH_MASKED_BY_PRIORITY UINT64_C(1)
 
 /*
  * Mask interrupts; returns what arch_irq_restore() takes back. By PMR with park=nmi, else by
@@ -37,7 +42,7 @@ static inline uint64_t arch_irq_mask(void)
 {
 	uint64_t state;
 
-	if (unlikely(arch_irqs_by_priority)) {
+	if (unlikely(arch_irqs_by_priority != 0)) {
 		return arch_irq_mask_priority();
 	}
 	__asm__ volatile("mrs %0, daif\n\tmsr daifset, #2" : "=r"(state)::"memory");
@@ -46,11 +51,20 @@ static inline uint64_t arch_irq_mask(void)
 
 static inline void arch_irq_restore(uint64_t state)
 {
-	if (unlikely(arch_irqs_by_priority)) {
-		arch_irq_restore_priority(state);
+	if (unlikely((state & ARCH_MASKED_BY_PRIORITY) != 0)) {
+		arch_irq_restore_priority((uint8_t)(state & ~ARCH_MASKED_BY_PRIORITY));
 		return;
 	}
 	__asm__ volatile("msr daif, %0" ::"r"(state) : "memory");
+}
+
+/* The address of the code that asks: where something was done, for a report. */
+static always_inline uint64_t arch_this_place(void)
+{
+	uint64_t place;
+
+	__asm__ volatile("adr %0, ." : "=r"(place));
+	return place;
 }
 
 /* The virtual counter without a barrier: for durations of many instructions, and records. */
@@ -66,7 +80,13 @@ static inline uint64_t counter_now(void)
  * Run fn(arg) on this CPU's exception stack, SPSel = 1, DAIF masked (R4). Pre: on SP0.
  * What fn does there must be pinned; an exception in it is recursion.
  */
-uint64_t arch_call_on_spx(uint64_t (*fn)(void *arg), void *arg);
+static inline uint64_t arch_call_on_spx(uint64_t (*fn)(void *arg), void *arg)
+{
+	/* vectors.S; the argument stays in its register */
+	uint64_t arm64_call_on_spx(void *arg, uint64_t (*fn)(void *arg));
+
+	return arm64_call_on_spx(arg, fn);
+}
 
 /* Is this CPU on its exception stack? */
 static inline bool arch_on_spx(void)

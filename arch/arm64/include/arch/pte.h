@@ -63,6 +63,12 @@ static inline bool pte_is_table(pte_t e, unsigned level)
 	return level < 3 && (e.v & (PTE_VALID | PTE_TABLE)) == (PTE_VALID | PTE_TABLE);
 }
 
+/* A leaf of level 1 or 2. */
+static inline bool pte_is_block(pte_t e)
+{
+	return (e.v & (PTE_VALID | PTE_TABLE)) == PTE_VALID;
+}
+
 /* A block at levels 1 and 2, a page at level 3. */
 static inline bool pte_is_leaf(pte_t e, unsigned level)
 {
@@ -85,20 +91,31 @@ static inline pte_t pte_leaf(pa_t out, uint64_t attr, unsigned level)
 	return (pte_t){ out.v | attr | PTE_VALID | (level == 3 ? PTE_TABLE : 0) };
 }
 
+/* The block that a uniform table of pages is, by its first one, which is aligned to the block. */
+static inline pte_t pte_block_of_pages(pte_t first)
+{
+	return (pte_t){ (first.v - PTE_TABLE) & ~PTE_CONT };
+}
+
 /* Attributes of a leaf: everything but type, output address and Contiguous. */
 static inline uint64_t pte_attr(pte_t leaf)
 {
 	return leaf.v & ~(PTE_ADDR_MASK | PTE_VALID | PTE_TABLE | PTE_CONT);
 }
 
-/* Do two neighbours map neighbouring memory alike? AF and Contiguous apart. */
-static inline bool pte_follows(pte_t left, pte_t right, unsigned level)
+/* Does the right neighbour of a leaf map neighbouring memory alike? AF and Contiguous apart. */
+static inline bool pte_leaf_goes_on(pte_t left, pte_t right, unsigned level)
 {
 	const uint64_t ignore = PTE_AF | PTE_CONT;
 
-	/* The type bits are among those compared: if one is a leaf, both are. */
-	return pte_is_leaf(left, level) &&
-	       ((left.v & ~ignore) + level_bytes(level)) == (right.v & ~ignore);
+	/* The type bits are compared too: if one is a leaf, both are. No address carries. */
+	return (((left.v + level_bytes(level)) ^ right.v) & ~ignore) == 0;
+}
+
+/* The same for any two neighbours. */
+static inline bool pte_follows(pte_t left, pte_t right, unsigned level)
+{
+	return pte_is_leaf(left, level) && pte_leaf_goes_on(left, right, level);
 }
 
 /* May `was` become `now`, both valid, without break-before-make? */

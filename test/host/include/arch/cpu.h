@@ -22,8 +22,13 @@ uint64_t arch_irq_mask(void);
 void arch_irq_restore(uint64_t state);
 
 /* There is one way to mask here. */
-#define arch_irqs_by_priority false
+#define arch_irqs_by_priority 0
 #define arch_irq_mask_priority arch_irq_mask
+
+static inline uint64_t arch_this_place(void)
+{
+	return (uint64_t)(uintptr_t)__builtin_return_address(0);
+}
 
 static inline uint64_t counter_now(void)
 {
