@@ -85,6 +85,7 @@ struct thread {
 	struct fpu_state *fpu; /* [p] nullptr: has never used it */
 
 	struct thread *next, *prev; /* [q] in the run queue */
+	uint64_t slice_left; /* [q] ticks, when it was preempted within its slice; 0: a whole one */
 	struct thread *task_next, *task_prev; /* the task's lock: its threads */
 	uint64_t requests; /* [a] enum thread_request */
 	struct thread *request_next;

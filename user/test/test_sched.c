@@ -141,21 +141,45 @@ static void priority_preempts_one_who_never_calls(void)
 	thread_join(slow);
 }
 
-static void equal_priorities_share_a_cpu(void)
+/* Two alike on CPU 0: each must come to run, again and again, while `wait` waits for it. */
+static void share_a_cpu(bool (*wait)(const volatile uint64_t *word, uint64_t old))
 {
 	struct spinner s[2] = { 0 };
 	struct thread *t[2];
+	bool runs = true;
 
 	for (unsigned i = 0; i < 2; i++) {
 		t[i] = start_thread(spin, &s[i], PRIORITY_DEFAULT - 4);
 	}
-	for (unsigned round = 0; round < 6; round++) {
-		EXPECT(await_change(&s[round % 2].count, s[round % 2].count));
+	for (unsigned round = 0; runs && round < 6; round++) {
+		runs = wait(&s[round % 2].count, s[round % 2].count);
 	}
+	EXPECT(runs);
 	for (unsigned i = 0; i < 2; i++) {
 		s[i].over = true;
 		thread_join(t[i]);
 	}
+}
+
+static void equal_priorities_share_a_cpu(void)
+{
+	share_a_cpu(await_change);
+}
+
+/* Preempts who runs here many times in each slice, over fifty slices at least. */
+static bool preempt_until_change(const volatile uint64_t *word, uint64_t old)
+{
+	for (unsigned i = 0; *word == old && i < 2000; i++) {
+		EXPECT_OK(time_sleep_ns(MS / 4));
+	}
+	return *word != old;
+}
+
+static void equal_priorities_share_a_cpu_though_preempted(void)
+{
+	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, 1));
+	share_a_cpu(preempt_until_change);
+	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, UINT64_MAX));
 }
 
 static uint64_t own_priority(void)
@@ -261,6 +285,7 @@ const struct test tests_sched[] = {
 	TEST(priority_is_inherited_through_a_call),
 	TEST(priority_goes_along_when_the_server_calls),
 	TEST(equal_priorities_share_a_cpu),
+	TEST(equal_priorities_share_a_cpu_though_preempted),
 	TEST(affinity_moves_the_thread),
 	TEST(affinity_moves_a_thread_that_runs),
 	TEST_END,
