@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """scripts/oracle: the exit status is the verdict, whatever QEMU's own status says."""
 import os
+import runpy
 import subprocess
 
 import pytest
@@ -43,13 +44,23 @@ def test_a_machine_that_does_not_end_is_status_124():
     assert code == 124 and "ended after 2 s" in output
 
 
+@pytest.mark.parametrize("report, code", [
+    ({"verdict": "fail", "violations": 3}, 1), ({"verdict": "pass"}, 124),
+    ({"verdict": "silent"}, 124), (None, 124)])
+def test_violations_count_although_the_machine_did_not_end(report, code):
+    """A foreign kernel need not power off; what it did wrong until then is wrong."""
+    runner = runpy.run_path(RUNNER)
+    assert runner["status_of"](dict(runner["OWN_KEYS"]), "", True, report) == code
+
+
 def test_qemu_that_cannot_start_is_status_2():
     code, output = status("limit=20", "--", "qemu-system-aarch64", "-M", "no-such-machine")
     assert code == 2 and "without a report" in output
 
 
 @pytest.mark.parametrize("words", [[], ["--"], ["kernel=x"], ["colour=blue", "--", "true"],
-                                   ["limit", "--", "true"]])
+                                   ["limit", "--", "true"], ["limit=soon", "--", "true"],
+                                   ["--", "no-such-program"]])
 def test_wrong_usage_is_status_4(words):
     code, output = status(*words)
     assert code == 4 and "USAGE" in output
