@@ -26,8 +26,8 @@
 #include "test/kernel/ktest.h"
 
 #define ORDER_2M 9
-#define LIMIT_SECONDS 20
-#define LOCK_ROUNDS 300
+#define LIMIT_SECONDS 100 /* for what hangs: a host may be slow */
+#define LOCK_ROUNDS 30 /* each hand-over may wait for the host to run its CPU */
 
 static uint64_t stop_others;
 static uint64_t others_running;
