@@ -2,9 +2,11 @@
 /*
  * kern/fdt.c - read a flattened device tree into struct bootinfo (include/bootinfo.h).
  *
- * THEORY   kern/fdt.h. The tree is walked twice: the first time only for the console, so that
- *          an error found later can be told on it.
- * FAILURE  One line in `error`; the fields of the console that was found stay.
+ * THEORY   kern/fdt.h. One walk reads everything, a tag at a time: every question that libfdt
+ *          answers about a node by its offset is another pass over that node, and these were most
+ *          of the boot.
+ * FAILURE  One line in `error`. The tree is then walked once more, for the console alone, so that
+ *          the error can be told on it.
  * NOT HERE Overlays, changes to the tree, PCI.
  */
 #include "kern/fdt.h"
@@ -31,13 +33,7 @@ static bool starts_with(const char *s, const char *with)
 /* Is the current node's parent the node of this name below the root? */
 static bool parent_is(const struct tree *t, const char *name)
 {
-	const char *parent;
-
-	if (t->depth != 2) {
-		return false;
-	}
-	parent = fdt_get_name(t->blob, t->level[1].node, NULL);
-	return parent != NULL && strcmp(parent, name) == 0;
+	return t->depth == 2 && strcmp(t->level[1].name, name) == 0;
 }
 
 static bool says_enabled(const char *status, int bytes)
@@ -58,12 +54,19 @@ static int cells_in(const void *value, int bytes)
 }
 
 /* What the walk needs to know of every node. The first of two properties of one name counts. */
-enum { SEEN_ADDRESS = 1, SEEN_SIZE = 2, SEEN_PARENT = 4, SEEN_STATUS = 8, SEEN_COMPATIBLE = 16 };
+enum {
+	SEEN_ADDRESS = 1,
+	SEEN_SIZE = 2,
+	SEEN_PARENT = 4,
+	SEEN_STATUS = 8,
+	SEEN_COMPATIBLE = 16,
+	SEEN_TYPE = 32,
+};
 
 static unsigned name_of(const char *name)
 {
 	static const char *const names[] = { "#address-cells", "#size-cells", "interrupt-parent",
-					     "status", "compatible" };
+					     "status",         "compatible",  "device_type" };
 
 	for (unsigned i = 0; i < array_len(names); i++) {
 		if (strcmp(name, names[i]) == 0) {
@@ -73,7 +76,7 @@ static unsigned name_of(const char *name)
 	return 0;
 }
 
-static void enter_property(struct tree_level *l, unsigned what, const void *value, int bytes)
+static void note_property(struct tree_level *l, unsigned what, const void *value, int bytes)
 {
 	switch (what) {
 	case SEEN_ADDRESS:
@@ -94,64 +97,87 @@ static void enter_property(struct tree_level *l, unsigned what, const void *valu
 		l->compatible = value;
 		l->compatible_bytes = bytes;
 		break;
+	case SEEN_TYPE:
+		l->type = strnlen(value, (size_t)bytes) < (size_t)bytes ? value : "";
+		break;
 	default:
 		break;
 	}
 }
 
-/*
- * Make `node` the current one; level[] up to its parent is in place. One pass over the properties:
- * asking for each by its name is a pass for each, and was most of the boot.
- */
+/* Make `node` the current one; level[] up to its parent is in place. Its properties come next. */
 static void enter(struct tree *t, int node, int depth)
 {
-	struct tree_level *l = &t->level[depth];
 	const struct tree_level *parent = depth > 0 ? &t->level[depth - 1] : nullptr;
-	unsigned seen = 0;
-	int property;
+	const char *name = fdt_get_name(t->blob, node, NULL);
 
 	t->depth = depth;
-	*l = (struct tree_level){
+	t->level[depth] = (struct tree_level){
 		.node = node,
+		.name = name != NULL ? name : "?",
 		.address_cells = ADDRESS_CELLS_DEFAULT,
 		.size_cells = SIZE_CELLS_DEFAULT,
 		.interrupt_parent = parent != nullptr ? parent->interrupt_parent : 0,
 		.enabled = parent == nullptr || parent->enabled,
+		.type = "",
 	};
-	fdt_for_each_property_offset(property, t->blob, node)
-	{
-		const char *name;
-		int bytes;
-		const void *value = fdt_getprop_by_offset(t->blob, property, &name, &bytes);
-		const unsigned what = value != NULL ? name_of(name) : 0;
-
-		if ((seen & what) == 0) {
-			enter_property(l, what, value, bytes);
-		}
-		seen |= what;
-	}
 }
 
-/* Visit every enabled node that is not too deep, parents first. */
+/* A property of the current node. */
+static void enter_property(struct tree *t, int property)
+{
+	struct tree_level *l = &t->level[t->depth];
+	const char *name;
+	int bytes;
+	const void *value = fdt_getprop_by_offset(t->blob, property, &name, &bytes);
+	const unsigned what = value != NULL ? name_of(name) : 0;
+
+	if ((l->seen & what) == 0) {
+		note_property(l, what, value, bytes);
+	}
+	l->seen |= what;
+}
+
+/*
+ * Visit every enabled node that is not too deep, parents first. Properties come before subnodes, so
+ * a node is complete at the first tag that is neither; what comes behind a subnode is no property.
+ */
 static bool walk(struct tree *t, node_visit *visit)
 {
+	bool reads = false; /* the current node's properties */
 	bool deep = false;
-	int depth = 0;
-	int node = 0;
+	int depth = -1;
+	int next;
 
-	while (node >= 0 && depth >= 0) {
-		if (depth < TREE_DEPTH_MAX) {
-			enter(t, node, depth);
-			if (t->level[depth].enabled && !visit(t)) {
-				return false;
-			}
-		} else {
-			deep = true;
+	for (int at = 0;; at = next) {
+		const uint32_t tag = fdt_next_tag(t->blob, at, &next);
+
+		if (next < 0 || (depth < 0 && tag != FDT_BEGIN_NODE)) {
+			return tree_fail(t, "structure block: %s",
+					 fdt_strerror(next < 0 ? next : -FDT_ERR_BADSTRUCTURE));
 		}
-		node = fdt_next_node(t->blob, node, &depth);
-	}
-	if (node < 0 && node != -FDT_ERR_NOTFOUND) {
-		return tree_fail(t, "structure block: %s", fdt_strerror(node));
+		if (tag == FDT_NOP) {
+			continue;
+		}
+		if (tag == FDT_PROP) {
+			if (reads) {
+				enter_property(t, at);
+			}
+			continue;
+		}
+		if (reads && t->level[t->depth].enabled && !visit(t)) {
+			return false;
+		}
+		reads = false;
+		if (tag == FDT_BEGIN_NODE) {
+			reads = ++depth < TREE_DEPTH_MAX;
+			deep |= !reads;
+			if (reads) {
+				enter(t, at, depth);
+			}
+		} else if (tag == FDT_END || --depth < 0) {
+			break;
+		}
 	}
 	if (deep) {
 		tree_warn(t, "nodes more than %d levels deep ignored", TREE_DEPTH_MAX);
@@ -247,18 +273,12 @@ static void root_node(struct tree *t)
 		       compatible != NULL ? compatible : "");
 }
 
-static int chosen_offset(const struct tree *t)
-{
-	return fdt_path_offset(t->blob, "/chosen");
-}
-
 /*
  * The node of stdout-path: a path or an alias, with options after a colon that are not for us.
  * Negative: -FDT_ERR_NOTFOUND when the tree names none, -FDT_ERR_BADPATH when it leads nowhere.
  */
-static int find_stdout(struct tree *t)
+static int find_stdout(struct tree *t, int chosen)
 {
-	int chosen = chosen_offset(t);
 	const char *path = chosen >= 0 ? tree_string(t, chosen, "stdout-path") : NULL;
 	size_t len = 0;
 	int node;
@@ -319,24 +339,45 @@ static void chosen_initrd(struct tree *t, int chosen)
 	info->initrd_size = end - start;
 }
 
+static void chosen_node(struct tree *t)
+{
+	const int node = tree_node(t);
+
+	t->stdout_node = find_stdout(t, node);
+	if (t->stdout_node < 0 && t->stdout_node != -FDT_ERR_NOTFOUND) {
+		tree_warn(t, "stdout-path: %s", fdt_strerror(t->stdout_node));
+	}
+	chosen_args(t, node);
+	chosen_initrd(t, node);
+}
+
 static bool visit_console(struct tree *t)
 {
 	tree_uart_node(t);
 	return true;
 }
 
+static bool visit_stdout(struct tree *t)
+{
+	return tree_node(t) != t->stdout_node || visit_console(t);
+}
+
 static bool visit_all(struct tree *t)
 {
-	const char *type = tree_string(t, tree_node(t), "device_type");
+	const char *type = t->level[t->depth].type;
 
+	tree_uart_node(t);
+	if (t->depth == 1 && strcmp(tree_name(t), "chosen") == 0) {
+		chosen_node(t);
+	}
 	if (parent_is(t, "reserved-memory")) {
 		return tree_reserved_node(t);
 	}
-	if (t->depth == 1 && ((type != NULL && strcmp(type, "memory") == 0) ||
-			      starts_with(tree_name(t), "memory@"))) {
+	if (t->depth == 1 &&
+	    (strcmp(type, "memory") == 0 || starts_with(tree_name(t), "memory@"))) {
 		tree_memory_node(t);
-	} else if (parent_is(t, "cpus") && ((type != NULL && strcmp(type, "cpu") == 0) ||
-					    starts_with(tree_name(t), "cpu@"))) {
+	} else if (parent_is(t, "cpus") &&
+		   (strcmp(type, "cpu") == 0 || starts_with(tree_name(t), "cpu@"))) {
 		cpu_node(t);
 	} else {
 		tree_device_node(t);
@@ -369,31 +410,40 @@ static bool check_header(struct tree *t, size_t size_max)
 	return true;
 }
 
-static bool parse(struct tree *t)
+/* What stdout-path names is the console, if we drive it, even if it came before /chosen. */
+static void stdout_finish(struct tree *t)
 {
-	int chosen;
-
-	t->stdout_node = find_stdout(t);
-	if (!walk(t, visit_console)) {
-		return false;
+	if (t->stdout_node < 0 || t->stdout_node == t->uart.node) {
+		return;
 	}
-	if (t->stdout_node >= 0 && t->stdout_node != t->uart.node) {
+	(void)walk(t, visit_stdout);
+	if (t->stdout_node != t->uart.node) {
 		tree_warn(t, "stdout-path names no UART that we drive");
-	} else if (t->stdout_node < 0 && t->stdout_node != -FDT_ERR_NOTFOUND) {
-		tree_warn(t, "stdout-path: %s", fdt_strerror(t->stdout_node));
 	}
+}
+
+static bool read_all(struct tree *t)
+{
 	root_node(t);
-	chosen = chosen_offset(t);
-	if (chosen >= 0) {
-		chosen_args(t, chosen);
-		chosen_initrd(t, chosen);
-	}
 	if (!tree_memreserve(t) || !walk(t, visit_all)) {
 		return false;
 	}
+	stdout_finish(t);
 	cpus_finish(t);
 	tree_devices_finish(t);
 	return tree_memory_finish(t);
+}
+
+static bool parse(struct tree *t)
+{
+	if (read_all(t)) {
+		return true;
+	}
+	memset(t->info, 0, sizeof(*t->info));
+	t->uart_rank = 0;
+	t->stdout_node = find_stdout(t, fdt_path_offset(t->blob, "/chosen"));
+	(void)walk(t, visit_console);
+	return false;
 }
 
 bool fdt_parse(const void *blob, size_t size_max, uint64_t blob_pa, struct bootinfo *info,

@@ -20,12 +20,15 @@
 /* A node on the way from the root to the current one. */
 struct tree_level {
 	int node;
+	const char *name;
 	int address_cells; /* for its children; negative: malformed */
 	int size_cells;
 	uint32_t interrupt_parent; /* phandle, inherited; 0: none was named */
 	bool enabled; /* it and all its parents */
 	const char *compatible; /* its list, of so many bytes; nullptr: none */
 	int compatible_bytes;
+	const char *type; /* "": none */
+	unsigned seen; /* properties that fdt.c knows and has met */
 };
 
 struct tree {

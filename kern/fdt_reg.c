@@ -71,9 +71,7 @@ int tree_node(const struct tree *t)
 
 const char *tree_name(const struct tree *t)
 {
-	const char *name = fdt_get_name(t->blob, tree_node(t), NULL);
-
-	return name != NULL ? name : "?";
+	return t->level[t->depth].name;
 }
 
 bool tree_is_compatible(const struct tree *t, const char *compatible)

@@ -26,16 +26,16 @@ static size_t copy_words_up(unsigned char *to, const unsigned char *from, size_t
 	const word_t *f = (const word_t *)(const void *)from;
 	size_t count = len_bytes / WORD_BYTES;
 
-	while (count >= 4) {
-		word_t a = f[0], b = f[1], c = f[2], d = f[3];
+	/* Frames are copied with this: a cache line a round. */
+	while (count >= 8) {
+		const word_t a = f[0], b = f[1], c = f[2], d = f[3];
+		const word_t g = f[4], h = f[5], i = f[6], j = f[7];
 
-		t[0] = a;
-		t[1] = b;
-		t[2] = c;
-		t[3] = d;
-		t += 4;
-		f += 4;
-		count -= 4;
+		t[0] = a, t[1] = b, t[2] = c, t[3] = d;
+		t[4] = g, t[5] = h, t[6] = i, t[7] = j;
+		t += 8;
+		f += 8;
+		count -= 8;
 	}
 	while (count > 0) {
 		*t++ = *f++;

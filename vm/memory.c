@@ -4,6 +4,8 @@
  */
 #include "vm/memory.h"
 
+#include <arch/page.h>
+
 #include "kern/assert.h"
 #include "kern/log.h"
 #include "pcpu/heap.h"
@@ -157,8 +159,8 @@ static uint64_t *state_memory(uint64_t bytes, uint32_t node, struct memory_summa
 			  (unsigned long long)(bytes / KIB));
 	}
 	state = pin_ram(block, bytes, "frame array");
-	for (uint64_t i = 0; i < bytes / sizeof(*state); i++) {
-		state[i] = 0;
+	for (uint64_t at = 0; at < bytes; at += PAGE_BYTES) {
+		arch_page_zero(va((uint64_t)(uintptr_t)state + at));
 	}
 	out->frame_blocks += bytes / BLOCK_BYTES;
 	return state;

@@ -72,21 +72,30 @@ static bool notes_are_true(const pte_t *table, struct table_notes *notes)
 	return valid == notes->valid && breaks == notes->breaks;
 }
 
+/* A group that has Contiguous set on all 16: is it aligned, and uniform? */
+static bool run_is_whole(const pte_t *first, unsigned level)
+{
+	for (unsigned i = 1; i < CONT_ENTRIES; i++) {
+		if (!pte_follows(first[i - 1], first[i], level)) {
+			return false;
+		}
+	}
+	return is_aligned(pte_pa(first[0]).v, level_bytes(level) * CONT_ENTRIES);
+}
+
 /* Contiguous is set on all 16 of a group or on none, and only where the group is uniform. */
 static bool runs_are_whole(const pte_t *table, unsigned level)
 {
-	for (unsigned i = 0; i < PT_ENTRIES; i++) {
-		const bool first = i % CONT_ENTRIES == 0;
+	for (const pte_t *first = table; first < table + PT_ENTRIES; first += CONT_ENTRIES) {
+		uint64_t some = 0;
+		uint64_t all = UINT64_MAX;
 
-		if (!first && ((table[i].v ^ table[i - 1].v) & PTE_CONT) != 0) {
-			return false;
+		for (unsigned i = 0; i < CONT_ENTRIES; i++) {
+			some |= first[i].v;
+			all &= first[i].v;
 		}
-		if ((table[i].v & PTE_CONT) != 0 && !first &&
-		    !pte_follows(table[i - 1], table[i], level)) {
-			return false;
-		}
-		if ((table[i].v & PTE_CONT) != 0 && first &&
-		    !is_aligned(pte_pa(table[i]).v, level_bytes(level) * CONT_ENTRIES)) {
+		if ((some & PTE_CONT) != 0 &&
+		    ((all & PTE_CONT) == 0 || !run_is_whole(first, level))) {
 			return false;
 		}
 	}
@@ -150,6 +159,10 @@ static void audit_tree(pte_t *root, va_t first, struct pmap_audit *a)
 		}
 		const unsigned i = next[level]++;
 		const pte_t e = table[level][i];
+
+		if (!pte_is_valid(e)) {
+			continue;
+		}
 		const va_t at = va(base[level].v + i * level_bytes(level));
 
 		if (pte_is_table(e, level)) {
@@ -158,7 +171,7 @@ static void audit_tree(pte_t *root, va_t first, struct pmap_audit *a)
 			next[level] = 0;
 			base[level] = at;
 			audit_notes(table[level], level, at, a);
-		} else if (pte_is_valid(e)) {
+		} else {
 			audit_leaf(e, level, at, a);
 		}
 	}

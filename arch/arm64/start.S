@@ -43,7 +43,10 @@ _start:
 	mov	x1, x22
 	bl	dcache_invalidate_poc
 	mov	x0, x21
-2:	stp	xzr, xzr, [x0], #16	/* .bss is 16-byte aligned at both ends */
+2:	stp	xzr, xzr, [x0], #64	/* .bss is 64-byte aligned at both ends: perch.ld */
+	stp	xzr, xzr, [x0, #-48]
+	stp	xzr, xzr, [x0, #-32]
+	stp	xzr, xzr, [x0, #-16]
 	cmp	x0, x22
 	b.lo	2b
 	adrp	x0, boot_slice + SLICE_SP0_TOP
