@@ -170,6 +170,34 @@ static void the_heap_fails_on_demand_and_counts_it(void **state)
 	heap_free(page, 1);
 }
 
+/* Of a full heap every second page comes back: free pages enough, and no two of them together. */
+static void a_heap_in_pieces_has_pages_but_no_run(void **state)
+{
+	static char *page[4 * 512];
+	const unsigned before = heap_stats().pages_free;
+	unsigned count = 0;
+
+	(void)state;
+	while (count < 4 * 512 && (page[count] = heap_alloc(1, 1, HEAP_ANY_NODE)) != nullptr) {
+		count++;
+	}
+	assert_int_equal(count, before);
+	assert_true(heap_is_low());
+	for (unsigned i = 0; i < count; i += 2) {
+		heap_free(page[i], 1);
+	}
+	assert_false(heap_is_low());
+	assert_null(heap_alloc(2, 1, HEAP_ANY_NODE));
+	char *again = heap_alloc(1, 1, HEAP_ANY_NODE);
+
+	assert_non_null(again);
+	heap_free(again, 1);
+	for (unsigned i = 1; i < count; i += 2) {
+		heap_free(page[i], 1);
+	}
+	assert_int_equal(heap_stats().pages_free, before);
+}
+
 static void kmap_ranges_do_not_meet(void **state)
 {
 	static struct held held[64];
@@ -360,6 +388,7 @@ int main(void)
 		cmocka_unit_test(frames_end_and_fail_on_demand),
 		cmocka_unit_test(heap_pages_are_zero_aligned_and_tagged),
 		cmocka_unit_test(the_heap_fails_on_demand_and_counts_it),
+		cmocka_unit_test(a_heap_in_pieces_has_pages_but_no_run),
 		cmocka_unit_test(kmap_ranges_do_not_meet),
 		cmocka_unit_test(kmap_refuses_what_it_cannot_give),
 		cmocka_unit_test(a_pin_is_met_by_either_address_and_by_nothing_else),

@@ -1,36 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test/host/test_pure.c - descriptors, TLBI operands and ranges, against the fields that the Arm
- * ARM
- * names, written here a second time and by number.
+ * ARM names, written here a second time and by number.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <arch/pte.h>
 #include <arch/tlbi_operand.h>
 #include <memmap.h>
 #include <stdlib.h>
 
+#include "test/host/unit.h"
 #include "vm/pmap_impl.h"
 
 static uint64_t bits(uint64_t v, unsigned high, unsigned low)
 {
 	return v >> low & ((UINT64_C(2) << (high - low)) - 1);
-}
-
-static uint64_t any(void)
-{
-	static uint64_t x = 88172645463325252u;
-
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	return x;
 }
 
 /* D8.3.1, D8.3.2: the fields of a leaf, bit by bit. */
@@ -75,7 +58,7 @@ static void levels_have_their_sizes_and_index_bits(void **state)
 
 	(void)state;
 	for (unsigned level = 0; level < 4; level++) {
-		const uint64_t at = any();
+		const uint64_t at = any(UINT64_MAX);
 
 		assert_int_equal(level_bytes(level), size[level]);
 		assert_int_equal(level_index(va(at), level), bits(at, low[level] + 8, low[level]));
@@ -87,7 +70,7 @@ static void tables_leaves_and_invalid_entries_are_told_apart(void **state)
 	(void)state;
 	for (unsigned level = 0; level < 4; level++) {
 		for (uint64_t type = 0; type < 4; type++) {
-			const pte_t e = { (any() & ~UINT64_C(3)) | type };
+			const pte_t e = { (any(UINT64_MAX) & ~UINT64_C(3)) | type };
 
 			assert_int_equal(pte_is_valid(e), (type & 1) != 0);
 			assert_int_equal(pte_is_table(e, level), type == 3 && level < 3);
@@ -102,7 +85,7 @@ static void only_permissions_and_software_bits_change_in_place(void **state)
 {
 	(void)state;
 	for (unsigned bit = 0; bit < 64; bit++) {
-		const pte_t was = { (any() & ~UINT64_C(3)) | 3 };
+		const pte_t was = { (any(UINT64_MAX) & ~UINT64_C(3)) | 3 };
 		const pte_t now = { was.v ^ (UINT64_C(1) << bit) };
 		const bool allowed = bit == 6 || bit == 7 || bit == 53 || bit == 54 ||
 				     (bit >= 55 && bit <= 58);
@@ -133,7 +116,7 @@ static void an_operand_of_a_kernel_address_has_no_ttl_and_no_asid(void **state)
 
 	(void)state;
 	for (unsigned n = 0; n < 1000; n++) {
-		const uint64_t at = base[n % 5] + (any() & 0xffffffffff);
+		const uint64_t at = base[n % 5] + (any(UINT64_MAX) & 0xffffffffff);
 		const uint64_t operand = tlbi_operand_va(va(at));
 
 		assert_int_equal(bits(operand, 63, 48), 0);
@@ -147,8 +130,8 @@ static void a_range_operand_covers_its_range_and_little_more(void **state)
 {
 	(void)state;
 	for (unsigned n = 0; n < 20000; n++) {
-		const uint64_t at = KMAP_BASE + (any() & 0xffffffff000);
-		const uint64_t pages = 2 + any() % ((UINT64_C(1) << (1 + n % 21)) - 1);
+		const uint64_t at = KMAP_BASE + (any(UINT64_MAX) & 0xffffffff000);
+		const uint64_t pages = 2 + any(UINT64_MAX) % ((UINT64_C(1) << (1 + n % 21)) - 1);
 		const uint64_t operand = tlbi_operand_range(va(at), pages);
 		const unsigned scale = (unsigned)bits(operand, 45, 44);
 		const uint64_t unit = UINT64_C(1) << (5 * scale + 1);

@@ -132,6 +132,51 @@ static void the_audit_sees_a_wrong_count(void **state)
 	slab_free(&odd, first, &charge);
 }
 
+/* Each word of a page's tag with another value in it, one at a time: see struct slab_page. */
+static void the_audit_sees_a_broken_list(void **state)
+{
+	enum { CLASS, USED = 2, NEXT, PREV };
+	static struct slab_class odd = SLAB_CLASS("odd", struct object);
+	static void *held[2 * PAGE_BYTES / sizeof(struct object)];
+	struct memcharge charge = { .limit_bytes = UINT64_MAX };
+	const unsigned a_page = PAGE_BYTES / odd.bytes;
+
+	(void)state;
+	for (unsigned i = 0; i < 2 * a_page; i++) {
+		held[i] = slab_alloc(&odd, &charge);
+	}
+	slab_free(&odd, held[0], &charge);
+	slab_free(&odd, held[a_page], &charge);
+	assert_int_equal(odd.pages, 2);
+	assert_true(slab_audit(&odd));
+	uint64_t *first = (uint64_t *)(void *)odd.avail;
+	uint64_t *second = (uint64_t *)(uintptr_t)first[NEXT];
+	const struct {
+		uint64_t *word, value;
+	} damage[] = {
+		{ &first[CLASS], 0 },
+		{ &second[CLASS], first[NEXT] },
+		{ &first[USED], UINT64_MAX >> (64 - a_page) }, /* full, and has no place here */
+		{ &second[USED], 0 },
+		{ &second[PREV], 0 },
+		{ &first[NEXT], 0 },
+	};
+
+	for (unsigned i = 0; i < sizeof(damage) / sizeof(damage[0]); i++) {
+		const uint64_t good = *damage[i].word;
+
+		*damage[i].word = damage[i].value;
+		assert_false(slab_audit(&odd));
+		*damage[i].word = good;
+		assert_true(slab_audit(&odd));
+	}
+	for (unsigned i = 0; i < 2 * a_page; i++) {
+		if (i % a_page != 0) {
+			slab_free(&odd, held[i], &charge);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -139,6 +184,7 @@ int main(void)
 		cmocka_unit_test(a_charge_is_never_passed),
 		cmocka_unit_test(without_a_page_nothing_is_charged),
 		cmocka_unit_test(the_audit_sees_a_wrong_count),
+		cmocka_unit_test(the_audit_sees_a_broken_list),
 	};
 
 	return cmocka_run_group_tests(tests, unit_boot, nullptr);

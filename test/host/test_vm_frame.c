@@ -2,34 +2,18 @@
 /*
  * test/host/test_vm_frame.c - single frames and the caches of the CPUs.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <arch/page.h>
 #include <memmap.h>
 #include <stdlib.h>
 
 #include "test/host/sim_impl.h"
+#include "test/host/unit.h"
 #include "vm/frame.h"
 
 #define FRAMES 2048u /* four blocks of 2^9: a cached frame breaks one of them */
 #define FIRST_FRAME UINT64_C(0x40000)
 
 static uint8_t owned[FRAMES];
-
-static uint64_t any(uint64_t bound)
-{
-	static uint64_t x = 0x2545f4914f6cdd1d;
-
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	return x % bound;
-}
 
 static void run_on(unsigned cpu)
 {

@@ -2,16 +2,10 @@
 /*
  * test/host/test_vm_region.c - the region tree beside a flat array of pages.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <memmap.h>
 #include <stdlib.h>
 
+#include "test/host/unit.h"
 #include "vm/region.h"
 
 #define PAGES 4096u
@@ -22,16 +16,6 @@ static struct region pool[REGIONS];
 static bool in_tree[REGIONS];
 static int owner[PAGES]; /* region number + 1, 0: free */
 static struct region_tree tree;
-
-static uint64_t any(uint64_t bound)
-{
-	static uint64_t x = 0x9e3779b97f4a7c15;
-
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	return x % bound;
-}
 
 static uint64_t address(uint64_t page)
 {
