@@ -6,6 +6,8 @@
 
 #define noinline __attribute__((__noinline__))
 #define always_inline inline __attribute__((always_inline))
+/* Of a short function: it leaves all registers but x0-x8, x16 and x17 to its caller. */
+#define keeps_registers __attribute__((preserve_most))
 #define noreturn_fn __attribute__((noreturn))
 #define packed_struct __attribute__((packed))
 #define cacheline_aligned __attribute__((aligned(64)))

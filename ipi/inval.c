@@ -132,7 +132,7 @@ static always_inline struct inval_span span_of(const struct inval_batch *batch, 
 					 .va = block->va,
 					 .pa = block->pa,
 					 .size = BLOCK_BYTES,
-					 .tag = rec_span(block->va.v, BLOCK_BYTES, batch->kind),
+					 .tag = block->tag,
 				 };
 }
 
@@ -263,7 +263,6 @@ static always_inline void note_after(const struct inval_batch *batch, enum exten
 	struct pcpu *p = pcpu_this();
 	const uint32_t count = entries_of(batch, extent);
 
-	p->window_last = ticks;
 	if (unlikely(ticks > p->window_max)) {
 		p->window_max = ticks;
 	}

@@ -62,7 +62,7 @@ struct inval_batch;
 struct record;
 
 /* Break, invalidate, make; cannot fail. On SPx, everyone parked. One for each kind and shape. */
-typedef void inval_window(const struct inval_batch *batch);
+typedef keeps_registers void inval_window(const struct inval_batch *batch);
 struct inval_windows {
 	inval_window *window[INVAL_KINDS][INVAL_SHAPES];
 };
@@ -90,6 +90,7 @@ struct inval_span {
 struct inval_block {
 	va_t va;
 	pa_t pa; /* the memory behind it */
+	uint64_t tag; /* rec_span(), for the record */
 };
 
 struct inval_batch {
@@ -174,8 +175,8 @@ static always_inline enum kerr inval_on_spx(uint64_t (*flush)(void *), struct in
 enum kerr inval_flush(struct inval_batch *batch, const struct inval_windows *windows);
 
 /*
- * The same for the entry of one block, planned by the caller: park.space, caller, window, kind (the
- * usual one), tlbi_counter, block and entry[0] are set, nothing else of the batch need be. Mode
+ * The same for the entry of one block, planned by the caller: park.space, caller, window (of the
+ * usual kind), tlbi_counter, block and entry[0] are set, nothing else of the batch need be. Mode
  * park only.
  */
 uint64_t inval_block_on_spx(void *batch);

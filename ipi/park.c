@@ -65,7 +65,7 @@ bool token_is_mine(void)
 	return token_is_ours(&park_state);
 }
 
-noinline void token_wait(uint64_t ticket)
+noinline keeps_registers void token_wait(uint64_t ticket)
 {
 	const struct wait wait = wait_begin();
 
@@ -146,7 +146,7 @@ static void note_held(const struct park *p)
 	}
 }
 
-noinline void park_let_go(const struct park *p)
+noinline keeps_registers void park_let_go(const struct park *p)
 {
 	for (uint64_t targets = p->window.targets; targets != 0; targets &= targets - 1) {
 		const unsigned cpu = (unsigned)__builtin_ctzll(targets);

@@ -47,9 +47,9 @@ static always_inline struct park_state *the_park(void)
 
 #define CPU_BIT(cpu) (UINT64_C(1) << (cpu))
 
-void token_wait(uint64_t ticket);
+keeps_registers void token_wait(uint64_t ticket);
 enum kerr park_others(struct park *p, uint64_t others);
-void park_let_go(const struct park *p);
+keeps_registers void park_let_go(const struct park *p);
 
 static always_inline bool token_is_ours(const struct park_state *s)
 {

@@ -15,9 +15,9 @@
 	X(demote_stale, "saved tables that had to be refilled")                  \
 	X(promote_declined, "promotions not done: the run is not uniform")       \
 	X(windows, "windows opened: one park, one batch")                        \
+	X(makes, "entries made valid again in a window")                         \
 	X(breaks, "valid entries made invalid in a window")                      \
 	X(breaks_unloaded, "the same of user spaces that no CPU had loaded yet") \
-	X(makes, "entries made valid again in a window")                         \
 	X(protects, "entries changed without a break")                           \
 	X(installs, "invalid entries made valid")                                \
 	X(removes, "valid entries made invalid for good")                        \

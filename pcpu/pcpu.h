@@ -73,8 +73,7 @@ struct pcpu {
 	uint64_t counter[CTR_COUNT]; /* [p] */
 	/* [p] latency of parks that this CPU started, log2 * 2 */
 	uint64_t park_hist[PARK_HIST_BUCKETS];
-	uint64_t window_last; /* [p] the last window, ticks */
-	uint64_t window_max; /* [p] the longest */
+	uint64_t window_max; /* [p] the longest window, ticks */
 	uint64_t park_max; /* [p] longest time from request to last ack, ticks */
 	uint64_t held; /* [p] ticks that parks of this CPU held others, who ran other things */
 	uint64_t recorder_next; /* [p] records written since boot, in steps of RECORDER_STEP */

@@ -226,15 +226,15 @@ static always_inline void window_body(const struct inval_batch *b, enum inval_ki
 }
 
 #define WINDOW_OF(name, kind, mode, half)                                        \
-	static void name##_one(const struct inval_batch *b)                      \
+	static keeps_registers void name##_one(const struct inval_batch *b)      \
 	{                                                                        \
 		window_body(b, kind, 1, mode, half);                             \
 	}                                                                        \
-	static void name##_some(const struct inval_batch *b)                     \
+	static keeps_registers void name##_some(const struct inval_batch *b)     \
 	{                                                                        \
 		window_body(b, kind, b->count, mode, half);                      \
 	}                                                                        \
-	static void name##_full(const struct inval_batch *b)                     \
+	static keeps_registers void name##_full(const struct inval_batch *b)     \
 	{                                                                        \
 		window_body(b, kind, INVAL_MAX, mode, HALF_OF_FULL(kind, half)); \
 	}

@@ -230,8 +230,8 @@ static always_inline enum kerr pmap_check_range(const struct pmap *pmap, va_t at
 		return likely(at.v >= LINEAR_BASE && size <= UINT64_MAX - at.v) ? KERR_OK
 										: KERR_RANGE;
 	}
-	return at.v >= USER_BASE && at.v < USER_END && size <= USER_END - at.v ? KERR_OK
-									       : KERR_RANGE;
+	return size <= USER_END && at.v <= USER_END - size && at.v >= USER_BASE ? KERR_OK
+										: KERR_RANGE;
 }
 
 /* R1: a pinned mapping never changes, not even its permissions. */

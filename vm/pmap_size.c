@@ -331,21 +331,20 @@ static always_inline uint64_t promote_at(struct pmap *pmap, uint64_t at)
  * The same for a page of a table that is a block, if all the tables above it lie in the main block
  * of the heap: then nothing has to be called but the flush. False: nothing was done.
  */
-static always_inline bool promote_near(struct pmap *pmap, va_t at)
+static always_inline bool promote_near(struct pmap *pmap, va_t page)
 {
 	const struct heap_main near = heap_main;
+	const va_t at = va(align_down(page.v, BLOCK_BYTES)); /* the table's first entry tells */
 	struct walk w = walk_root(pmap, at);
 
 	if (unlikely(!walk_down_near(&w, &near, at) || !walk_down_near(&w, &near, at) ||
 		     !walk_down_near(&w, &near, at))) {
 		return false;
 	}
-	const pte_t first = arch_pte_load(table_of(w.slot));
-
-	if (unlikely(!is_block(&w, first))) {
+	if (unlikely(!is_block(&w, w.entry))) {
 		return false;
 	}
-	promote_full(pmap, &w, first, at);
+	promote_full(pmap, &w, w.entry, at);
 	return true;
 }
 
@@ -398,9 +397,15 @@ static enum kerr demote_at(struct pmap *pmap, va_t at, uint64_t bytes, uint64_t 
 	return e;
 }
 
+static bool is_leaf_size(uint64_t bytes)
+{
+	return bytes == PAGE_BYTES || bytes == CONT_ENTRIES * PAGE_BYTES || bytes == BLOCK_BYTES ||
+	       bytes == CONT_ENTRIES * BLOCK_BYTES;
+}
+
 static noinline enum kerr demote_range(struct pmap *pmap, va_t start, uint64_t size, uint64_t bytes)
 {
-	enum kerr e = KERR_OK;
+	enum kerr e = is_leaf_size(bytes) ? KERR_OK : KERR_INVALID;
 
 	for (uint64_t at = start.v; e == KERR_OK && at - start.v < size;) {
 		uint64_t span;
@@ -443,10 +448,6 @@ enum kerr pmap_demote(struct pmap *pmap, va_t start, uint64_t size, uint64_t byt
 {
 	enum kerr e = pmap_check_change(pmap, start, size);
 
-	if (e == KERR_OK && unlikely(bytes != PAGE_BYTES && bytes != 16 * PAGE_BYTES &&
-				     bytes != BLOCK_BYTES && bytes != 16 * BLOCK_BYTES)) {
-		e = KERR_INVALID;
-	}
 	if (e != KERR_OK) {
 		return e;
 	}
@@ -454,7 +455,7 @@ enum kerr pmap_demote(struct pmap *pmap, va_t start, uint64_t size, uint64_t byt
 	pmap->caller = caller_pc_framed();
 	e = pmap_alive(pmap);
 	if (likely(e == KERR_OK)) {
-		if (unlikely(bytes >= BLOCK_BYTES || size != PAGE_BYTES ||
+		if (unlikely(bytes != PAGE_BYTES || size != PAGE_BYTES ||
 			     !demote_near(pmap, start, &e))) {
 			e = demote_range(pmap, start, size, bytes);
 		}

@@ -41,7 +41,7 @@ static always_inline enum counter counter_of(const struct pmap *pmap, enum inval
 static always_inline void plan_kind(struct inval_batch *b, const struct pmap *pmap,
 				    enum inval_kind kind, va_t at)
 {
-	b->kind = kind;
+	b->block.tag = rec_span(at.v, BLOCK_BYTES, kind);
 	b->tlbi_counter = counter_of(pmap, kind);
 	b->window = pmap->windows->window[kind][INVAL_ONE];
 	b->entry[0].tlbi = inval_operand(kind, at, BLOCK_BYTES, kind == INVAL_RANGE);
@@ -65,13 +65,6 @@ static always_inline enum kerr update_block(struct pmap *pmap, const struct pmap
 	KASSERT(pte_is_table(promote ? c->expected : c->fresh, 2));
 	struct inval_batch b;
 
-	b.park.space = space_of(pmap);
-	b.caller = pmap->caller;
-	b.block.va = c->va;
-	b.block.pa = pte_pa(block);
-	b.entry[0].slot = c->slot;
-	b.entry[0].fresh = c->fresh;
-	b.entry[0].expected = c->expected;
 	switch (inval_usual_kind(promote)) {
 	case INVAL_VA:
 		plan_kind(&b, pmap, INVAL_VA, c->va);
@@ -82,10 +75,18 @@ static always_inline enum kerr update_block(struct pmap *pmap, const struct pmap
 	default:
 		plan_kind(&b, pmap, INVAL_ALL, c->va);
 	}
+	b.park.space = space_of(pmap);
+	b.caller = pmap->caller;
+	b.block.va = c->va;
+	b.block.pa = pte_pa(block);
+	b.entry[0].slot = c->slot;
+	b.entry[0].fresh = c->fresh;
+	b.entry[0].expected = c->expected;
 	const enum kerr e = inval_flush_block(&b);
 
 	if (unlikely(e != KERR_OK)) {
 		pmap_note_failure(e, b.park.culprits);
+		return e;
 	}
-	return e;
+	return KERR_OK;
 }

@@ -13,6 +13,7 @@
  *          16. test/bench/run asks QEMU for 1 GHz.
  */
 #include "pcpu/pcpu.h"
+#include "pcpu/recorder.h"
 #include "test/kernel/bench.h"
 
 #include <arch/atomic.h>
@@ -109,6 +110,19 @@ static uint64_t tlbi_counted(enum counter c)
 	return pcpu_this()->counter[c];
 }
 
+/* From the newest record of a change to the end of its window. */
+static uint64_t last_window(void)
+{
+	struct record r;
+
+	for (unsigned age = 0; recorder_read(cpu_number(), age, &r); age++) {
+		if (record_kind(&r) == REC_CHANGE) {
+			return r.took - 1;
+		}
+	}
+	return 0;
+}
+
 static enum kerr take_sample(const struct bench_case *c, uint64_t id, struct sample *s)
 {
 	const uint64_t one = tlbi_counted(CTR_tlbi_va);
@@ -126,7 +140,7 @@ static enum kerr take_sample(const struct bench_case *c, uint64_t id, struct sam
 	const uint64_t over = c->metric == BENCH_WINDOW ? overhead_window : overhead_call;
 
 	if (c->metric == BENCH_WINDOW) {
-		ticks = pcpu_this()->window_last;
+		ticks = last_window();
 	}
 	*s = (struct sample){ .instructions = ticks * per_tick - over, .kind = "none" };
 	for (unsigned i = 0; i < array_len(kinds); i++) {

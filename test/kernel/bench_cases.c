@@ -272,7 +272,7 @@ static enum kerr write_record(void)
 	return KERR_OK;
 }
 
-static noinline void open_and_close(const struct inval_batch *batch)
+static noinline keeps_registers void open_and_close(const struct inval_batch *batch)
 {
 	__asm__ volatile("" ::"r"(batch) : "memory");
 }

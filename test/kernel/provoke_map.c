@@ -248,7 +248,7 @@ static noinline void trace_hook(void)
 	(void)*(volatile const uint64_t *)(uintptr_t)traced.v;
 }
 
-static void traced_window(const struct inval_batch *b)
+static keeps_registers void traced_window(const struct inval_batch *b)
 {
 	break_entry(b->entry[0].slot);
 	trace_hook();
