@@ -28,6 +28,7 @@ static struct queue waiting; /* [l] for the grace period that runs */
 static struct queue ready;   /* [l] to be run */
 static uint64_t quiet_then[MAX_CPUS];    /* [l] the counts when it began */
 static unsigned polls;                   /* [l] since it began */
+static uint64_t runner;                  /* [a] 1: a CPU runs what is ready */
 uint64_t reclaim_deferred;               /* [a] nodes on any list, or running */
 
 void reclaim_asleep(void)
@@ -151,7 +152,8 @@ static void run(struct reclaim_node *node)
 	spin_unlock(&lock);
 }
 
-void reclaim_poll(unsigned steps)
+/* For the one that runs. */
+static void advance_and_run(unsigned steps)
 {
 	uint64_t kick;
 
@@ -168,6 +170,14 @@ void reclaim_poll(unsigned steps)
 			return;
 		}
 		run(node);
+	}
+}
+
+void reclaim_poll(unsigned steps)
+{
+	if (load_relaxed(&runner) == 0 && cas_acquire(&runner, 0, 1)) {
+		advance_and_run(steps);
+		store_release(&runner, 0);
 	}
 }
 

@@ -15,9 +15,15 @@
  *
  *          LDAR does not pass an earlier STLR (Arm ARM B2.3.8, RCsc), so a CPU whose new count was
  *          seen reads the slot afterwards, and finds it empty. A plain load would not do.
+ *
+ *          One CPU at a time runs what is due; who comes meanwhile goes on with its own work. All
+ *          ends take the same few locks: CPUs that wait for each other there gain nothing. And
+ *          where a host runs fewer CPUs than we have, each lock that changes hands costs a turn of
+ *          its scheduler: calls that only passed by were seen to take half a second each.
  * INVARIANTS
  *   RC1  fn runs only after each CPU was quiet at some moment after reclaim_defer().
  *   RC2  A node is on one list; fn may defer it again.
+ *   RC3  No two fn run at the same time.
  * LOCKING  LOCK_RECLAIM inside; fn runs with no lock held, on the CPU that polls, on SP0.
  * NOT HERE References: kern/object.h.
  */
@@ -48,8 +54,9 @@ static inline bool reclaim_pending(void)
 }
 
 /*
- * Advance: at most `steps` calls of functions whose time has come. CPUs that hold a grace period up
- * for two polls are interrupted, so that they pass the way out. Pre: SP0, no lock held.
+ * Advance: at most `steps` calls of functions whose time has come; nothing while another CPU does
+ * it. CPUs that hold a grace period up for two polls are interrupted, so that they pass the way
+ * out. Pre: SP0, no lock held.
  */
 void reclaim_poll(unsigned steps);
 

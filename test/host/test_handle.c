@@ -141,6 +141,30 @@ static void a_late_comer_waits_for_the_next(void **state)
 	assert_int_equal(ended, 2);
 }
 
+/* Another CPU polls while this one is in the middle of it. */
+static bool poll_meanwhile(struct reclaim_node *node)
+{
+	const unsigned before = ended;
+
+	(void)node;
+	reclaim_poll(4);
+	assert_int_equal(ended, before);
+	return true;
+}
+
+static void one_cpu_at_a_time_reclaims(void **state)
+{
+	struct reclaim_node first;
+	struct reclaim_node second;
+
+	(void)state;
+	ended = 0;
+	reclaim_defer(&first, poll_meanwhile);
+	reclaim_defer(&second, count_call);
+	settle(); /* who found it taken is not needed for what is left */
+	assert_int_equal(ended, 1);
+}
+
 static void the_last_reference_ends_an_object_in_steps(void **state)
 {
 	struct memcharge charge = { .limit_bytes = UINT64_MAX };
@@ -293,6 +317,7 @@ int main(void)
 		cmocka_unit_test(a_grace_period_waits_for_every_cpu),
 		cmocka_unit_test(a_sleeping_cpu_is_not_waited_for),
 		cmocka_unit_test(a_late_comer_waits_for_the_next),
+		cmocka_unit_test(one_cpu_at_a_time_reclaims),
 		cmocka_unit_test(the_last_reference_ends_an_object_in_steps),
 		cmocka_unit_test(revocation_happens_once_and_shows_at_once),
 		cmocka_unit_test(a_look_up_checks_type_rights_and_generation),

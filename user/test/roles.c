@@ -265,6 +265,7 @@ static void wait_for(handle_t endpoint, struct role_result *out)
 	struct ipc_message m;
 
 	const enum kerr e = sys_ipc_recv(endpoint, 0, HANDLE_NONE, in_time(), &m);
+	EXPECT_OK(e);
 	if (e != KERR_OK) {
 		return;
 	}

@@ -152,6 +152,7 @@ static void task_serves_calls_of_another(void)
 	EXPECT_OK(sys_endpoint_create(&c.endpoint));
 	struct thread *const t = start_thread(call_adder, &c, PRIORITY_DEFAULT);
 	(void)run_role("adder", c.endpoint, CHILD_LIMIT, &r);
+	EXPECT(r.ended); /* else it was killed with a caller waiting */
 	EXPECT_EQ(r.status, 0);
 	thread_join(t);
 	EXPECT_OK(c.error);
