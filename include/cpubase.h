@@ -7,7 +7,7 @@
 
 #include <types.h>
 
-#define LOCKS_HELD_MAX 8
+#define LOCKS_HELD_MAX 16 /* of SP0, and of an interrupt on top of it */
 
 struct spinlock;
 

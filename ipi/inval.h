@@ -25,6 +25,7 @@
 
 #include "ipi/park.h"
 #include "kern/assert.h"
+#include "kern/lock.h"
 #include "kern/stop.h"
 
 #define INVAL_MAX 16 /* entries: one contiguous run, or 16 single ones */
@@ -160,9 +161,17 @@ static always_inline uint64_t inval_operand(enum inval_kind kind, va_t at, uint6
 static always_inline enum kerr inval_on_spx(uint64_t (*flush)(void *), struct inval_batch *batch)
 {
 	KASSERT(!arch_on_spx());
-	KASSERT(this_cpu()->mask_depth > 0); /* the tables' lock: the stretch is being measured */
+	struct cpubase *cpu = this_cpu();
+
+	/* SPx is masked: a stretch of its own, unless it is in one already (R8). */
+	if (likely(cpu->mask_depth == 0)) {
+		cpu->mask_since = counter_now();
+	}
 	const enum kerr e = (enum kerr)arch_call_on_spx(flush, batch);
 
+	if (likely(cpu->mask_depth == 0)) {
+		masked_note(cpu, (uint64_t)(uintptr_t)flush);
+	}
 	stop_poll();
 	return e;
 }
@@ -170,7 +179,7 @@ static always_inline enum kerr inval_on_spx(uint64_t (*flush)(void *), struct in
 /*
  * Do it. KERR_PINNED: a range meets pinned memory, or a place where nothing ever changes size.
  * KERR_BUSY: a CPU did not park (batch->park.culprits). KERR_CHANGED: an entry is not what was
- * expected. On failure nothing was changed. Pre: on SP0, interrupts masked; count > 0.
+ * expected. On failure nothing was changed. Pre: on SP0; count > 0.
  */
 enum kerr inval_flush(struct inval_batch *batch, const struct inval_windows *windows);
 

@@ -32,9 +32,14 @@ void wait_round(void)
 {
 	/*
 	 * A park waits with WFE too, and takes the events of whatever happens meanwhile: look
-	 * again.
+	 * again. Where interrupts are on, one that is taken between the two ends the WFE: its
+	 * return is an event (Arm ARM D1.6.1).
 	 */
-	if (wait_hook == nullptr || !wait_hook()) {
+	const uint64_t state = arch_irq_mask();
+	const bool parked = wait_hook != nullptr && wait_hook();
+
+	arch_irq_restore(state);
+	if (!parked) {
 		cpu_wfe();
 	}
 }
@@ -51,14 +56,11 @@ static always_inline void mask_begin(struct cpubase *cpu, uint64_t state, uint64
 /* `depth`: cpu->mask_depth, not 0 */
 static always_inline void mask_end(struct cpubase *cpu, uint32_t depth)
 {
+	if (depth == 1) {
+		masked_note(cpu, cpu->mask_pc);
+	}
 	cpu->mask_depth = depth - 1;
 	if (depth == 1) {
-		const uint64_t ticks = counter_now() - cpu->mask_since;
-
-		if (unlikely(ticks > cpu->masked_max)) {
-			cpu->masked_max = ticks;
-			cpu->masked_max_pc = cpu->mask_pc;
-		}
 		arch_irq_restore(cpu->mask_state);
 	}
 }
@@ -91,6 +93,38 @@ uint64_t wait_end(const struct wait *w)
 		cpu->wait_max = ticks;
 	}
 	return ticks;
+}
+
+/* What lies on the list of locks below those that an interrupt takes. */
+static struct spinlock interrupted = SPINLOCK("interrupt", LOCK_INTERRUPT);
+
+void interrupt_begin(struct interrupted *was)
+{
+	struct cpubase *cpu = this_cpu();
+
+	*was = (struct interrupted){ cpu->lock_count, cpu->mask_depth };
+	KASSERT(was->locks + 2 < LOCKS_HELD_MAX);
+	/* The place on top is left out: SP0 may be filling it, or has just emptied it. */
+	cpu->lock[was->locks + 1] = &interrupted;
+	cpu->lock_count = was->locks + 2;
+	/* A pseudo-NMI may arrive in a masked stretch: that stretch is being measured already. */
+	if (was->masks == 0) {
+		cpu->mask_since = counter_now();
+	}
+	cpu->mask_depth = was->masks + 1; /* mask_state stays SP0's */
+}
+
+void interrupt_end(const struct interrupted *was, uint64_t place)
+{
+	struct cpubase *cpu = this_cpu();
+
+	KASSERT(cpu->lock_count == was->locks + 2);
+	KASSERT(cpu->mask_depth == was->masks + 1);
+	cpu->lock_count = was->locks;
+	cpu->mask_depth = was->masks;
+	if (was->masks == 0) {
+		masked_note(cpu, place);
+	}
 }
 
 static always_inline void own(struct spinlock *lock, struct cpubase *cpu, uint32_t held)
@@ -127,13 +161,14 @@ static void note_wait(struct spinlock *lock, uint64_t ticks)
 static noinline void wait_for(struct spinlock *lock, uint64_t ticket)
 {
 	struct cpubase *cpu = this_cpu();
+	struct spinlock *outer = cpu->lock_wanted; /* of what this interrupts */
 	const struct wait wait = wait_begin();
 
 	cpu->lock_wanted = lock;
 	do {
 		wait_round();
 	} while (load_acquire(&lock->serving) != ticket);
-	cpu->lock_wanted = nullptr;
+	cpu->lock_wanted = outer;
 	own(lock, cpu, cpu->lock_count);
 	const uint64_t ticks = wait_end(&wait);
 
@@ -147,6 +182,13 @@ static always_inline bool may_take(const struct cpubase *cpu, uint32_t held,
 				   const struct spinlock *lock)
 {
 	return held == 0 || (held < LOCKS_HELD_MAX && cpu->lock[held - 1]->rank < lock->rank);
+}
+
+/* An interrupt may want what lies below, while whoever has this one waits for us. */
+static always_inline bool may_take_open(const struct cpubase *cpu, uint32_t held)
+{
+	return held == 0 || cpu->lock[held - 1]->rank >= LOCK_OPEN_FIRST ||
+	       cpu->lock[held - 1]->rank == LOCK_STRESS;
 }
 
 static always_inline bool may_give(const struct cpubase *cpu, uint32_t held,
@@ -165,7 +207,8 @@ static noinline void may_not_take(const struct spinlock *lock)
 	const uint32_t held = cpu->lock_count;
 
 	KASSERT(held < LOCKS_HELD_MAX);
-	KASSERT(cpu->lock[held - 1]->rank < lock->rank); /* R7 */
+	KASSERT(held == 0 || cpu->lock[held - 1]->rank < lock->rank); /* R7 */
+	KASSERT(may_take_open(cpu, held));
 }
 
 static noinline void may_not_give(const struct spinlock *lock)
@@ -174,17 +217,17 @@ static noinline void may_not_give(const struct spinlock *lock)
 	const uint32_t held = cpu->lock_count;
 
 	KASSERT(held > 0 && cpu->lock[held - 1] == lock);
-	KASSERT(cpu->mask_depth > 0);
 }
 
-/* Interrupts are masked, `state` was before. What is rare is called last: no frame is needed. */
-static always_inline void take(struct spinlock *lock, uint64_t state, uint64_t place)
+static noinline void is_not_masked(void)
 {
-	struct cpubase *cpu = this_cpu();
-	const uint32_t held = cpu->lock_count;
+	KASSERT(this_cpu()->mask_depth > 0);
+}
 
-	mask_begin(cpu, state, place);
-	if (unlikely(!may_take(cpu, held, lock))) {
+/* What is rare is called last: no frame is needed. */
+static always_inline void take(struct spinlock *lock, struct cpubase *cpu, uint32_t held, bool may)
+{
+	if (unlikely(!may)) {
 		may_not_take(lock);
 		return;
 	}
@@ -198,18 +241,40 @@ static always_inline void take(struct spinlock *lock, uint64_t state, uint64_t p
 	own(lock, cpu, held);
 }
 
+/* Interrupts are masked, `state` was before. */
+static always_inline void take_masked(struct spinlock *lock, uint64_t state, uint64_t place)
+{
+	struct cpubase *cpu = this_cpu();
+	const uint32_t held = cpu->lock_count;
+
+	mask_begin(cpu, state, place);
+	take(lock, cpu, held, may_take(cpu, held, lock));
+}
+
 static noinline void take_by_priority(struct spinlock *lock, uint64_t place)
 {
-	take(lock, arch_irq_mask_priority(), place);
+	take_masked(lock, arch_irq_mask_priority(), place);
+}
+
+static always_inline void take_open(struct spinlock *lock)
+{
+	struct cpubase *cpu = this_cpu();
+	const uint32_t held = cpu->lock_count;
+
+	take(lock, cpu, held, may_take(cpu, held, lock) && may_take_open(cpu, held));
 }
 
 void spin_lock_at(struct spinlock *lock, uint64_t place) __attribute__((no_thread_safety_analysis))
 {
+	if (spin_is_open(lock)) {
+		take_open(lock);
+		return;
+	}
 	if (unlikely(arch_irqs_by_priority != 0)) {
 		take_by_priority(lock, place);
 		return;
 	}
-	take(lock, arch_irq_mask(), place);
+	take_masked(lock, arch_irq_mask(), place);
 }
 
 void spin_unlock(struct spinlock *lock) __attribute__((no_thread_safety_analysis))
@@ -218,12 +283,19 @@ void spin_unlock(struct spinlock *lock) __attribute__((no_thread_safety_analysis
 	const uint32_t held = cpu->lock_count;
 	const uint32_t depth = cpu->mask_depth;
 
-	if (unlikely(!may_give(cpu, held, lock) || depth == 0)) {
+	if (unlikely(!may_give(cpu, held, lock))) {
 		may_not_give(lock);
 		return;
 	}
 	cpu->lock_count = held - 1;
 	store_relaxed(&lock->owner, 0);
 	ticket_pass(&lock->next, &lock->serving, lock->serving);
+	if (spin_is_open(lock)) {
+		return;
+	}
+	if (unlikely(depth == 0)) {
+		is_not_masked();
+		return;
+	}
 	mask_end(cpu, depth);
 }

@@ -8,7 +8,12 @@
  *          a rank that does not rise is a deadlock waiting for its day, and panics on the first.
  *          Tickets: whoever waits longest is next, so nobody starves behind a CPU that takes the
  *          lock again and again.
- * LOCKING  Interrupts are masked from acquire to release, and only there.
+ *          *Open* locks are those of memory, LOCK_SPACE to LOCK_PMAP, under which much is done: no
+ *          interrupt takes one, so interrupts stay on while one is held or waited for (R8). An
+ *          interrupt that comes meanwhile takes its locks as if none were held. So none of those
+ *          that an interrupt takes may be held when an open lock is taken: its holder may be
+ *          interrupted, and want the first one then. The rank says so, and it is asserted.
+ * LOCKING  Interrupts are masked from acquire to release, and only there; not by open locks.
  */
 #pragma once
 
@@ -21,7 +26,8 @@
 #include "kern/assert.h"
 
 enum lock_rank {
-	LOCK_STRESS = 1, /* test programs' own */
+	LOCK_INTERRUPT,  /* none: an interrupt begins */
+	LOCK_STRESS,     /* test programs' own */
 	LOCK_OBJECT,     /* an endpoint, event, timer or interrupt object */
 	LOCK_TASK,       /* a task's handles */
 	LOCK_SPACE,      /* the regions of an address space */
@@ -40,6 +46,10 @@ enum lock_rank {
 	LOCK_LOG,
 };
 
+/* The open ones. */
+#define LOCK_OPEN_FIRST LOCK_SPACE
+#define LOCK_OPEN_LAST LOCK_PMAP
+
 struct __attribute__((capability("mutex"))) spinlock {
 	uint64_t next;    /* the ticket that the next CPU draws */
 	uint64_t serving; /* the ticket whose turn it is */
@@ -54,7 +64,7 @@ struct __attribute__((capability("mutex"))) spinlock {
 
 #define SPINLOCK(lock_name, lock_rank) { .rank = (lock_rank), .name = (lock_name) }
 
-/* `place`: who masks interrupts with it. */
+/* `place`: who masks interrupts with it, if it does. */
 void spin_lock_at(struct spinlock *lock, uint64_t place) __attribute__((acquire_capability(*lock)));
 static always_inline void spin_lock(struct spinlock *lock)
 	__attribute__((acquire_capability(*lock)))
@@ -62,6 +72,12 @@ static always_inline void spin_lock(struct spinlock *lock)
 	spin_lock_at(lock, arch_this_place());
 }
 void spin_unlock(struct spinlock *lock) __attribute__((release_capability(*lock)));
+
+/* Are interrupts on while it is held and waited for? */
+static always_inline bool spin_is_open(const struct spinlock *lock)
+{
+	return lock->rank >= LOCK_OPEN_FIRST && lock->rank <= LOCK_OPEN_LAST;
+}
 
 /* Does *this* CPU hold it? */
 static inline bool spin_is_held(const struct spinlock *lock)
@@ -74,9 +90,8 @@ const struct spinlock *spin_contended(void);
 #define KASSERT_HELD(l) KASSERT(spin_is_held(l))
 
 /*
- * Called in every round of every wait loop with interrupts masked. True: it parked meanwhile, and
- * may
- * have slept through the event that the loop waits for. Set once by ipi/.
+ * Called in every round of every wait loop, with interrupts masked. True: it parked meanwhile, and
+ * may have slept through the event that the loop waits for. Set once by ipi/.
  */
 void lock_set_wait_hook(bool (*hook)(void));
 
@@ -165,6 +180,28 @@ static inline void spin_unlock_spx(struct spinlock *lock, bool bare)
 /* Masked stretches, nested; the outermost is measured and its place kept (R8). */
 void irq_mask(void);
 void irq_unmask(void);
+
+/* A stretch of this CPU that began at mask_since, less what it waited, is over. */
+static always_inline void masked_note(struct cpubase *cpu, uint64_t place)
+{
+	const uint64_t ticks = counter_now() - cpu->mask_since;
+
+	if (unlikely(ticks > cpu->masked_max)) {
+		cpu->masked_max = ticks;
+		cpu->masked_max_pc = place;
+	}
+}
+
+/*
+ * An interrupt from SP0: between the two it takes locks as if none were held, and its stretch is
+ * measured; `place` says what it is. Pre: on SPx.
+ */
+struct interrupted {
+	uint32_t locks;
+	uint32_t masks;
+};
+void interrupt_begin(struct interrupted *was);
+void interrupt_end(const struct interrupted *was, uint64_t place);
 
 /*
  * A wait for other CPUs inside a masked stretch: accounted apart. What is answered while waiting

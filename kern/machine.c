@@ -186,8 +186,8 @@ static void end_afloat(uint64_t status)
 {
 	log_fresh_line();
 	if (status == 0) {
+		tell_masked(); /* first: these lines are printed under a lock */
 		tell_breaks();
-		tell_masked();
 	}
 	kprintf("PERCH END status=%u\n", (unsigned)status);
 	uart_flush();

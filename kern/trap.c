@@ -99,22 +99,11 @@ void trap_top_half(uint64_t pc, struct trap_frame *frame)
 
 void trap_irq(struct trap_frame *frame)
 {
-	struct cpubase *cpu = this_cpu();
-	const bool outermost = cpu->mask_depth == 0;
+	struct interrupted was;
 
-	/* A pseudo-NMI may arrive in a masked stretch: that stretch is being measured already. */
-	if (outermost) {
-		cpu->mask_since = counter_now();
-	}
+	interrupt_begin(&was);
 	trap_top_half(frame->elr, frame);
-	if (outermost) {
-		const uint64_t ticks = counter_now() - cpu->mask_since;
-
-		if (ticks > cpu->masked_max) {
-			cpu->masked_max = ticks;
-			cpu->masked_max_pc = (uint64_t)(uintptr_t)trap_irq;
-		}
-	}
+	interrupt_end(&was, (uint64_t)(uintptr_t)trap_irq);
 }
 
 /* The walk that failed may have been one of a window, or early (no FEAT_ETS): is it good now? */

@@ -4,7 +4,7 @@
  *
  * LOCKING  The space's lock, then the object's, from the look-up to the entry: a region cannot go,
  *          nor a page be taken away, in between (OB2, SP3). One page is zeroed under them, which
- *          DC ZVA makes cheap; nothing longer happens there (R8).
+ *          DC ZVA makes cheap; nothing longer happens there. Both are open: interrupts stay on.
  */
 #include "vm/fault.h"
 

@@ -6,13 +6,13 @@
 #pragma once
 
 /* struct pcpu */
-#define PCPU_CURRENT 192  /* the thread whose registers an exception from EL0 goes to */
-#define PCPU_QUIET 200    /* grows at every return to EL0 */
-#define PCPU_SP0_BASE 208 /* where SP0 begins in a call from EL0 */
-#define PCPU_FAST_KEY 224 /* thread_key() of the thread that the scheduler chose */
-#define PCPU_SPACE 232 /* where this CPU says which space it runs; the one loaded is next */
-#define PCPU_ASID_ACTIVE 240 /* asid_active() of this CPU */
-#define PCPU_HOST_SP 216  /* SP0 of the kernel program that gave its CPU to threads */
+#define PCPU_CURRENT 256  /* the thread whose registers an exception from EL0 goes to */
+#define PCPU_QUIET 264    /* grows at every return to EL0 */
+#define PCPU_SP0_BASE 272 /* where SP0 begins in a call from EL0 */
+#define PCPU_FAST_KEY 288 /* thread_key() of the thread that the scheduler chose */
+#define PCPU_SPACE 296 /* where this CPU says which space it runs; the one loaded is next */
+#define PCPU_ASID_ACTIVE 304 /* asid_active() of this CPU */
+#define PCPU_HOST_SP 280  /* SP0 of the kernel program that gave its CPU to threads */
 
 /* struct thread: the registers of EL0 */
 #define TH_REGS 64

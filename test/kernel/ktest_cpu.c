@@ -423,6 +423,54 @@ static void cpus_that_spin_answer_parks(void)
 	area_close(&a);
 }
 
+/* ---- what interrupts do meanwhile ---- */
+
+static struct spinlock open_lock = SPINLOCK("ktest open", LOCK_OPEN_FIRST);
+static struct spinlock closed_lock = SPINLOCK("ktest closed", LOCK_OBJECT);
+static uint64_t interrupts; /* [a] */
+
+static void interrupt_locks(struct timerq_node *node)
+{
+	(void)node;
+	spin_lock(&closed_lock); /* of a lower rank than the one that was held */
+	store_release(&interrupts, load_relaxed(&interrupts) + 1);
+	spin_unlock(&closed_lock);
+}
+
+/* A timer that is due: has its function run when `ticks` have passed? */
+static bool interrupt_comes(struct timerq_node *node, uint64_t ticks)
+{
+	const uint64_t before = load_relaxed(&interrupts);
+	const uint64_t end = counter_now() + ticks;
+
+	timerq_add(node, counter_now(), interrupt_locks);
+	while (load_acquire(&interrupts) == before && counter_now() < end) {
+	}
+	return load_acquire(&interrupts) != before;
+}
+
+/* R8: long work is done under open locks; an interrupt then takes its own as if none were held. */
+static void open_locks_leave_interrupts_on(void)
+{
+	struct timerq_node node = { 0 };
+
+	store_release(&interrupts, 0);
+	spin_lock(&open_lock);
+	EXPECT(interrupt_comes(&node, LIMIT_SECONDS * arch_counter_hz()));
+	EXPECT(spin_is_held(&open_lock));
+	spin_unlock(&open_lock);
+	spin_lock(&closed_lock);
+	EXPECT(!interrupt_comes(&node, arch_counter_hz() / 1000));
+	spin_unlock(&closed_lock);
+	const uint64_t end = limit();
+
+	while (load_acquire(&interrupts) < 2 && counter_now() < end) {
+	}
+	EXPECT_EQ(load_acquire(&interrupts), 2);
+}
+
+/* ---- look-ups ---- */
+
 static uint64_t wrong_answers;
 
 static void look_up_until_told(void *arg)
@@ -518,6 +566,7 @@ const struct ktest ktest_cpu[] = {
 	{ "a_lost_interrupt_is_sent_again", a_lost_interrupt_is_sent_again, 2 },
 	{ "a_cpu_that_does_not_answer_stops_nothing", a_cpu_that_does_not_answer_stops_nothing, 2 },
 	{ "cpus_that_spin_answer_parks", cpus_that_spin_answer_parks, 2 },
+	{ "open_locks_leave_interrupts_on", open_locks_leave_interrupts_on, 1 },
 	{ "look_ups_are_right_throughout", look_ups_are_right_throughout, 2 },
 	{ "a_cpu_goes_and_comes_back", a_cpu_goes_and_comes_back, 2 },
 	{ nullptr, nullptr, 0 },
