@@ -20,6 +20,7 @@
 #include "kern/assert.h"
 #include "kern/call.h"
 #include "kern/entry.h"
+#include "kern/event.h"
 #include "kern/exception.h"
 #include "kern/fpu.h"
 #include "kern/grow.h"
@@ -89,6 +90,27 @@ static_assert(RIGHT_SEND == 1 << RIGHT_SEND_BIT && RIGHT_RECEIVE == 1 << RIGHT_R
 static_assert(THREAD_RUNNING == STATE_RUNNING && THREAD_RECEIVING == STATE_RECEIVING);
 static_assert(THREAD_CALLING == STATE_CALLING && sizeof(enum thread_state) == 4);
 static_assert(IPC_FLAG_CALL == INFO_CALL && IPC_WORDS == 8);
+
+/* quick_fast.S; of run queues, in sched_cpu.c */
+static_assert(offsetof(struct pcpu, runq) == PCPU_RUNQ);
+static_assert(offsetof(struct pcpu, base.cpu) == PCPU_CPU);
+static_assert(offsetof(struct pcpu, resched) == PCPU_RESCHED);
+static_assert(offsetof(struct pcpu, slice_end) == PCPU_SLICE_END);
+static_assert(offsetof(struct pcpu, timer_deadline) == PCPU_TIMER);
+static_assert(offsetof(struct thread, ipc.event_bits) == TH_IPC_EVENT_BITS);
+static_assert(offsetof(struct thread, queued) == TH_QUEUED);
+static_assert(offsetof(struct thread, not_plain) == TH_NOT_PLAIN);
+static_assert(offsetof(struct thread, affinity) == TH_AFFINITY);
+static_assert(offsetof(struct thread, next) == TH_NEXT && offsetof(struct thread, prev) == TH_PREV);
+static_assert(offsetof(struct thread, slice_left) == TH_SLICE_LEFT);
+static_assert(offsetof(struct event, lock.next) == EV_LOCK);
+static_assert(offsetof(struct event, lock.serving) == EV_LOCK + 8);
+static_assert(offsetof(struct event, bits) == EV_BITS && EV_FIRST == EV_BITS + 8);
+static_assert(offsetof(struct event, queue.first) == EV_FIRST);
+static_assert(offsetof(struct event, queue.last) == EV_FIRST + 8);
+static_assert(offsetof(struct event, bound) == EV_BOUND);
+static_assert(KOBJ_EVENT == TYPE_EVENT && RIGHT_WRITE == 1 << RIGHT_WRITE_BIT);
+static_assert(THREAD_PRIORITIES == 64 && KERR_OK == 0); /* what a key's low bits hold */
 
 #define RECLAIM_STEPS 4
 

@@ -26,6 +26,13 @@ struct thread *entry_el0_exit(void);
 uint64_t entry_el0_signal(struct thread *self);
 struct thread *entry_el0_yield(struct thread *self);
 
+/*
+ * quick_fast.S has signalled, but for what it left to C: a CPU is idle that may take `woken`, or,
+ * that nullptr, somebody was bound to the event just then. QUICK_DONE or _LEAVE.
+ */
+struct event;
+uint64_t entry_el0_signal_rest(const struct thread *woken, struct event *ev);
+
 /* A fast path has begun to switch spaces, and gave up: this CPU runs in none. */
 void entry_el0_no_space(void);
 

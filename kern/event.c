@@ -91,8 +91,7 @@ static bool signal_locked(struct event *ev, uint64_t bits)
 	return true;
 }
 
-/* Who was bound to it meanwhile has looked at the bits before they were set, or sees them. */
-static void wake_newly_bound(struct event *ev)
+void event_wake_newly_bound(struct event *ev)
 {
 	struct thread *bound =
 		(struct thread *)load_seq_cst((const uint64_t *)(const void *)&ev->bound);
@@ -111,7 +110,7 @@ bool event_signal_quick(struct event *ev, uint64_t bits)
 
 	spin_unlock_bare(&ev->lock);
 	if (done) {
-		wake_newly_bound(ev);
+		event_wake_newly_bound(ev);
 	}
 	return done;
 }

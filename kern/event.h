@@ -32,6 +32,12 @@ void event_signal(struct event *ev, uint64_t bits);
  */
 bool event_signal_quick(struct event *ev, uint64_t bits);
 
+/*
+ * After bits were set because nobody waits: who was bound meanwhile has looked at them before that,
+ * or is seen here. Any context that may take LOCK_OBJECT.
+ */
+void event_wake_newly_bound(struct event *ev);
+
 /* From an interrupt, on SPx: the one or the other. */
 void event_signal_interrupt(struct event *ev, uint64_t bits);
 

@@ -7,7 +7,8 @@
  *          are short, never wait, and touch pinned memory only. So they run on SPx, before the
  *          door, as fast messages do, and take their locks only if they are free (spin_try_bare()).
  *          Whatever is unusual, a waiter with a deadline, a binding, another CPU, ends in the slow
- *          call, which begins anew: up to there nothing has changed.
+ *          call, which begins anew: up to there nothing has changed. Where even less is unusual,
+ *          quick_fast.S has done it before this is asked.
  * RULES    Nothing is reclaimed here, so what waits for that is a reason to be slow: a program that
  *          does nothing but quick calls cannot keep memory from being freed.
  * LOCKING  LOCK_OBJECT, then LOCK_SCHED of this CPU: both tried, neither waited for.
@@ -38,6 +39,16 @@ uint64_t entry_el0_signal(struct thread *self)
 	}
 	reclaim_quiet();
 	return QUICK_DONE;
+}
+
+uint64_t entry_el0_signal_rest(const struct thread *woken, struct event *ev)
+{
+	if (woken != nullptr) {
+		sched_announce(woken);
+	} else {
+		event_wake_newly_bound(ev);
+	}
+	return load_relaxed(&pcpu_this()->resched) != 0 ? QUICK_LEAVE : QUICK_DONE;
 }
 
 struct thread *entry_el0_yield(struct thread *self)

@@ -214,6 +214,13 @@ void sched_wake_held(struct runq *q, struct thread *t) __attribute__((no_thread_
 	announce(t, cpu_number(), running);
 }
 
+void sched_announce(const struct thread *t)
+{
+	const unsigned cpu = cpu_number();
+
+	announce(t, cpu, runq_of(cpu)->running);
+}
+
 void sched_change_wait(struct thread *t, enum thread_state why)
 {
 	struct runq *q = sched_lock_queue_of(t);
@@ -252,6 +259,7 @@ void sched_set_priority(struct thread *t, uint8_t priority)
 	if (t->queued) {
 		runq_remove(q, t);
 		t->priority = priority;
+		t->key = thread_key(t);
 		sched_ready_unlock(q, t);
 		return;
 	}
@@ -285,12 +293,12 @@ void sched_set_affinity(struct thread *t, uint64_t cpus)
 	const unsigned cpu = t->cpu;
 
 	t->affinity = cpus;
+	t->key = thread_key(t);
 	if (t->queued) {
 		runq_remove(q, t);
 		sched_ready_unlock(q, t);
 		return;
 	}
-	t->key = thread_key(t);
 	sched_unlock(q);
 	if (runs && (cpus & CPU_BIT(cpu)) == 0) {
 		sched_poke_cpu(cpu);

@@ -69,6 +69,9 @@ struct runq;
 struct runq *sched_hold_waiter(struct thread *t);
 void sched_wake_held(struct runq *q, struct thread *t);
 
+/* t was made ready on this CPU by assembly, which saw that a CPU may be idle that can take it. */
+void sched_announce(const struct thread *t);
+
 /* The rest of the time slice goes to others of the same priority. */
 void sched_yield(void);
 

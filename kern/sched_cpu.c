@@ -21,6 +21,7 @@
 
 #include "arch/arm64/cpu.h"
 #include "arch/arm64/debug.h"
+#include "arch/arm64/el0.h"
 #include "ipi/park.h"
 #include "kern/assert.h"
 #include "kern/irq.h"
@@ -29,6 +30,16 @@
 #include "kern/trap.h"
 #include "pcpu/recorder.h"
 #include "vm/pmap_user.h"
+
+/* quick_fast.S */
+static_assert(offsetof(struct sched_state, idle) == SCHED_IDLE);
+static_assert(offsetof(struct sched_state, slice_ticks) == SCHED_SLICE_TICKS);
+static_assert(offsetof(struct runq, lock.next) == 0 && offsetof(struct runq, lock.serving) == 8);
+static_assert(offsetof(struct runq, ready) == RUNQ_READY);
+static_assert(offsetof(struct runq, running) == RUNQ_RUNNING);
+static_assert(offsetof(struct runq, head) == RUNQ_HEAD);
+static_assert(offsetof(struct runq, tail) == RUNQ_TAIL);
+static_assert(THREAD_READY == 1); /* and true: one register for both */
 
 #define RECLAIM_PAUSE (sched_state.slice_ticks / 8)
 #define IDLE_RECLAIM_STEPS 16
@@ -221,6 +232,7 @@ void sched_give(bool (*until)(void *arg), void *arg)
 
 	KASSERT(p->base.lock_count == 0 && p->base.mask_depth == 0);
 	KASSERT(p->host_until == nullptr);
+	p->runq = runq_of(p->base.cpu);
 	p->host_until = until;
 	p->host_arg = arg;
 	__atomic_fetch_or(&sched_state.giving, CPU_BIT(p->base.cpu), __ATOMIC_RELEASE);

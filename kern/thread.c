@@ -161,10 +161,11 @@ void thread_ask(struct thread *t, enum thread_request request)
 	}
 }
 
-/* Does it wait for nothing but a message, or an answer? */
+/* Does it wait for nothing but a message, an answer, or a signal? */
 static bool waits_plainly(const struct thread *t)
 {
-	return (t->state == THREAD_RECEIVING || t->state == THREAD_CALLING) &&
+	return (t->state == THREAD_RECEIVING || t->state == THREAD_CALLING ||
+		t->state == THREAD_EVENT_WAIT) &&
 	       t->ipc.due == DEADLINE_NONE && t->ipc.slot_object == nullptr && !t->ipc.excepted;
 }
 

@@ -49,6 +49,7 @@ struct user_fault {
 #define RECORDER_STEP 256 /* a record's number * 256 + its kind is its id */
 
 struct thread;
+struct runq;
 
 /* [p] written by this CPU only  [a] atomic, by anyone */
 struct pcpu {
@@ -62,6 +63,7 @@ struct pcpu {
 	uint64_t fast_key; /* [p] thread_key() of the thread that the scheduler chose */
 	uint64_t *space_word;  /* [p] &mailbox.space */
 	uint64_t *asid_active; /* [p] asid_active() of this CPU */
+	struct runq *runq;     /* [c] of this CPU; nullptr before it runs threads */
 	bool (*host_until)(void *arg); /* [p] when it wants it back; nullptr: it has it */
 	void *host_arg;
 	bool steps_el0; /* [p] single step of EL0 is on */

@@ -20,31 +20,6 @@
 
 	.text
 
-	/* In: x18 = thread. What a message is made of, and what a function of C may burn. */
-	.macro	save_words
-	stp	x0, x1, [x18, #TH_X(0)]
-	stp	x2, x3, [x18, #TH_X(2)]
-	stp	x4, x5, [x18, #TH_X(4)]
-	stp	x6, x7, [x18, #TH_X(6)]
-	stp	x8, x9, [x18, #TH_X(8)]
-	stp	x10, x11, [x18, #TH_X(10)]
-	stp	x12, x13, [x18, #TH_X(12)]
-	stp	x14, x15, [x18, #TH_X(14)]
-	.endm
-
-	/* In: \thread, any but x0-x17. */
-	.macro	load_words thread
-	ldp	x0, x1, [\thread, #TH_X(0)]
-	ldp	x2, x3, [\thread, #TH_X(2)]
-	ldp	x4, x5, [\thread, #TH_X(4)]
-	ldp	x6, x7, [\thread, #TH_X(6)]
-	ldp	x8, x9, [\thread, #TH_X(8)]
-	ldp	x10, x11, [\thread, #TH_X(10)]
-	ldp	x12, x13, [\thread, #TH_X(12)]
-	ldp	x14, x15, [\thread, #TH_X(14)]
-	ldp	x16, x17, [\thread, #TH_X(16)]
-	.endm
-
 	/* In: x18 = thread. Out: x0 = thread, x18 = slice, x29 = 0: C may run. Burns: x16. */
 	.macro	enter_slice
 	mov	x0, x18
@@ -92,12 +67,15 @@ el0_svc:
 	dsb	nsh			/* nothing is speculated past the ERET */
 	isb
 
-	/* Calls that need neither the door nor SP0, if nothing is in the way (kern/quick.c). */
+	/* Calls that need neither the door nor SP0, if nothing is in the way. */
 el0_quick:
 	cmp	x8, #NR_EVENT_SIGNAL
-	b.eq	el0_signal
+	b.eq	event_signal_fast
 	cmp	x8, #NR_THREAD_YIELD
-	b.ne	el0_sync_slow
+	b.eq	thread_yield_fast
+	b	el0_sync_slow
+
+	/* The same in C (kern/quick.c), which can do more of them. In: x9-x15 = 0. */
 	.global el0_yield
 el0_yield:
 	save_rest
@@ -114,6 +92,7 @@ el0_signal:
 	stp	x29, x30, [x18, #TH_X(29)]
 	enter_slice
 	bl	entry_el0_signal
+el0_signalled:
 	mov	x15, x0
 	ldr	x18, [x18, #PCPU_CURRENT]
 	ldp	x29, x30, [x18, #TH_X(29)]
@@ -129,6 +108,18 @@ el0_signal:
 	cmp	x15, #QUICK_SLOW
 	b.ne	el0_exit
 	b	el0_saved_slow
+
+	/* Signalled, but for what C does of it. In: x16 = who is ready, x17 = event; x8-x15 = 0. */
+	.global el0_signal_rest
+el0_signal_rest:
+	save_words
+	stp	x29, x30, [x18, #TH_X(29)]
+	mov	x15, x16
+	enter_slice
+	mov	x0, x15
+	mov	x1, x17
+	bl	entry_el0_signal_rest
+	b	el0_signalled
 
 	/* What passes the door: faults, and calls. Two entries, so that a report knows which. */
 	.global el0_fault_entry
@@ -176,19 +167,19 @@ el0_aarch32:
 	/* In: x0 = the thread to run, on SPx, DAIF masked, before the door. */
 el0_resume:
 	mov	x21, x0
-	ldp	x0, x1, [x21, #TH_SP]	/* SP, PC */
-	ldp	x2, x3, [x21, #TH_PSTATE]	/* PSTATE, TLS */
-	msr	sp_el0, x0
-	msr	elr_el1, x1
-	msr	spsr_el1, x2
-	msr	tpidr_el0, x3
-	load_words x21
-	load_kept
-	msr	tpidrro_el0, xzr
-el0_eret:				/* the first time: by it a CPU comes to EL0 */
-	eret
-	dsb	nsh
-	isb
+el0_first:				/* the first time: here a CPU goes to EL0 */
+	resume
+
+	/*
+	 * A fast path has chosen, and the space of its thread does not load at once: for now there
+	 * is none. In: x22 = slice; PCPU_CURRENT is the thread, complete in memory.
+	 */
+	.global el0_other_space
+el0_other_space:
+	mov	x18, x22
+	mov	x29, xzr
+	bl	entry_el0_no_space
+	b	el0_exit
 
 /*
  * void arch_run_threads(void)

@@ -12,6 +12,11 @@
 #define PCPU_FAST_KEY 288 /* thread_key() of the thread that the scheduler chose */
 #define PCPU_SPACE 296 /* where this CPU says which space it runs; the one loaded is next */
 #define PCPU_ASID_ACTIVE 304 /* asid_active() of this CPU */
+#define PCPU_RUNQ 312 /* its run queue */
+#define PCPU_CPU 8    /* its number */
+#define PCPU_RESCHED 344
+#define PCPU_SLICE_END 352
+#define PCPU_TIMER 360 /* what the timer is set to */
 #define PCPU_HOST_SP 280  /* SP0 of the kernel program that gave its CPU to threads */
 
 /* struct thread: the registers of EL0 */
@@ -52,6 +57,27 @@
 #define STATE_CALLING 5
 #define KEY_FPU_BIT 17
 #define INFO_CALL (1 << 19)
+
+/* What quick_fast.S knows besides. */
+#define TH_IPC_EVENT_BITS 520
+#define TH_QUEUED 622
+#define TH_NOT_PLAIN 624
+#define TH_AFFINITY 632
+#define TH_NEXT 648
+#define TH_PREV 656
+#define TH_SLICE_LEFT 664
+#define EV_LOCK 56
+#define EV_BITS 128
+#define EV_FIRST 136
+#define EV_BOUND 152
+#define TYPE_EVENT 5
+#define RIGHT_WRITE_BIT 1
+#define RUNQ_READY 72
+#define RUNQ_RUNNING 80
+#define RUNQ_HEAD 88
+#define RUNQ_TAIL 600
+#define SCHED_IDLE 8
+#define SCHED_SLICE_TICKS 16
 
 /* Calls that assembly knows (include/calls.toml). */
 #define NR_NULL 0

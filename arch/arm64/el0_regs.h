@@ -1,11 +1,36 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * arch/arm64/el0_regs.h - assembly: the registers of EL0 that no message carries, from and to a
- * thread. Every path that switches threads has them: el0.S, ipc_fast.S.
+ * arch/arm64/el0_regs.h - assembly: the registers of EL0 from and to a thread, and its address
+ * space. What paths that switch threads are made of: el0.S, ipc_fast.S, quick_fast.S.
  */
 #pragma once
 
 /* clang-format off */
+	/* In: x18 = thread. What a message is made of, and what a function of C may burn. */
+	.macro	save_words
+	stp	x0, x1, [x18, #TH_X(0)]
+	stp	x2, x3, [x18, #TH_X(2)]
+	stp	x4, x5, [x18, #TH_X(4)]
+	stp	x6, x7, [x18, #TH_X(6)]
+	stp	x8, x9, [x18, #TH_X(8)]
+	stp	x10, x11, [x18, #TH_X(10)]
+	stp	x12, x13, [x18, #TH_X(12)]
+	stp	x14, x15, [x18, #TH_X(14)]
+	.endm
+
+	/* In: \thread, any but x0-x17. */
+	.macro	load_words thread
+	ldp	x0, x1, [\thread, #TH_X(0)]
+	ldp	x2, x3, [\thread, #TH_X(2)]
+	ldp	x4, x5, [\thread, #TH_X(4)]
+	ldp	x6, x7, [\thread, #TH_X(6)]
+	ldp	x8, x9, [\thread, #TH_X(8)]
+	ldp	x10, x11, [\thread, #TH_X(10)]
+	ldp	x12, x13, [\thread, #TH_X(12)]
+	ldp	x14, x15, [\thread, #TH_X(14)]
+	ldp	x16, x17, [\thread, #TH_X(16)]
+	.endm
+
 	/* In: x18 = thread, TPIDRRO_EL0 = EL0's x18. Burns: x13, x14. */
 	.macro	save_kept
 	mrs	x13, tpidrro_el0
@@ -33,4 +58,46 @@
 	ldp	x28, x29, [x21, #TH_X(28)]
 	ldr	x30, [x21, #TH_X(30)]
 	ldp	x20, x21, [x21, #TH_X(20)]
+	.endm
+
+	/* To EL0. In: x21 = thread, TTBR0 its space's. */
+	.macro	resume
+	ldp	x0, x1, [x21, #TH_SP]	/* SP, PC */
+	ldp	x2, x3, [x21, #TH_PSTATE]	/* PSTATE, TLS */
+	msr	sp_el0, x0
+	msr	elr_el1, x1
+	msr	spsr_el1, x2
+	msr	tpidr_el0, x3
+	load_words x21
+	load_kept
+	msr	tpidrro_el0, xzr
+	eret
+	dsb	nsh			/* nothing is speculated past the ERET */
+	isb
+	.endm
+
+	/*
+	 * pmap_activate() and asid_use() (vm/), where no window is open, and both spaces have a
+	 * number of this generation: a rollover takes this CPU's word away, so a word that is
+	 * there is of the newest. A space that is not retired (its window would be open) and has
+	 * run has a word, so that no word here, 0, is of another generation than it.
+	 * In: x15 = the partner's space, x16 = its root, x22 = slice. \slow: no; the way is
+	 * el0_other_space. Burns: x13, x16, x23-x25.
+	 */
+	.macro	switch_space slow
+	ldp	x23, x25, [x22, #PCPU_SPACE]	/* and PCPU_ASID_ACTIVE */
+	stlr	x15, [x23]		/* we come; pairs with open_window(), ipi/park.c */
+	ldar	x13, [x15]
+	cbnz	x13, \slow
+	ldr	x24, [x15, #8]
+	ldaxr	x13, [x25]
+	eor	x13, x13, x24
+	lsr	x13, x13, #16
+	cbnz	x13, \slow
+	stxr	w13, x24, [x25]
+	cbnz	w13, \slow
+	orr	x16, x16, x24, lsl #48
+	msr	ttbr0_el1, x16
+	isb
+	str	x15, [x23, #8]		/* loaded */
 	.endm

@@ -78,31 +78,6 @@
 4:
 	.endm
 
-	/*
-	 * pmap_activate() and asid_use() (vm/), where no window is open, and both spaces have a
-	 * number of this generation: a rollover takes this CPU's word away, so a word that is
-	 * there is of the newest. A space that is not retired (its window would be open) and has
-	 * run has a word, so that no word here, 0, is of another generation than it.
-	 * In: x15 = the partner's space, x16 = its root. Burns: x13, x16, x23-x25.
-	 */
-	.macro	switch_space
-	ldp	x23, x25, [x22, #PCPU_SPACE]	/* and PCPU_ASID_ACTIVE */
-	stlr	x15, [x23]		/* we come; pairs with open_window(), ipi/park.c */
-	ldar	x13, [x15]
-	cbnz	x13, finish_slow
-	ldr	x24, [x15, #8]
-	ldaxr	x13, [x25]
-	eor	x13, x13, x24
-	lsr	x13, x13, #16
-	cbnz	x13, finish_slow
-	stxr	w13, x24, [x25]
-	cbnz	w13, finish_slow
-	orr	x16, x16, x24, lsl #48
-	msr	ttbr0_el1, x16
-	isb
-	str	x15, [x23, #8]		/* loaded */
-	.endm
-
 	/* The lock is free; the partner runs, with x8-x10 set. */
 	.macro	leave_to_partner
 	stlr	x20, [x19]
@@ -113,7 +88,7 @@
 	ldp	x15, x16, [x21, #TH_SPACE]	/* and TH_ROOT */
 	cmp	x13, x15
 	b.eq	5f
-	switch_space
+	switch_space finish_slow
 5:	ldp	x13, x14, [x21, #TH_SP]
 	ldp	x15, x16, [x21, #TH_PSTATE]
 	msr	sp_el0, x13
@@ -233,10 +208,7 @@ finish_slow:
 	stp	xzr, xzr, [x21, #TH_X(12)]
 	stp	xzr, xzr, [x21, #TH_X(14)]
 	stp	xzr, xzr, [x21, #TH_X(16)]
-	mov	x18, x22
-	mov	x29, xzr
-	bl	entry_el0_no_space
-	b	el0_exit
+	b	el0_other_space
 
 	/* The slow path saves all registers anew: they must be EL0's. */
 unlock_slow:

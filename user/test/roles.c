@@ -224,6 +224,26 @@ static int role_status_7(void)
 	return 7;
 }
 
+static void yield_as_other(void *argument)
+{
+	volatile struct turns *const turns = argument;
+
+	yield_in_turn(turns, UINT64_C(0x3333) << 32, &turns->second);
+}
+
+/* Yield to the task that has mapped the memory object in `extra` too, until it has had enough. */
+static int role_yielder(void)
+{
+	uint64_t at;
+
+	if (sys_mem_map(HANDLE_NONE, start.extra, 0, 0, PAGE_BYTES, VM_READ | VM_WRITE, &at) !=
+	    KERR_OK) {
+		return ROLE_STATUS_FAILED;
+	}
+	thread_join(start_thread(yield_as_other, (void *)(uintptr_t)at, PRIORITY_DEFAULT));
+	return 0;
+}
+
 int role_play(const char *role)
 {
 	static const struct {
@@ -250,6 +270,7 @@ int role_play(const char *role)
 		{ "alive_moved", role_alive_moved },
 		{ "status_7", role_status_7 },
 		{ "echo", role_echo },
+		{ "yielder", role_yielder },
 	};
 
 	for (unsigned i = 0; i < sizeof roles / sizeof roles[0]; i++) {

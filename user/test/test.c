@@ -70,7 +70,7 @@ static const char *value(int argc, char **argv, const char *key)
 int main(int argc, char **argv)
 {
 	static const struct test *const groups[] = {
-		tests_handle, tests_ipc,    tests_state, tests_event,   tests_thread,
+		tests_handle, tests_ipc,    tests_state, tests_event,   tests_quick, tests_thread,
 		tests_sched,  tests_memory, tests_fault, tests_restart, tests_task,
 	};
 	const char *const only = value(argc, argv, "only=");

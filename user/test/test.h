@@ -30,7 +30,7 @@ struct test {
 #define TEST_END { .name = nullptr, .run = nullptr }
 
 extern const struct test tests_event[], tests_fault[], tests_handle[], tests_ipc[], tests_memory[],
-	tests_restart[], tests_sched[], tests_state[], tests_task[], tests_thread[];
+	tests_quick[], tests_restart[], tests_sched[], tests_state[], tests_task[], tests_thread[];
 
 /* Report unless `fact`. */
 void expect(bool fact, const char *file, int line, const char *text);
@@ -75,6 +75,15 @@ void await_alone(void);
 
 /* mem_protect, again as long as a CPU does not park in time. */
 enum kerr protect(uint64_t address, uint64_t bytes, uint64_t flags);
+
+/* Two that yield to each other, in one page: turns each has had, and registers that changed. */
+struct turns {
+	uint64_t first, second, wrong, over;
+};
+void yield_in_turn(volatile struct turns *turns, uint64_t seed, volatile uint64_t *mine);
+
+/* thread_yield with a pattern in the registers that a call keeps: how many are not kept. */
+uint64_t yield_and_compare(uint64_t seed);
 
 /* The CPUs that there are. */
 uint64_t cpus_online(void);
