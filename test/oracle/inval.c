@@ -204,6 +204,9 @@ static void pay_spaces(const struct tlbi *t)
 			s->may_cache &= ~reach | s->current;
 			changed |= s->may_cache == 0;
 		}
+		if (t->kind == TLBI_ALL) {
+			s->global &= ~reach | s->current;
+		}
 	}
 	if (changed) {
 		tables_collect();

@@ -508,7 +508,20 @@ void judge_store(unsigned cpu, struct table *table, unsigned index, uint64_t pte
 	table_put(table);
 }
 
-/* A CPU loads a root: may its TLB hold entries of another one under the same ASID? */
+/* May this CPU hold entries of `s` that the MMU would use for `space`, which has others? */
+static bool may_serve(const struct space *s, const struct space *space, uint64_t bit)
+{
+	if (s->half != 0 || s->root == space->root || table_empty(s->table)) {
+		return false;
+	}
+	if (s->asid == space->asid && (s->may_cache & bit)) {
+		return true;
+	}
+	return (s->global & bit) && s->level == space->level && s->first == space->first &&
+	       table_global_apart(s->table, space->table);
+}
+
+/* A CPU loads a root. */
 void judge_activate(unsigned cpu, const struct space *space, const struct site *site)
 {
 	uint64_t bit = 1ull << cpu;
@@ -517,11 +530,11 @@ void judge_activate(unsigned cpu, const struct space *space, const struct site *
 		return;
 	}
 	for (struct space *s = g.spaces; s != NULL; s = s->next) {
-		if (s->half == 0 && s->asid == space->asid && s->root != space->root &&
-		    (s->may_cache & bit) && !table_empty(s->table)) {
+		if (may_serve(s, space, bit)) {
 			report_violation(RULE_ASID_REUSE, cpu, site, (uint64_t)space->asid, s->root,
 					 space->root, NULL, NULL);
 			s->may_cache &= ~bit;
+			s->global &= ~bit;
 		}
 	}
 }

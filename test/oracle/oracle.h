@@ -120,6 +120,7 @@ struct space {
 	uint64_t va_base;     /* address translated by the root's first entry */
 	struct table *table;
 	uint64_t may_cache;   /* CPUs that may hold entries of it */
+	uint64_t global;      /* half 0: CPUs that may hold entries of it that serve every ASID */
 	uint64_t current;     /* CPUs that have it loaded */
 	unsigned level;       /* of the root */
 	unsigned first, count; /* entries of the page that belong to the root */
@@ -226,6 +227,7 @@ void table_link(struct table *parent, unsigned index, uint64_t pte);
 void table_unlink(struct table *parent, unsigned index, uint64_t pte);
 void table_put(struct table *table);
 bool table_empty(const struct table *table);
+bool table_global_apart(const struct table *table, const struct table *other);
 unsigned table_places(const struct table *table, unsigned index, struct place *place);
 bool table_watched(uint64_t pa);
 void table_fill(struct table *table, const uint64_t *value, unsigned except);

@@ -155,6 +155,26 @@ struct table *table_child(const struct table *table, uint64_t pte)
 		       : NULL;
 }
 
+/* Does the table lead to a global leaf that `other` does not hold alike? NULL: it holds nothing. */
+bool table_global_apart(const struct table *table, const struct table *other)
+{
+	unsigned left = table != other ? table->used : 0;
+
+	for (unsigned i = 0; left > 0 && i < ENTRIES; i++) {
+		uint64_t value = table->value[i], there = other != NULL ? other->value[i] : 0;
+		enum pte_kind kind = pte_kind(value, table->level);
+		const struct table *below = other != NULL ? table_child(other, there) : NULL;
+
+		left -= kind != KIND_INVALID;
+		if ((kind == KIND_LEAF && !(value & PTE_NG) && value != there) ||
+		    (kind == KIND_TABLE && table_child(table, value) != NULL &&
+		     table_global_apart(table_child(table, value), below))) {
+			return true;
+		}
+	}
+	return false;
+}
+
 void table_link(struct table *parent, unsigned index, uint64_t pte)
 {
 	struct table *child;
@@ -332,6 +352,9 @@ void tables_refresh(unsigned index, const struct site *site)
 		}
 		if (old != NULL) {
 			old->current &= ~bit;
+			if (half == 0 && table_global_apart(old->table, NULL)) {
+				old->global |= bit;
+			}
 			if (table_empty(old->table)) {
 				old->may_cache &= ~bit; /* there is nothing to hold */
 			}

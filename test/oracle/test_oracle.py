@@ -31,7 +31,8 @@ def built():
 def guest_command(cpu, cpus, va_bits, options, thread="multi"):
     image = os.path.join(OUT, f"guest{va_bits}.elf")
     protect = (1 << 64) - (1 << va_bits) + (2 << 30)
-    plugin = [PLUGIN, f"kernel={image}", "strict=use", f"protect={protect:#x}:{1 << 30:#x}"]
+    plugin = [PLUGIN, f"kernel={image}", f"protect={protect:#x}:{1 << 30:#x}"]
+    options = options if any(o.startswith("strict=") for o in options) else ["strict=use", *options]
     return [QEMU, "-M", "virt,gic-version=3", "-cpu", cpu, "-smp", str(cpus), "-m", "512",
             "-accel", f"tcg,thread={thread}", "-display", "none", "-nic", "none", "-no-reboot",
             "-serial", "stdio", "-kernel", image, "-plugin", ",".join(plugin + options)]
@@ -108,6 +109,15 @@ def test_verdicts_without_host_access_to_memory(tmp_path, cpus):
     """Tables in memory that no code ran from are read through the guest's own mappings."""
     output, _, result = judged(tmp_path, "max", cpus, 48, options=["reads=va"])
     check_all(output, result)
+
+
+@pytest.mark.parametrize("options, seen", [(["strict=off"], False),
+                                           (["strict=off", "stack=on"], True)])
+def test_stores_through_the_stack_pointer_are_seen_when_asked_for(tmp_path, options, seen):
+    _, _, result = judged(tmp_path, options=options)
+    named = {finding["symbol"] for finding in result["findings"]}
+    assert ("store_through_stack_wrong" in named) == seen
+    assert "leaf_no_dsb_after_wrong" in named and result["rules"]["use-before-sync"] == 0
 
 
 def test_violation_line_tells_the_story(tmp_path):

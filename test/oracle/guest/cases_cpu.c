@@ -239,6 +239,17 @@ CASE(asid_two_for_one_root_wrong, "wrong-asid", IN_USER)
 CASE(asid_global_wrong, "no-break", IN_USER)
 {
 	put(&a->l3[0], a->l3[0] & ~NG);
+	put(&a->l3[0], 0); /* as it was, for the cases that load another root */
+	flush(a->va);
+	put(&a->l3[0], PAGE(DATA_PA) | NG);
+}
+
+/* Stores through SP are watched with stack=on, and with strict=use for its own sake. */
+CASE(store_through_stack_wrong, "no-break", NEEDS_NOTHING)
+{
+	__asm__ volatile("mov x9, sp\n\tmov sp, %0\n\tstr %1, [sp]\n\tmov sp, x9" ::"r"(a->l3),
+			 "r"(NEW)
+			 : "x9", "memory");
 }
 
 CASE(asid_reuse_right, "ok", NEEDS_NOTHING)
@@ -256,6 +267,34 @@ CASE(asid_reuse_wrong, "asid-reuse", NEEDS_NOTHING)
 	ttbr0_load(1, 6);
 	ttbr0_load(0, 1);
 	ttbr0_load(0, 6);
+	ttbr0_load(0, 1);
+}
+
+/* The second root with a global block in it, once; then nobody runs it. */
+static void visit_global(const struct arena *a, uint64_t asid)
+{
+	visit_space(a, asid);
+	put(&a->spare[0], 0);
+	flush(2ull << 30);
+	put(&a->spare[0], BLOCK(DATA_PA));
+	finish();
+	ttbr0_load(1, asid);
+}
+
+CASE(asid_global_elsewhere_right, "ok", NEEDS_NOTHING)
+{
+	visit_global(a, 10);
+	put(&a->spare[0], 0);
+	flush(2ull << 30);
+	ttbr0_load(0, 1);
+}
+
+/* Its number is invalidated, but global entries serve every number. */
+CASE(asid_global_elsewhere_wrong, "asid-reuse", NEEDS_NOTHING)
+{
+	visit_global(a, 11);
+	TLBI(aside1is, 11ull << 48);
+	DSB(ish);
 	ttbr0_load(0, 1);
 }
 
