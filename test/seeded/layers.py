@@ -16,6 +16,7 @@ ENV = dict(os.environ, ASAN_OPTIONS="detect_leaks=0", LC_ALL="C", CMOCKA_MESSAGE
 for inherited in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "BUILD_DIR"):
     ENV.pop(inherited, None)
 LIMIT_SECONDS = 240
+ORACLE_LIMIT_SECONDS = 600  # for what hangs; an idle machine needs 20
 HOST_REASON = re.compile(r"^(?:FAILED .*|.*runtime error: .*|.*ERROR: AddressSanitizer.*"
                          r"|.*\(outside of a run\))$", re.M)
 UNIT_REASON = re.compile(r"^(?:\[  (?:FAILED |ERROR  ) \] \w+|.*runtime error: .*"
@@ -203,13 +204,16 @@ def oracle(defect, _make, where):
     os.symlink(os.path.join(ROOT, "build/oracle"), os.path.join(where, "build/oracle"))
     report = os.path.join(where, "oracle.json")
     arguments = defect.head.get("stress", "run=stress cycles=60")
-    _, text = sh(["scripts/oracle", f"json={report}", "limit=120", "kernel=build/perch.elf",
-                  "strict=use", "--", *GUEST, "-cpu", defect.cpu, "-kernel", "build/perch.img",
-                  "-append", arguments], cwd=where)
+    _, text = sh(["scripts/oracle", f"json={report}", f"limit={ORACLE_LIMIT_SECONDS}",
+                  "kernel=build/perch.elf", "strict=use", "--", *GUEST, "-cpu", defect.cpu,
+                  "-kernel", "build/perch.img", "-append", arguments], cwd=where,
+                 limit=ORACLE_LIMIT_SECONDS + 100)
     if not os.path.exists(report):
         raise Broken("no report: " + text.strip()[-200:])
     with open(report, encoding="utf-8") as file:
         said = json.load(file)
+    if said["verdict"] not in ("pass", "fail"):
+        raise Broken(f"the oracle judged nothing, or not everything: {said['verdict']}")
     rules = sorted(((n, rule) for rule, n in said["rules"].items() if n > 0), reverse=True)
     where_first = {f["rule"]: f.get("symbol", "?") for f in reversed(said["findings"])}
     return [f"{rule} ({n} times, first in {where_first.get(rule, '?')})" for n, rule in rules]
