@@ -94,55 +94,64 @@ void park_set_online(unsigned cpu, bool online)
 }
 
 /* Has the CPU acknowledged exactly this generation, or does it not concern it any more? PK1 */
-static bool has_answered(const struct park *p, const struct mailbox *m)
+static always_inline bool has_answered(const struct park_space *space, uint64_t gen,
+				       const struct mailbox *m)
 {
-	return load_acquire(&m->ack) == p->window.gen || !concerns(p->space, m);
+	return likely(load_acquire(&m->ack) == gen) || !concerns(space, m);
 }
 
-static uint64_t unanswered(const struct park *p, uint64_t ask)
+/* The attempt's time is up. Does one of these CPUs still owe an answer? Then it is a culprit. */
+static noinline bool park_is_late(struct park *p, uint64_t ask)
 {
-	uint64_t left = 0;
-
+	p->culprits = 0;
 	for (; ask != 0; ask &= ask - 1) {
 		const unsigned cpu = (unsigned)__builtin_ctzll(ask);
 
-		if (!has_answered(p, mailbox_of(cpu))) {
-			left |= CPU_BIT(cpu);
+		if (!has_answered(p->space, p->window.gen, mailbox_of(cpu))) {
+			p->culprits |= CPU_BIT(cpu);
 		}
 	}
-	return left;
+	return p->culprits != 0;
 }
 
-/* One after the other: what has been answered stays answered until the release. */
-static bool park_wait_acks(struct park *p, uint64_t start)
+/*
+ * One after the other: what has been answered stays answered until the release. Returns how many
+ * CPUs answered, 0: not all of them did in time.
+ */
+static always_inline uint64_t park_wait_acks(struct park *p, uint64_t start)
 {
-	const uint64_t limit = load_relaxed(&park_state.attempt_ticks);
+	const struct park_space *space = p->space;
+	const uint64_t gen = p->window.gen;
+	uint64_t parked = 0;
 
 	for (uint64_t left = p->window.targets; left != 0; left &= left - 1) {
 		const struct mailbox *m = mailbox_of((unsigned)__builtin_ctzll(left));
 
-		while (!has_answered(p, m)) {
-			if (counter_now() - start > limit) {
-				p->culprits = unanswered(p, left);
-				return p->culprits == 0;
+		while (!has_answered(space, gen, m)) {
+			if (unlikely(counter_now() - start >
+				     load_relaxed(&park_state.attempt_ticks))) {
+				return park_is_late(p, left)
+					       ? 0
+					       : parked + (uint64_t)__builtin_popcountll(left);
 			}
 			stop_poll(); /* R5; parks cannot be asked for: the token is ours */
 			cpu_wfe();
 		}
+		parked++;
 	}
-	return true;
+	return parked;
 }
 
 /*
  * The time of CPUs that run something else than the space which changes is billed to who wanted the
  * change (vm/budget.h). Its own CPUs are its own affair.
  */
-static void note_held(const struct park *p)
+static always_inline void note_held(const struct park *p, uint64_t ticks)
 {
 	struct pcpu *me = pcpu_this();
 
-	if (p->space == nullptr || pcpu_mailbox(me)->space != (uintptr_t)p->space) {
-		me->held += counter_now() - p->since;
+	if (likely(p->space == nullptr) || pcpu_mailbox(me)->space != (uintptr_t)p->space) {
+		me->held += ticks;
 	}
 }
 
@@ -154,8 +163,10 @@ noinline keeps_registers void park_let_go(const struct park *p)
 		store_release(&mailbox_of(cpu)->release, p->window.gen);
 	}
 	close_window(&p->window);
-	note_held(p);
-	rec_end(p->record);
+	const uint64_t ticks = counter_now() - p->record->time;
+
+	rec_took(p->record, ticks);
+	note_held(p, ticks);
 }
 
 /* PK2: before the break only. The generation is dead; whoever parks for it late leaves at once. */
@@ -167,52 +178,43 @@ static void park_abandon(struct park *p)
 	rec(REC_PARK_ABANDON, p->window.gen, p->culprits);
 }
 
-/* log2 with one bit of fraction: two buckets an octave. */
-static unsigned histogram_bucket(uint64_t ticks)
+/* log2 with one bit of fraction: two buckets an octave, from 2 ticks on. */
+static always_inline unsigned histogram_bucket(uint64_t ticks)
 {
-	if (ticks < 2) {
-		return (unsigned)ticks;
-	}
-	const unsigned log = 63 - (unsigned)__builtin_clzll(ticks);
-	const unsigned bucket = 2 * log + (unsigned)(ticks >> (log - 1) & 1);
+	const unsigned shift = 62 - (unsigned)__builtin_clzll(ticks | 2);
 
-	return bucket < PARK_HIST_BUCKETS ? bucket : PARK_HIST_BUCKETS - 1;
+	static_assert(2 * 62 + 3 < PARK_HIST_BUCKETS, "all ticks have a bucket");
+	return 2 * shift + (unsigned)(ticks >> shift);
 }
 
-static void note_latency(uint64_t ticks)
+/* `parked` CPUs answered, `ticks` after they were first asked. */
+static always_inline void note_parked(uint64_t parked, uint64_t ticks)
 {
 	struct pcpu *me = pcpu_this();
 
+	me->counter[CTR_parks] += parked;
+	me->counter[CTR_ipis_sent] += parked;
 	me->park_hist[histogram_bucket(ticks)]++;
-	if (ticks > me->park_max) {
+	if (unlikely(ticks > me->park_max)) {
 		me->park_max = ticks;
 	}
 }
 
-/* Interrupt the targets, whose requests are posted, and wait for all of them. */
-static bool park_ask(struct park *p)
+/*
+ * Interrupt the targets, whose requests are posted, and wait for all of them. Returns how many
+ * there are, 0: not all of them answered.
+ */
+static always_inline uint64_t park_ask(struct park *p)
 {
-	const uint64_t start = counter_now();
+	struct record *r = rec(REC_PARK_SEND, p->window.gen, p->window.targets);
+	const uint64_t start = r->time;
 
-	p->since = start;
+	p->record = r;
 	/* the request is visible before the interrupt; pairs with park_answer() */
 	dsb_ishst();
 	arch_ipi_send(SGI_PARK, p->window.targets);
 	cpu_sev(); /* a masked interrupt ends no WFE: whoever waits for a lock wakes by this */
-	p->record = rec(REC_PARK_SEND, p->window.gen, p->window.targets);
 	return park_wait_acks(p, start);
-}
-
-static void note_parked(uint64_t targets, const struct wait *wait)
-{
-	uint64_t cpus = 0;
-
-	for (; targets != 0; targets &= targets - 1) {
-		cpus++;
-	}
-	count_add(CTR_parks, cpus);
-	count_add(CTR_ipis_sent, cpus);
-	note_latency(wait_end(wait));
 }
 
 /*
@@ -236,27 +238,39 @@ static void check_persistence(const struct park *p)
 	}
 }
 
-/* Somebody is past the door. */
-noinline enum kerr park_others(struct park *p, uint64_t others)
+/* The first attempt was in vain: the others. */
+static noinline enum kerr park_again(struct park *p, const struct wait *wait)
 {
 	const uint64_t attempts = load_relaxed(&park_state.attempts);
-	const struct wait wait = wait_begin();
 
-	for (uint64_t attempt = 0; attempt < attempts; attempt++) {
-		if (attempt > 0) {
-			p->window = open_window(&park_state, p->space, others);
-		}
-		if (park_ask(p)) {
-			note_parked(p->window.targets, &wait);
-			p->culprits = 0;
+	park_abandon(p);
+	for (uint64_t attempt = 1; attempt < attempts; attempt++) {
+		p->window = open_window(&park_state, p->space);
+		const uint64_t parked = park_ask(p);
+
+		if (parked != 0) {
+			note_parked(parked, wait_end(wait));
 			return KERR_OK;
 		}
 		park_abandon(p);
 	}
-	wait_end(&wait);
+	wait_end(wait);
 	count(CTR_busy_errors);
 	check_persistence(p);
 	return KERR_BUSY;
+}
+
+/* Somebody is past the door. */
+noinline enum kerr park_others(struct park *p)
+{
+	const struct wait wait = wait_begin();
+	const uint64_t parked = park_ask(p);
+
+	if (unlikely(parked == 0)) {
+		return park_again(p, &wait);
+	}
+	note_parked(parked, wait_end(&wait));
+	return KERR_OK;
 }
 
 enum kerr park_begin(struct park *p)
@@ -268,7 +282,6 @@ enum kerr park_begin(struct park *p)
 void park_begin_unparked(struct park *p)
 {
 	KASSERT(token_is_mine());
-	p->culprits = 0;
 	p->window = publish_window(&park_state, p->space);
 	/* Whoever meets the broken entry and faults must find the window open: trap.c asks. */
 	dsb_ishst();

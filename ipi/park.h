@@ -55,7 +55,6 @@ struct park_window {
 struct park {
 	struct park_space *space;  /* set before: whose window it is, nullptr: the kernel's */
 	struct park_window window; /* what park_begin() opened */
-	uint64_t since;        /* when its targets were asked: counter */
 	uint64_t culprits;    /* KERR_BUSY: CPUs that did not answer the last attempt */
 	struct record *record; /* of the request; completed at the release */
 };

@@ -48,7 +48,7 @@ static always_inline struct park_state *the_park(void)
 #define CPU_BIT(cpu) (UINT64_C(1) << (cpu))
 
 keeps_registers void token_wait(uint64_t ticket);
-enum kerr park_others(struct park *p, uint64_t others);
+enum kerr park_others(struct park *p);
 keeps_registers void park_let_go(const struct park *p);
 
 static always_inline bool token_is_ours(const struct park_state *s)
@@ -104,10 +104,11 @@ static always_inline bool concerns(const struct park_space *space, const struct 
  * Open a window, and post a request to whoever it concerns: its targets. None has been interrupted
  * yet.
  */
-static always_inline struct park_window open_window(struct park_state *s, struct park_space *space,
-						    uint64_t others)
+static always_inline struct park_window open_window(struct park_state *s, struct park_space *space)
 {
 	struct park_window w = publish_window(s, space);
+	uint64_t others = load_relaxed(&s->online) & ~this_cpu()->bit;
+	uint64_t spared = 0;
 
 	for (; others != 0; others &= others - 1) {
 		const unsigned cpu = (unsigned)__builtin_ctzll(others);
@@ -117,8 +118,11 @@ static always_inline struct park_window open_window(struct park_state *s, struct
 			store_release(&m->request, w.gen);
 			w.targets |= CPU_BIT(cpu);
 		} else {
-			count(CTR_ipis_spared);
+			spared++;
 		}
+	}
+	if (spared != 0) {
+		count_add(CTR_ipis_spared, spared);
 	}
 	return w;
 }
@@ -127,14 +131,12 @@ static always_inline struct park_window open_window(struct park_state *s, struct
 static always_inline enum kerr park_open(struct park_state *s, struct park *p,
 					 struct park_window *w)
 {
-	const uint64_t others = load_relaxed(&s->online) & ~this_cpu()->bit;
-
-	*w = open_window(s, p->space, others);
+	*w = open_window(s, p->space);
 	if (likely(w->targets == 0)) {
 		return KERR_OK;
 	}
 	p->window = *w;
-	const enum kerr e = park_others(p, others);
+	const enum kerr e = park_others(p);
 
 	*w = p->window;
 	return e;

@@ -78,23 +78,6 @@ void irq_unmask(void)
 	mask_end(cpu, cpu->mask_depth);
 }
 
-struct wait wait_begin(void)
-{
-	return (struct wait){ .start = counter_now(), .since = this_cpu()->mask_since };
-}
-
-uint64_t wait_end(const struct wait *w)
-{
-	struct cpubase *cpu = this_cpu();
-	const uint64_t ticks = counter_now() - w->start;
-
-	cpu->mask_since = w->since + ticks;
-	if (ticks > cpu->wait_max) {
-		cpu->wait_max = ticks;
-	}
-	return ticks;
-}
-
 /* What lies on the list of locks below those that an interrupt takes. */
 static struct spinlock interrupted = SPINLOCK("interrupt", LOCK_INTERRUPT);
 

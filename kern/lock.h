@@ -211,6 +211,20 @@ struct wait {
 	uint64_t start;  /* counter */
 	uint64_t since;  /* mask_since then */
 };
-struct wait wait_begin(void);
+static inline struct wait wait_begin(void)
+{
+	return (struct wait){ .start = counter_now(), .since = this_cpu()->mask_since };
+}
+
 /* Returns the ticks waited. */
-uint64_t wait_end(const struct wait *w);
+static inline uint64_t wait_end(const struct wait *w)
+{
+	struct cpubase *cpu = this_cpu();
+	const uint64_t ticks = counter_now() - w->start;
+
+	cpu->mask_since = w->since + ticks;
+	if (unlikely(ticks > cpu->wait_max)) {
+		cpu->wait_max = ticks;
+	}
+	return ticks;
+}

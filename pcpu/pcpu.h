@@ -45,7 +45,7 @@ struct user_fault {
 	uint64_t copied; /* bytes that are certain to have been copied */
 };
 
-#define PARK_HIST_BUCKETS 64
+#define PARK_HIST_BUCKETS 128
 #define RECORDER_STEP 256 /* a record's number * 256 + its kind is its id */
 
 struct thread;

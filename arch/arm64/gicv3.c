@@ -13,7 +13,9 @@
  * LOCKING  None; see gic.c. cpu_state[i] is written by CPU i before anybody sends to it.
  * NOT HERE LPIs, ITS, extended ranges, GICv4.
  */
+#include <arch/atomic.h>
 #include <arch/barrier.h>
+#include <compiler.h>
 
 #include "arch/arm64/gic_impl.h"
 
@@ -77,6 +79,8 @@ static va_t region[BOOT_GICR_REGIONS]; /* [c] */
 static unsigned priority_shift; /* [c] see PRIORITY */
 static bool pmr_needs_dsb; /* [c] ICC_CTLR_EL1.PMHE */
 static struct gicv3_cpu cpu_state[MAX_CPUS];
+/* [a] CPUs of the boot CPU's group, by number, that have that number's bit in its target list */
+static uint64_t numbered;
 
 static uint64_t own_affinity(void)
 {
@@ -274,6 +278,9 @@ enum kerr gicv3_init_cpu(unsigned cpu, uint64_t mpidr)
 		      aff0 / 16 << ICC_SGI1R_RS_SHIFT;
 	self->target = UINT64_C(1) << aff0 % 16;
 	self->redist = redist;
+	if (self->target == UINT64_C(1) << cpu && self->sgi1r == cpu_state[0].sgi1r) {
+		fetch_or_acq_rel(&numbered, self->target);
+	}
 	return KERR_OK;
 }
 
@@ -298,6 +305,12 @@ void gicv3_send_sgi(unsigned sgi, unsigned cpu)
 void gicv3_send_sgi_mask(unsigned sgi, uint64_t cpus)
 {
 	dsb_ishst(); /* as in gicv3_send_sgi() */
+	if (likely((cpus & ~load_relaxed(&numbered)) == 0)) {
+		/* The mask is the target list. */
+		sysreg_write(icc_sgi1r_el1,
+			     cpu_state[0].sgi1r | cpus | (uint64_t)sgi << ICC_SGI1R_INTID_SHIFT);
+		cpus = 0;
+	}
 	while (cpus != 0) {
 		/* One write reaches the 16 CPUs that differ in the low four bits only. */
 		uint64_t group = cpu_state[__builtin_ctzll(cpus)].sgi1r;
