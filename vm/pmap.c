@@ -4,6 +4,7 @@
  */
 #include <arch/barrier.h>
 
+#include "ipi/inval.h"
 #include "pcpu/pcpu.h"
 #include "pcpu/pin.h"
 #include "vm/pmap_impl.h"
@@ -88,12 +89,13 @@ static uint64_t enter(struct pmap *pmap, va_t at, pa_t out, uint64_t size, unsig
 	return count * level_bytes(level);
 }
 
-/* One page, as a fault enters it: the walk that makes its tables finds out what is there. */
+/* One page, as a fault enters it: the walk, or what makes its tables, finds out what is there. */
 static enum kerr enter_page(struct pmap *pmap, va_t at, pa_t out, unsigned flags)
 {
-	pte_t *slot = table_reach(pmap, at, 3);
+	const struct walk w = pmap_walk(pmap, at);
+	pte_t *slot = likely(w.level == 3) ? w.slot : table_reach(pmap, at, 3);
 
-	if (slot == nullptr) {
+	if (unlikely(slot == nullptr)) {
 		return pmap_range_is_empty(pmap, at, PAGE_BYTES) ? KERR_NO_MEMORY : KERR_EXISTS;
 	}
 	if (pte_is_valid(arch_pte_load(slot))) {
@@ -208,36 +210,76 @@ enum kerr pmap_unmap(struct pmap *pmap, va_t start, uint64_t size)
 	return e;
 }
 
-enum kerr pmap_protect(struct pmap *pmap, va_t start, uint64_t size, unsigned flags)
+/*
+ * One page, as most changes are: its walk is all that there is to look at, and once it is a leaf of
+ * its own both its ends are boundaries.
+ */
+static enum kerr protect_page(struct pmap *pmap, va_t at, unsigned flags)
+{
+	struct walk w = pmap_walk(pmap, at);
+	enum kerr e = KERR_OK;
+
+	if (unlikely(!pte_is_leaf(w.entry, w.level))) {
+		return (flags & PMAP_SPARSE) != 0 ? KERR_OK : KERR_ABSENT;
+	}
+	if (leaf_span(w.entry, w.level) > PAGE_BYTES) {
+		e = pmap_reduce_leaf(pmap, &w, at, PAGE_BYTES);
+	}
+	if (unlikely(e != KERR_OK)) {
+		return e;
+	}
+	const pte_t now = { (w.entry.v & ~PTE_PROTECT_MASK) |
+			    (pmap_attr(pmap, flags) & PTE_PROTECT_MASK) };
+
+	if (likely(now.v != w.entry.v)) {
+		pmap_protect_entry(&w, now);
+		inval_range_now(space_of(pmap), at, PAGE_BYTES, PAGE_BYTES);
+	}
+	if ((flags & PMAP_NO_PROMOTE) == 0) {
+		(void)pmap_promote_page(pmap, &w, at);
+	}
+	return KERR_OK;
+}
+
+static enum kerr protect_range(struct pmap *pmap, va_t start, uint64_t size, unsigned flags)
 {
 	struct reserve r;
+
+	if ((flags & PMAP_SPARSE) == 0 && !pmap_range_is_full(pmap, start, size)) {
+		return KERR_ABSENT;
+	}
+	r.pmap = pmap;
+	r.count = 0;
+	enum kerr e = split_ends(pmap, &r, start, size);
+
+	reserve_drop(&r);
+	if (e == KERR_OK) {
+		e = pmap_protect_leaves(pmap, start, size,
+					pmap_attr(pmap, flags) & PTE_PROTECT_MASK);
+	}
+	if (e == KERR_OK && (flags & PMAP_NO_PROMOTE) == 0) {
+		e = pmap_promote_range(pmap, start, size);
+	}
+	return e;
+}
+
+enum kerr pmap_protect(struct pmap *pmap, va_t start, uint64_t size, unsigned flags)
+{
 	enum kerr e = check_flags(pmap, flags);
 
 	if (e == KERR_OK) {
 		e = pmap_check_change(pmap, start, size);
 	}
-
 	if (e != KERR_OK) {
 		return e;
 	}
-	r.pmap = pmap;
-	r.count = 0;
 	spin_lock(&pmap->lock);
 	pmap->caller = caller_pc();
 	e = pmap_alive(pmap);
-	if (e == KERR_OK) {
-		e = (flags & PMAP_SPARSE) != 0 || pmap_range_is_full(pmap, start, size)
-			    ? split_ends(pmap, &r, start, size)
-			    : KERR_ABSENT;
+	if (likely(e == KERR_OK)) {
+		e = size == PAGE_BYTES ? protect_page(pmap, start, flags)
+				       : protect_range(pmap, start, size, flags);
 	}
-	if (e == KERR_OK) {
-		e = pmap_protect_leaves(pmap, start, size,
-					pmap_attr(pmap, flags) & PTE_PROTECT_MASK);
-		if (e == KERR_OK && (flags & PMAP_NO_PROMOTE) == 0) {
-			e = pmap_promote_range(pmap, start, size);
-		}
-	}
-	reserve_drop(&r);
 	spin_unlock(&pmap->lock);
 	return e;
 }

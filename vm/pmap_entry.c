@@ -446,14 +446,19 @@ static always_inline void protect_store(pte_t *slot, pte_t was, pte_t e)
 	pte_store(slot, e);
 }
 
-void pmap_protect_entry(pte_t *slot, pte_t e)
+void pmap_protect_entry(const struct walk *w, pte_t e)
 {
+	pte_t *slot = w->slot;
 	const pte_t was = arch_pte_load(slot);
 
 	KASSERT((was.v & PTE_CONT) == 0); /* a run changes as a whole: pmap_update_run() */
 	e.v |= was.v & PTE_AF; /* a CPU may have set it since the caller looked */
 	protect_store(slot, was, e);
-	account_protect(slot, was, e);
+	if (likely(w->level == 3)) { /* as a constant, which makes it short */
+		account_protect(walk_notes(w), 3, slot, was, e);
+	} else {
+		account_protect(walk_notes(w), w->level, slot, was, e);
+	}
 	count(CTR_protects);
 	rec(REC_PROTECT, (uint64_t)(uintptr_t)slot, e.v);
 }
@@ -490,19 +495,20 @@ void pmap_protect_pages(pte_t *slot, unsigned count, uint64_t attr)
 	const struct table_notes *notes = notes_of(table_of(slot));
 	const bool uniform = notes->breaks == 0;
 	const enum account_pairs which = uniform ? ACCOUNT_ENDS : ACCOUNT_ALL;
-	const pte_t *end = slot + count;
+	/* Where walkers set AF, one by one. */
+	const pte_t *pairs = slot + (cpu_features.hafdbs ? 0 : align_down(count, CONT_ENTRIES));
 	pte_t *at = slot;
 
 	KASSERT((notes->contiguous & table_groups(slot, count)) == 0);
 	KASSERT((attr & ~PTE_PROTECT_MASK) == 0); /* R2 */
 	table_account_pairs(slot, count, which, -1);
-	while (!cpu_features.hafdbs && end - at >= CONT_ENTRIES) {
+	while (at < pairs) {
 #pragma clang loop unroll(full)
 		for (unsigned i = 0; i < CONT_ENTRIES; i += 2) {
 			at = protect_pair(at, attr);
 		}
 	}
-	protect_each(at, end, attr);
+	protect_each(at, slot + count, attr);
 	table_account_pairs(slot, count, which, 1);
 	count_add(CTR_protects, count);
 	rec(REC_PROTECT, (uint64_t)(uintptr_t)slot, arch_pte_load(slot).v);

@@ -206,7 +206,7 @@ void pmap_loosen_group(pte_t *table, unsigned group);
  * Valid to valid with nothing but permissions and software bits changed; the caller invalidates.
  * Pages: `count` neighbours of one level-3 table, all of them mapped, none in a run.
  */
-void pmap_protect_entry(pte_t *slot, pte_t e);
+void pmap_protect_entry(const struct walk *w, pte_t e);
 void pmap_protect_pages(pte_t *slot, unsigned count, uint64_t attr);
 /* `count` neighbours of one level-3 table to invalid; runs go whole. The caller invalidates. */
 void pmap_remove_pages(pte_t *slot, unsigned count);
@@ -267,11 +267,19 @@ void reserve_drop(struct reserve *r);
  * Make va the boundary of a leaf, unless no leaf is there. *w, the walk of va, moves down with it.
  */
 enum kerr pmap_split(struct pmap *pmap, struct reserve *r, struct walk *w, va_t va);
-/* Take the leaf under va apart by one step; *w moves down with it. */
-enum kerr pmap_demote_leaf(struct pmap *pmap, struct reserve *r, struct walk *w, va_t va);
+/*
+ * Take the leaf at a walk's end apart until it is no larger than `bytes`, reserved for at once;
+ * *w, the walk of `at`, moves down with it.
+ */
+enum kerr pmap_reduce_leaf(struct pmap *pmap, struct walk *w, va_t at, uint64_t bytes);
 /* The block at slot changed: its saved table maps something else now (PM3). */
 void pmap_mark_stale(pte_t *slot);
 /* All 16 entries of the run under `at`: set and clear bits, in one window. */
 enum kerr pmap_change_run(struct pmap *pmap, struct walk w, va_t at, uint64_t set, uint64_t clear);
+/*
+ * A page, at a walk's end: its table into a block, or its group into a run. Returns the bytes that
+ * were tried.
+ */
+uint64_t pmap_promote_page(struct pmap *pmap, const struct walk *w, va_t at);
 /* Promote whatever is uniform, 64 KiB runs, blocks, 32 MiB runs. */
 enum kerr pmap_promote_range(struct pmap *pmap, va_t va, uint64_t size);

@@ -92,11 +92,10 @@ static always_inline void account_change(struct table_notes *notes, const struct
 }
 
 /* A leaf stays one at its address: only its pairs can change. */
-static always_inline void account_protect(const pte_t *slot, pte_t was, pte_t now)
+static always_inline void account_protect(struct table_notes *notes, unsigned level,
+					  const pte_t *slot, pte_t was, pte_t now)
 {
-	struct table_notes *notes = notes_of(table_of(slot));
 	const struct neighbours by = neighbours_of(slot);
-	const unsigned level = notes->level;
 	const unsigned i = slot_index(slot);
 
 	count_pair(notes, i, pte_follows(by.left, was, level) - pte_follows(by.left, now, level));

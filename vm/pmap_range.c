@@ -130,7 +130,7 @@ static enum kerr protect_leaf(struct pmap *pmap, const struct walk *w, uint64_t 
 		return pmap_update_run(pmap, first, va(align_down(at, span)), w->level, attr,
 				       PTE_PROTECT_MASK);
 	}
-	pmap_protect_entry(w->slot, (pte_t){ (w->entry.v & ~PTE_PROTECT_MASK) | attr });
+	pmap_protect_entry(w, (pte_t){ (w->entry.v & ~PTE_PROTECT_MASK) | attr });
 	return KERR_OK;
 }
 

@@ -294,8 +294,7 @@ static always_inline void promote_full(struct pmap *pmap, const struct walk *w, 
 	}
 }
 
-/* A page: its table into a block, or its group into a run. Returns the bytes that were tried. */
-static uint64_t promote_page(struct pmap *pmap, const struct walk *w, va_t at)
+uint64_t pmap_promote_page(struct pmap *pmap, const struct walk *w, va_t at)
 {
 	const pte_t first = arch_pte_load(table_of(w->slot));
 
@@ -316,7 +315,7 @@ static always_inline uint64_t promote_at(struct pmap *pmap, uint64_t at)
 	uint64_t step;
 
 	if (likely(w.level == 3 && pte_is_valid(w.entry))) {
-		step = promote_page(pmap, &w, va(at));
+		step = pmap_promote_page(pmap, &w, va(at));
 	} else {
 		if (w.level != 2 || !pte_is_leaf(w.entry, 2) ||
 		    !promote_run(pmap, w.slot, 2, va(at), walk_notes(&w))) {
@@ -378,21 +377,28 @@ enum kerr pmap_promote(struct pmap *pmap, va_t start, uint64_t size)
 	return e;
 }
 
-/* Until no leaf at `at` is larger; reserved for at once. *span: what lies there then. */
-static enum kerr demote_at(struct pmap *pmap, va_t at, uint64_t bytes, uint64_t *span)
+noinline enum kerr pmap_reduce_leaf(struct pmap *pmap, struct walk *w, va_t at, uint64_t bytes)
 {
-	struct walk w = pmap_walk(pmap, at);
 	struct reserve r;
 
 	r.pmap = pmap;
 	r.count = 0;
-	enum kerr e = reserve_for_split(&r, &w, bytes) ? KERR_OK : KERR_NO_MEMORY;
+	enum kerr e = reserve_for_split(&r, w, bytes) ? KERR_OK : KERR_NO_MEMORY;
 
-	while (pte_is_leaf(w.entry, w.level) && leaf_span(w.entry, w.level) > bytes &&
+	while (pte_is_leaf(w->entry, w->level) && leaf_span(w->entry, w->level) > bytes &&
 	       e == KERR_OK) {
-		e = demote_leaf(pmap, &r, &w, at);
+		e = demote_leaf(pmap, &r, w, at);
 	}
 	reserve_drop(&r);
+	return e;
+}
+
+/* Until no leaf at `at` is larger. *span: what lies there then. */
+static enum kerr demote_at(struct pmap *pmap, va_t at, uint64_t bytes, uint64_t *span)
+{
+	struct walk w = pmap_walk(pmap, at);
+	const enum kerr e = pmap_reduce_leaf(pmap, &w, at, bytes);
+
 	*span = pte_is_leaf(w.entry, w.level) ? leaf_span(w.entry, w.level) : level_bytes(w.level);
 	return e;
 }

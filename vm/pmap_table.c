@@ -122,11 +122,15 @@ void table_free(struct pmap *pmap, pte_t *table)
 void table_account(pte_t *slot, pte_t was, pte_t now)
 {
 	struct table_notes *notes = notes_of(table_of(slot));
-	const struct pmap_change change = {
-		.slot = slot, .level = notes->level, .expected = was, .fresh = now
-	};
+	const struct neighbours by = neighbours_of(slot);
+	struct pmap_change change = { .slot = slot, .level = 3, .expected = was, .fresh = now };
 
-	account_change(notes, &change, neighbours_of(slot));
+	if (likely(notes->level == 3)) { /* as a constant, which makes it short */
+		account_change(notes, &change, by);
+		return;
+	}
+	change.level = notes->level;
+	account_change(notes, &change, by);
 }
 
 /* A run is uniform before and after: only the pairs at its ends can change. */
@@ -172,23 +176,57 @@ void table_account_pairs(const pte_t *slot, unsigned count, enum account_pairs w
 	account_pair(notes, table, first + count, sign);
 }
 
+/* A whole group goes: what it contributes is known, but for the pairs with what lies beside it. */
+static void account_group_removal(struct table_notes *notes, unsigned group)
+{
+	const unsigned breaks = CONT_ENTRIES - 1;
+
+	notes->valid = (uint16_t)(notes->valid - notes->group_valid[group]);
+	notes->group_valid[group] = 0;
+	notes->breaks = (uint16_t)(notes->breaks + breaks - notes->group_breaks[group]);
+	notes->group_breaks[group] = (uint8_t)breaks;
+}
+
+/* Slots [first, end) of one group. */
+static void account_slots_removal(struct table_notes *notes, const pte_t *table, unsigned first,
+				  unsigned end)
+{
+	for (unsigned i = first; i < end; i++) {
+		if (i > first) {
+			account_pair(notes, table, i, -1);
+		}
+		if (pte_is_valid(arch_pte_load(&table[i]))) {
+			notes->valid--;
+			notes->group_valid[i / CONT_ENTRIES]--;
+		}
+	}
+}
+
 void table_account_removal(const pte_t *slot, unsigned count)
 {
-	struct table_notes *notes = notes_of(table_of(slot));
-	const unsigned first = slot_index(slot);
+	const pte_t *table = table_of(slot);
+	struct table_notes *notes = notes_of(table);
+	const unsigned end = slot_index(slot) + count;
+	unsigned next;
 
 	KASSERT(notes->level == PT_LEVELS - 1);
 	if (count == PT_ENTRIES) {
 		notes_init(table_of(slot), PT_LEVELS - 1);
 		return;
 	}
-	table_account_pairs(slot, count, ACCOUNT_ALL, -1);
-	for (unsigned i = 0; i < count; i++) {
-		if (pte_is_valid(arch_pte_load(slot + i))) {
-			notes->valid--;
-			notes->group_valid[(first + i) / CONT_ENTRIES]--;
+	for (unsigned i = slot_index(slot); i < end; i = next) {
+		const unsigned group = i / CONT_ENTRIES;
+		const unsigned group_end = (group + 1) * CONT_ENTRIES;
+
+		next = end < group_end ? end : group_end;
+		account_pair(notes, table, i, -1);
+		if (next - i == CONT_ENTRIES) {
+			account_group_removal(notes, group);
+		} else {
+			account_slots_removal(notes, table, i, next);
 		}
 	}
+	account_pair(notes, table, end, -1);
 	notes->contiguous &= ~table_groups(slot, count);
 }
 
