@@ -14,6 +14,7 @@ static_assert(HANDLE_PAGE_SLOTS * sizeof(struct handle_slot) == PAGE_BYTES);
 static_assert(HANDLE_MAX <= UINT16_MAX + 1, "an index has 16 bits");
 
 #define GENERATION_MAX UINT16_MAX
+#define RESTED_A_STEP 64 /* slots that are put in order while the lock is held */
 #define TABLE_OF(node) \
 	((struct handle_table *)(void *)((char *)(node) - offsetof(struct handle_table, reclaim)))
 
@@ -134,20 +135,24 @@ enum kerr handle_new(struct handle_table *table, struct kobj *obj, uint8_t right
 	return e;
 }
 
-/* Nobody looks at the resting slots any more: they may be used. */
+/* Nobody looks at the resting slots any more: they may be used. One step. */
 static bool rested(struct reclaim_node *node)
 {
 	struct handle_table *table = TABLE_OF(node);
 	bool again;
 
 	spin_lock(&table->lock);
-	while (table->resting != 0) {
+	for (unsigned n = 0; n < RESTED_A_STEP && table->resting != 0; n++) {
 		struct handle_slot *slot = slot_of(table, table->resting - 1);
 		const uint32_t index = table->resting;
 
 		table->resting = slot->next;
 		slot->next = table->free;
 		table->free = index;
+	}
+	if (table->resting != 0) {
+		spin_unlock(&table->lock);
+		return false;
 	}
 	again = table->closed != 0;
 	table->resting = table->closed;

@@ -63,6 +63,22 @@ static bool has_requests(struct pcpu *p)
 	return __atomic_load_n(&p->requests, __ATOMIC_RELAXED) != nullptr;
 }
 
+/*
+ * R8: programs choose how many requests there are at once. What interrupts meanwhile is served here,
+ * on SPx and with no lock held, as it would be on the way in from EL0.
+ */
+static void let_interrupts_in(void)
+{
+	struct cpubase *cpu = this_cpu();
+	const uint64_t place = (uint64_t)(uintptr_t)let_interrupts_in;
+
+	masked_note(cpu, place);
+	cpu->mask_since = counter_now();
+	if (arch_irq_is_pending()) {
+		trap_top_half(place, nullptr);
+	}
+}
+
 /* Until there are none: serving one may leave another one on this list, without an interrupt. */
 static void serve_requests(struct pcpu *p)
 {
@@ -73,6 +89,7 @@ static void serve_requests(struct pcpu *p)
 			struct thread *next = t->request_next;
 
 			thread_serve_request(t);
+			let_interrupts_in();
 			t = next;
 		}
 	}

@@ -14,6 +14,7 @@
 #include "vm/space.h"
 
 #define HANDLES_A_STEP 32 /* closed in one bounded step of the end */
+#define ASKED_A_STEP 8    /* threads asked to die while the lock is held */
 
 static struct slab_class tasks = SLAB_CLASS("task", struct task);
 static uint64_t last_number; /* [a] */
@@ -45,33 +46,56 @@ static bool empty_out(struct task *task)
 	return true;
 }
 
-static void kill_unless_ended(struct task *task)
+static struct task *parent_of(const struct task *task)
 {
-	if (kobj_get(&task->obj)) {
-		task_kill(task);
-		kobj_put(&task->obj);
-	}
+	return TASK_OF(task->obj.payer_task);
 }
 
-/* What a task pays for ends with it: the tasks that it made, and by the same way theirs. */
-static void kill_children(const struct task *task)
+/* With the lock held, if it is in the list of its parent's. */
+static void leave_parent(struct task *task)
+{
+	if (!task->is_child) {
+		return;
+	}
+	if (task->child_next != nullptr) {
+		task->child_next->child_prev = task->child_prev;
+	}
+	if (task->child_prev != nullptr) {
+		task->child_prev->child_next = task->child_next;
+	} else {
+		parent_of(task)->children = task->child_next;
+	}
+	task->is_child = false;
+}
+
+/*
+ * What a task pays for ends with it: the tasks that it made, and by the same way theirs. One of
+ * them; false: there is none.
+ */
+static bool kill_a_child(struct task *task)
 {
 	spin_lock(&all_lock);
-	for (struct task *child = all; child != nullptr; child = child->all_next) {
-		if (child->obj.payer_task == &task->obj) {
-			kill_unless_ended(child);
-		}
+	struct task *child = task->children;
+	bool alive = false;
+
+	if (child != nullptr) {
+		leave_parent(child);
+		alive = kobj_get(&child->obj); /* else its end is on its way */
 	}
 	spin_unlock(&all_lock);
+	if (alive) {
+		task_kill(child);
+		kobj_put(&child->obj);
+	}
+	return child != nullptr;
 }
 
-/* The task was killed and its last thread has gone; calls that saw it alive are over. */
+/* One step: the task was killed and its last thread has gone; calls that saw it alive are over. */
 static bool tear_down(struct reclaim_node *node)
 {
 	struct task *task = (struct task *)(void *)((char *)node - offsetof(struct task, teardown));
 
-	kill_children(task);
-	if (!empty_out(task)) {
+	if (kill_a_child(task) || !empty_out(task)) {
 		return false;
 	}
 	kobj_put(&task->obj);
@@ -86,12 +110,23 @@ static void all_add(struct task *task)
 		all->all_prev = task;
 	}
 	all = task;
+	if (task->obj.payer_task != nullptr) {
+		struct task *parent = parent_of(task);
+
+		task->child_next = parent->children;
+		if (task->child_next != nullptr) {
+			task->child_next->child_prev = task;
+		}
+		parent->children = task;
+		task->is_child = true;
+	}
 	spin_unlock(&all_lock);
 }
 
 static void all_remove(struct task *task)
 {
 	spin_lock(&all_lock);
+	leave_parent(task);
 	if (task->all_next != nullptr) {
 		task->all_next->all_prev = task->all_prev;
 	}
@@ -199,6 +234,9 @@ bool task_add(struct task *task, struct thread *t)
 void task_remove(struct task *task, struct thread *t)
 {
 	spin_lock(&task->lock);
+	if (task->unasked == t) {
+		task->unasked = t->task_next;
+	}
 	if (t->task_next != nullptr) {
 		t->task_next->task_prev = t->task_prev;
 	}
@@ -241,12 +279,28 @@ bool task_handler(struct task *task, struct handle_view *out)
 	return out->obj != nullptr;
 }
 
+/* With the lock held: ask some of those that were not asked yet. False: all were. */
+static bool ask_some(struct task *task)
+{
+	for (unsigned n = 0; n < ASKED_A_STEP && task->unasked != nullptr; n++) {
+		struct thread *t = task->unasked;
+
+		task->unasked = t->task_next;
+		thread_ask(t, REQUEST_KILL);
+	}
+	return task->unasked != nullptr;
+}
+
 void task_kill(struct task *task)
 {
 	spin_lock(&task->lock);
-	store_release(&task->dying, 1);
-	for (struct thread *t = task->threads; t != nullptr; t = t->task_next) {
-		thread_ask(t, REQUEST_KILL);
+	if (task->dying == 0) {
+		store_release(&task->dying, 1); /* from here on no thread is added */
+		task->unasked = task->threads;
+	}
+	while (ask_some(task)) {
+		spin_unlock(&task->lock); /* R8: interrupts are taken, threads end */
+		spin_lock(&task->lock);
 	}
 	const bool last = ends_now(task);
 
@@ -256,13 +310,30 @@ void task_kill(struct task *task)
 	}
 }
 
+/* The first from `task` on that has not come to its end, referenced. With the lock held. */
+static struct task *first_alive(struct task *task)
+{
+	while (task != nullptr && !kobj_get(&task->obj)) {
+		task = task->all_next;
+	}
+	return task;
+}
+
 void task_kill_all(void)
 {
 	spin_lock(&all_lock);
-	for (struct task *task = all; task != nullptr; task = task->all_next) {
-		kill_unless_ended(task);
-	}
+	struct task *task = first_alive(all);
+
 	spin_unlock(&all_lock);
+	while (task != nullptr) {
+		task_kill(task);
+		spin_lock(&all_lock);
+		struct task *next = first_alive(task->all_next); /* ours is still in the list */
+
+		spin_unlock(&all_lock);
+		kobj_put(&task->obj);
+		task = next;
+	}
 }
 
 bool task_any(void)

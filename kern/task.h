@@ -38,12 +38,16 @@ struct task {
 	struct thread *threads; /* [l] */
 	uint64_t thread_count; /* [l] */
 	uint64_t dying; /* [a] takes no more threads */
+	struct thread *unasked; /* [l] dying: those from here on were not asked to die yet */
 	/* [l] where exceptions go: an endpoint, referenced; or nullptr */
 	struct handle_view handler;
 	struct space *space; /* [c] until the teardown */
 	struct reclaim_node teardown;
 	bool ending; /* [l] the teardown is on its way, or done */
 	struct task *all_next, *all_prev; /* of all tasks */
+	struct task *children;            /* those that it made and has not killed */
+	struct task *child_next, *child_prev;
+	bool is_child; /* it is in such a list */
 };
 
 /*

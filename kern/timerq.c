@@ -4,7 +4,10 @@
  *
  * INVARIANTS
  *   TQ1  No node is due before its parent.
- *   TQ2  A node's `cpu` is not 0 exactly while it is in that CPU's heap; the lock is held.
+ *   TQ2  A node's rank is 1 more than its right child's, which is no more than its left child's; no
+ *        child's is 0. So there are at least 2^r - 1 nodes under one of rank r, and the way to the
+ *        right is no longer than log2 of their number.
+ *   TQ3  A node's `cpu` is not 0 exactly while it is in that CPU's heap; the lock is held.
  */
 #include "kern/timerq.h"
 
@@ -26,81 +29,81 @@ static struct timerq queues[MAX_CPUS] = {
 	[0 ... MAX_CPUS - 1] = { .lock = SPINLOCK("timerq", LOCK_TIMERQ) },
 };
 
-/* Two heaps become one: the later root is the first child of the earlier. */
+static uint64_t rank_of(const struct timerq_node *node)
+{
+	return node != nullptr ? node->rank : 0;
+}
+
+/* Right is the shorter way out. True: the rank is what it was, so those above are right too. */
+static bool settle(struct timerq_node *node)
+{
+	if (rank_of(node->left) < rank_of(node->right)) {
+		struct timerq_node *swap = node->left;
+
+		node->left = node->right;
+		node->right = swap;
+	}
+	const uint64_t rank = rank_of(node->right) + 1;
+	const bool same = rank == node->rank;
+
+	node->rank = rank;
+	return same;
+}
+
+/* Two heaps become one: their ways to the right do, then what is on it is settled, upwards. */
 static struct timerq_node *meld(struct timerq_node *a, struct timerq_node *b)
 {
-	if (a == nullptr || b == nullptr) {
-		return a != nullptr ? a : b;
-	}
-	if (b->deadline < a->deadline) {
-		struct timerq_node *swap = a;
+	struct timerq_node top = { 0 }; /* its right child is the root */
+	struct timerq_node *above = &top;
 
-		a = b;
-		b = swap;
-	}
-	b->before = a;
-	b->sibling = a->child;
-	if (a->child != nullptr) {
-		a->child->before = b;
-	}
-	a->child = b;
-	return a;
-}
+	while (a != nullptr && b != nullptr) {
+		if (b->deadline < a->deadline) {
+			struct timerq_node *swap = a;
 
-/* The children of a root that goes become one heap: in pairs, then all, both passes in loops. */
-static struct timerq_node *meld_children(struct timerq_node *child)
-{
-	struct timerq_node *pairs = nullptr;
-	struct timerq_node *heap = nullptr;
-
-	while (child != nullptr) {
-		struct timerq_node *a = child;
-		struct timerq_node *b = a->sibling;
-
-		child = b != nullptr ? b->sibling : nullptr;
-		a->sibling = nullptr;
-		if (b != nullptr) {
-			b->sibling = nullptr;
+			a = b;
+			b = swap;
 		}
-		a = meld(a, b);
-		a->sibling = pairs;
-		pairs = a;
+		above->right = a;
+		a->parent = above;
+		above = a;
+		a = a->right;
 	}
-	while (pairs != nullptr) {
-		struct timerq_node *next = pairs->sibling;
-
-		pairs->sibling = nullptr;
-		heap = meld(heap, pairs);
-		pairs = next;
+	above->right = a != nullptr ? a : b;
+	if (above->right != nullptr) {
+		above->right->parent = above;
 	}
-	return heap;
+	for (; above != &top; above = above->parent) {
+		(void)settle(above);
+	}
+	if (top.right != nullptr) {
+		top.right->parent = nullptr;
+	}
+	return top.right;
 }
 
+/* What is below a node takes its place. */
 static void take_out(struct timerq *q, struct timerq_node *node)
 {
-	struct timerq_node *below = meld_children(node->child);
+	struct timerq_node *below = meld(node->left, node->right);
+	struct timerq_node *parent = node->parent;
 
-	if (node == q->root) {
+	if (parent == nullptr) {
 		q->root = below;
+	} else if (parent->left == node) {
+		parent->left = below;
 	} else {
-		if (node->before->child == node) {
-			node->before->child = node->sibling;
-		} else {
-			node->before->sibling = node->sibling;
-		}
-		if (node->sibling != nullptr) {
-			node->sibling->before = node->before;
-		}
-		q->root = meld(q->root, below);
+		parent->right = below;
 	}
-	if (q->root != nullptr) {
-		q->root->before = nullptr;
-		q->root->sibling = nullptr;
+	if (below != nullptr) {
+		below->parent = parent;
+	}
+	while (parent != nullptr && !settle(parent)) {
+		parent = parent->parent;
 	}
 	q->first = q->root != nullptr ? q->root->deadline : 0;
-	node->child = nullptr;
-	node->sibling = nullptr;
-	node->before = nullptr;
+	node->left = nullptr;
+	node->right = nullptr;
+	node->parent = nullptr;
 	store_release(&node->cpu, 0);
 }
 
@@ -112,6 +115,7 @@ void timerq_add(struct timerq_node *node, uint64_t deadline, void (*fn)(struct t
 	spin_lock(&q->lock);
 	node->deadline = deadline != 0 ? deadline : 1;
 	node->fn = fn;
+	node->rank = 1;
 	q->root = meld(q->root, node);
 	q->first = q->root->deadline;
 	store_release(&node->cpu, (uint64_t)cpu_number() + 1);

@@ -2,10 +2,11 @@
 /*
  * kern/timerq.h - per CPU, what is to happen when.
  *
- * THEORY   A pairing heap of nodes by deadline, one for each CPU, intrusive and pinned. There is no
+ * THEORY   A leftist heap of nodes by deadline, one for each CPU, intrusive and pinned. There is no
  *          tick: the CPU's one timer is set to the first deadline, or to the end of the time slice
  *          when somebody waits for the CPU (kern/sched.c).
- *          Adding takes constant time, taking out logarithmic, amortised.
+ *          Adding and taking out are logarithmic each time: with a lock held, in an interrupt, an
+ *          average helps nobody (R8).
  * RACE     A function may begin while another CPU cancels its node: timerq_cancel() says so, and
  *          the function must then find out by itself, under the lock of what it acts on, that
  *          nobody wants it any more.
@@ -19,8 +20,9 @@
 struct timerq_node {
 	uint64_t deadline; /* counter ticks */
 	void (*fn)(struct timerq_node *node);
-	struct timerq_node *child, *sibling; /* [l] first child, next of its siblings */
-	struct timerq_node *before;          /* [l] left sibling, or parent of the first child */
+	struct timerq_node *left, *right; /* [l] neither is due before this one */
+	struct timerq_node *parent;       /* [l] */
+	uint64_t rank; /* [l] nodes on the way to the right, this one included; none: 0 */
 	uint64_t cpu;   /* [a] whose queue it is in, + 1; 0: none */
 };
 

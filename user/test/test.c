@@ -71,7 +71,7 @@ int main(int argc, char **argv)
 {
 	static const struct test *const groups[] = {
 		tests_handle, tests_ipc,    tests_state, tests_event,   tests_quick, tests_thread,
-		tests_sched,  tests_memory, tests_fault, tests_restart, tests_task,
+		tests_sched,  tests_memory, tests_fault, tests_restart, tests_task,  tests_crowd,
 	};
 	const char *const only = value(argc, argv, "only=");
 	const char *const role = value(argc, argv, "role=");
