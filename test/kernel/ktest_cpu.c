@@ -27,6 +27,7 @@
 
 #define ORDER_2M 9
 #define LIMIT_SECONDS 100 /* for what hangs: a host may be slow */
+#define IDLE_SECONDS 20 /* for CPUs that wait for nobody; a seeded defect's boot has 60 s */
 #define LOCK_ROUNDS 30 /* each hand-over may wait for the host to run its CPU */
 
 static uint64_t stop_others;
@@ -311,7 +312,7 @@ static void urgent_parks_reach_masked_cpus(void)
 static void windows_spare_cpus_before_the_door(void)
 {
 	struct ktest_area a;
-	const uint64_t end = limit();
+	const uint64_t end = counter_now() + IDLE_SECONDS * arch_counter_hz();
 
 	if (!is_parking() || !block(&a)) {
 		return;
