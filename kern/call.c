@@ -17,12 +17,21 @@
 #define X_CALL 8 /* in: the number; out: the error */
 #define SVC_BYTES 4
 
-/* A page that the call copies from or to was missing: is it there now? */
-static bool page_came(struct thread *self)
+/*
+ * A page that the call copies from or to was missing: is it there now, or asked for? Then the call
+ * is made anew. Its registers say so before the pager is asked: from then on self waits, and others
+ * may read and write them.
+ */
+static bool again_when_page_came(struct thread *self)
 {
 	const struct user_fault fault = pcpu_this()->user_fault;
 
-	return fault.esr != 0 && exception_page(self, fault.va, fault.esr, false);
+	self->regs.pc -= SVC_BYTES;
+	if (fault.esr != 0 && exception_page(self, fault.va, fault.esr, false)) {
+		return true;
+	}
+	self->regs.pc += SVC_BYTES;
+	return false;
 }
 
 static void finish(struct thread *self, const struct call_entry *call, enum kerr e,
@@ -52,12 +61,12 @@ void call_dispatch(struct thread *self, uint64_t esr)
 		return; /* another one runs; or it waits, or is dead */
 	}
 	budget_bill(&self->task->space->budget, held);
-	if (r.again || (e == KERR_FAULT && page_came(self)) ||
-	    (e == KERR_NO_MEMORY && grow_pinned_if_low())) {
+	if (e == KERR_FAULT && again_when_page_came(self)) {
+		return;
+	}
+	if (r.again || (e == KERR_NO_MEMORY && grow_pinned_if_low())) {
 		self->regs.pc -= SVC_BYTES;
 		return;
 	}
-	if (self->state == THREAD_RUNNING) { /* or it waits for its pager */
-		finish(self, call, e, &r);
-	}
+	finish(self, call, e, &r);
 }

@@ -73,7 +73,7 @@ static void recheck(struct thread *t)
 {
 	if (ipc_is_due(t)) {
 		ipc_cancel_due(t);
-	} else if (sched_is_condemned(t)) {
+	} else if (sched_is_called_off(t)) {
 		ipc_cancel(t, KERR_CANCELLED);
 	}
 }

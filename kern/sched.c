@@ -241,27 +241,26 @@ void sched_condemn(struct thread *t)
 	sched_unlock(q);
 }
 
-bool sched_is_condemned(struct thread *t)
+bool sched_is_called_off(struct thread *t)
 {
 	struct runq *q = sched_lock_queue_of(t);
-	const bool yes = t->kill_pending;
+	const bool yes = t->kill_pending || (t->stop_pending && t->ipc.excepted == 0);
 
 	sched_unlock(q);
 	return yes;
 }
 
-void sched_set_priority(struct thread *t, uint8_t priority)
+/* q, of t's CPU, is locked: a new priority in force. Unlocks. Does t run? Its CPU looks again. */
+static bool set_priority_unlock(struct runq *q, struct thread *t, uint8_t priority)
 {
-	struct runq *q = sched_lock_queue_of(t);
 	const bool runs = t->state == THREAD_RUNNING;
-	const unsigned cpu = t->cpu;
 
 	if (t->queued) {
 		runq_remove(q, t);
 		t->priority = priority;
 		t->key = thread_key(t);
 		sched_ready_unlock(q, t);
-		return;
+		return false;
 	}
 	t->priority = priority;
 	t->key = thread_key(t);
@@ -269,7 +268,15 @@ void sched_set_priority(struct thread *t, uint8_t priority)
 		q->running = priority;
 	}
 	sched_unlock(q);
-	if (runs) {
+	return runs;
+}
+
+void sched_set_priority(struct thread *t, uint8_t priority)
+{
+	struct runq *q = sched_lock_queue_of(t);
+	const unsigned cpu = t->cpu;
+
+	if (set_priority_unlock(q, t, priority)) {
 		sched_poke_cpu(cpu);
 	}
 }
@@ -278,18 +285,20 @@ void sched_set_base_priority(struct thread *t, uint8_t priority)
 {
 	struct runq *q = sched_lock_queue_of(t);
 	const bool inherits = t->priority > t->base_priority && t->priority > priority;
+	const unsigned cpu = t->cpu;
 
 	t->base_priority = priority;
-	sched_unlock(q);
-	if (!inherits) {
-		sched_set_priority(t, priority);
+	if (inherits) {
+		sched_unlock(q);
+		return;
 	}
+	(void)set_priority_unlock(q, t, priority);
+	sched_poke_cpu(cpu);
 }
 
 void sched_set_affinity(struct thread *t, uint64_t cpus)
 {
 	struct runq *q = sched_lock_queue_of(t);
-	const bool runs = t->state == THREAD_RUNNING;
 	const unsigned cpu = t->cpu;
 
 	t->affinity = cpus;
@@ -300,7 +309,7 @@ void sched_set_affinity(struct thread *t, uint64_t cpus)
 		return;
 	}
 	sched_unlock(q);
-	if (runs && (cpus & CPU_BIT(cpu)) == 0) {
+	if ((cpus & CPU_BIT(cpu)) == 0) {
 		sched_poke_cpu(cpu);
 	}
 }

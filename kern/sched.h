@@ -55,9 +55,14 @@ void thread_resume(struct thread *t);
 /* t, which waits, waits for something else from now on. Pre: it is out of its queue. */
 void sched_change_wait(struct thread *t, enum thread_state why);
 
-/* t, which waits, dies when its wait ends. Was it told so? */
+/* t, which waits, dies when its wait ends. */
 void sched_condemn(struct thread *t);
-bool sched_is_condemned(struct thread *t);
+
+/*
+ * Is t, which waits, to stop or to die, and not to wait for that? Who waits for the answer to its
+ * exception stops when it has it.
+ */
+bool sched_is_called_off(struct thread *t);
 
 /*
  * Lock the run queue of t, which waits, if it can wake into it without more ado: on this CPU, and
@@ -81,7 +86,12 @@ void sched_yield(void);
  */
 struct thread *sched_yield_quick(struct thread *self);
 
-/* A new priority in force, or new CPUs. Any state, any CPU. */
+/*
+ * A new priority in force, or new CPUs. Any state, any CPU.
+ * RACE: a fast message may be making t run, with the key that we change, on the CPU where we see it
+ * wait. So that CPU is interrupted although t waits: once it is out, it looks again. Only a waker
+ * need not: nobody else can find t.
+ */
 void sched_set_priority(struct thread *t, uint8_t priority);
 void sched_set_affinity(struct thread *t, uint64_t cpus);
 

@@ -19,6 +19,7 @@ unsigned wakes[THREADS];
 unsigned timers;
 struct thread *excepted;
 uint64_t verdict;
+void (*at_change)(struct thread *t);
 
 void thread_block(struct thread *self, enum thread_state why)
 {
@@ -52,6 +53,9 @@ void sched_wake_held(struct runq *q, struct thread *t)
 void sched_change_wait(struct thread *t, enum thread_state why)
 {
 	assert_int_equal(t->state, THREAD_SENDING);
+	if (at_change != nullptr) {
+		at_change(t);
+	}
 	t->state = why;
 }
 
@@ -89,9 +93,9 @@ bool timerq_cancel(struct timerq_node *node)
 	return was;
 }
 
-bool sched_is_condemned(struct thread *t)
+bool sched_is_called_off(struct thread *t)
 {
-	return t->kill_pending;
+	return t->kill_pending || (t->stop_pending && t->ipc.excepted == 0);
 }
 
 void thread_exception_reply(struct thread *t, const uint64_t *words, unsigned count)

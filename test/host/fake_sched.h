@@ -15,6 +15,9 @@ extern struct thread thread[THREADS];
 extern unsigned wakes[THREADS];
 extern unsigned timers; /* that are set */
 
+/* Called, if not nullptr, while t is out of one queue and not yet where it waits next. */
+extern void (*at_change)(struct thread *t);
+
 /* The last answer to an exception. */
 extern struct thread *excepted;
 extern uint64_t verdict;

@@ -284,6 +284,56 @@ static void a_caller_is_never_forgotten(void **state)
 	kobj_put(&ep->obj);
 }
 
+/* What thread_serve_request() does, on another CPU, at a moment when there is nothing to end. */
+static void stop(struct thread *t)
+{
+	t->stop_pending = true;
+	assert_false(ipc_cancel(t, KERR_CANCELLED));
+}
+
+static void kill(struct thread *t)
+{
+	t->kill_pending = true;
+	stop(t);
+}
+
+/* Between the queue and the reply slot: the wait ends all the same. */
+static void who_is_stopped_on_the_way_to_a_slot_does_not_wait(void **state)
+{
+	static void (*const request[])(struct thread *t) = { stop, kill };
+	struct endpoint *ep = fresh_endpoint();
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		(void)send(0, ep, 0, true, 0);
+		at_change = request[i];
+		assert_int_equal(ipc_recv(&thread[2], ep, nullptr, 0), KERR_OK);
+		at_change = nullptr;
+		assert_false(waits(0));
+		assert_int_equal(thread[0].regs.x[8], KERR_CANCELLED);
+		assert_int_equal(reply(2, nullptr, 0), KERR_ABSENT);
+		thread[0].not_plain = 0;
+	}
+	kobj_put(&ep->obj);
+}
+
+/* But for the answer to an exception: a thread that stops without it could not be resumed. */
+static void who_is_stopped_in_an_exception_waits_for_the_answer(void **state)
+{
+	struct endpoint *ep = fresh_endpoint();
+
+	(void)state;
+	(void)ipc_send_exception(&thread[0], ep, 42, IPC_FLAG_EXCEPTION);
+	thread[0].stop_pending = true;
+	assert_int_equal(ipc_recv(&thread[2], ep, nullptr, 0), KERR_OK);
+	assert_true(waits(0));
+	thread[2].regs.x[0] = EXC_RESUME;
+	assert_int_equal(reply(2, nullptr, IPC_INFO(1, 0)), KERR_OK);
+	assert_int_equal(verdict, EXC_RESUME);
+	thread[0].not_plain = 0;
+	kobj_put(&ep->obj);
+}
+
 static void a_reply_object_is_answered_by_another_thread_once(void **state)
 {
 	struct endpoint *ep = fresh_endpoint();
@@ -533,6 +583,8 @@ int main(void)
 		TEST(a_deadline_ends_every_kind_of_wait_once),
 		TEST(a_late_timer_does_not_end_the_next_wait),
 		TEST(a_caller_is_never_forgotten),
+		TEST(who_is_stopped_on_the_way_to_a_slot_does_not_wait),
+		TEST(who_is_stopped_in_an_exception_waits_for_the_answer),
 		TEST(a_reply_object_is_answered_by_another_thread_once),
 		TEST(revoking_wakes_whoever_waits),
 		TEST(the_last_handle_closed_wakes_whoever_waits),

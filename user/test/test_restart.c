@@ -23,6 +23,17 @@ struct pager {
 	unsigned asked;
 };
 
+#define SVC_0 UINT32_C(0xd4000001)
+
+/* Who asks stands before its call, for a debugger too: there it goes on. */
+static void expect_before_its_call(handle_t thread)
+{
+	struct user_regs regs = { 0 };
+
+	EXPECT_OK(sys_thread_regs_read(thread, (uint64_t)(uintptr_t)&regs));
+	EXPECT_EQ(*(const uint32_t *)(uintptr_t)regs.pc, SVC_0);
+}
+
 static void bring(void *argument)
 {
 	struct pager *const p = argument;
@@ -33,6 +44,7 @@ static void bring(void *argument)
 		const uint64_t offset = m.word[PAGER_WORD_OFFSET];
 
 		p->asked++;
+		expect_before_its_call(start.self);
 		EXPECT_OK(sys_pager_supply(p->memory, offset, PAGE_BYTES,
 					   (uint64_t)(uintptr_t)pages[offset / PAGE_BYTES]));
 	}
