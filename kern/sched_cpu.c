@@ -64,8 +64,8 @@ static bool has_requests(struct pcpu *p)
 }
 
 /*
- * R8: programs choose how many requests there are at once. What interrupts meanwhile is served here,
- * on SPx and with no lock held, as it would be on the way in from EL0.
+ * R8: programs choose how many requests there are at once. What interrupts meanwhile is served
+ * here, on SPx and with no lock held, as it would be on the way in from EL0.
  */
 static void let_interrupts_in(void)
 {

@@ -40,7 +40,9 @@ static bool empty_out(struct task *task)
 		return false;
 	}
 	if (task->space != nullptr) {
-		space_destroy(task->space);
+		if (!space_end(task->space)) {
+			return false;
+		}
 		task->space = nullptr;
 	}
 	return true;

@@ -7,6 +7,8 @@
 #include "pcpu/slab.h"
 #include "vm/space_impl.h"
 
+#define REGIONS_A_STEP 16 /* of an end */
+
 static struct slab_class space_class = SLAB_CLASS("space", struct space);
 static struct slab_class region_class = SLAB_CLASS("region", struct region);
 
@@ -58,28 +60,60 @@ static struct region *detach_any(struct space *space)
 	return r;
 }
 
-void space_destroy(struct space *space)
+/* Some regions off the tree and off their objects. False: none is left. */
+static bool detach_some(struct space *space)
 {
-	struct region *gone = nullptr;
+	for (unsigned n = 0; n < REGIONS_A_STEP; n++) {
+		struct region *r = detach_any(space);
 
+		if (r == nullptr) {
+			return false;
+		}
+		r->right = space->gone;
+		space->gone = r;
+	}
+	return true;
+}
+
+/* Some of those that were detached, and what they showed. False: none is left. */
+static bool free_some(struct space *space)
+{
+	for (unsigned n = 0; n < REGIONS_A_STEP && space->gone != nullptr; n++) {
+		struct region *r = space->gone;
+
+		space->gone = r->right;
+		if (r->object != nullptr) {
+			object_unref(r->object);
+		}
+		region_free(r, space->charge);
+	}
+	return space->gone != nullptr;
+}
+
+bool space_end(struct space *space)
+{
+	if (space->detached) {
+		const bool more = free_some(space);
+
+		if (!more) {
+			slab_free(&space_class, space, space->charge);
+		}
+		return !more;
+	}
 	/* From here on no CPU translates by these tables, and frames may go. */
 	pmap_user_retire(&space->pmap);
-	for (struct region *r = detach_any(space); r != nullptr; r = detach_any(space)) {
-		r->right = gone;
-		gone = r;
+	if (!detach_some(space)) {
+		/* Now nobody finds the tables through an object either. */
+		pmap_user_destroy(&space->pmap);
+		space->detached = true;
 	}
-	/* Now nobody finds the tables through an object either. */
-	pmap_user_destroy(&space->pmap);
-	while (gone != nullptr) {
-		struct region *next = gone->right;
+	return false;
+}
 
-		if (gone->object != nullptr) {
-			object_unref(gone->object);
-		}
-		region_free(gone, space->charge);
-		gone = next;
+void space_destroy(struct space *space)
+{
+	while (!space_end(space)) {
 	}
-	slab_free(&space_class, space, space->charge);
 }
 
 enum kerr space_check_range(va_t at, uint64_t bytes)

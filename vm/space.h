@@ -43,13 +43,20 @@ struct space {
 	uint64_t same_va;            /* [l] the last fault that changed nothing... */
 	uint64_t same_esr;           /* [l] */
 	uint32_t same_count;         /* [l] ...and how often it came in a row */
+	struct region *gone;         /* its end: regions detached, not freed yet */
+	bool detached;               /* all of them, and the tables are freed */
 };
 
 enum kerr space_create(struct memcharge *charge, struct space **out);
+
 /*
- * Everything goes: cost per table, per region and per reservation. Pre: no thread runs in it, or
- * will; CPUs that still have it loaded are switched off it. No lock held.
+ * One step of its end (R8): 16 regions detached, all tables freed, or what 16 regions showed. Cost
+ * per table, per region and per reservation. True: it is gone. Pre: no thread runs in it, or will;
+ * CPUs that still have it loaded are switched off it. No lock held.
  */
+bool space_end(struct space *space);
+
+/* All steps. */
 void space_destroy(struct space *space);
 
 /* What to map. `prot_max`: the rights of the handle; prot may never become more. */

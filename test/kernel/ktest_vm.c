@@ -43,6 +43,29 @@ static void close_space(struct space *space)
 	EXPECT_EQ(reserv_stats().listed, 0);
 }
 
+#define MANY_REGIONS 400u
+
+/* R8: a program chooses how many regions it leaves behind. */
+static void the_end_of_many_regions_goes_in_steps(void)
+{
+	struct space *space = open_space();
+	unsigned steps = 1;
+
+	for (unsigned i = 0; space != nullptr && i < MANY_REGIONS; i++) {
+		/* with a hole between them: no two become one */
+		EXPECT_EQ(user_map_anon(space, AT + 2 * i * PAGE_BYTES, PAGE_BYTES, VM_RW),
+			  KERR_OK);
+		EXPECT(i % 8 != 0 || user_fill(space, AT + 2 * i * PAGE_BYTES, PAGE_BYTES, i));
+	}
+	REQUIRE(space != nullptr);
+	while (!space_end(space)) {
+		steps++;
+	}
+	EXPECT(steps > 2 * MANY_REGIONS / 16);
+	EXPECT_EQ(memcharge_used(&charge), 0);
+	EXPECT_EQ(reserv_stats().listed, 0);
+}
+
 static void superpages_come_by_themselves(void)
 {
 	const uint64_t windows = counter_sum(CTR_promote_2m);
@@ -337,6 +360,7 @@ static void spaces_without_memory_are_refused(void)
 }
 
 const struct ktest ktest_vm[] = {
+	{ "the_end_of_many_regions_goes_in_steps", the_end_of_many_regions_goes_in_steps, 1 },
 	{ "superpages_come_by_themselves", superpages_come_by_themselves, 1 },
 	{ "runs_of_32m_come_by_themselves", runs_of_32m_come_by_themselves, 1 },
 	{ "rights_are_what_the_region_says", rights_are_what_the_region_says, 1 },
