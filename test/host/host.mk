@@ -73,6 +73,7 @@ $(VM_FLAT_UNITS): $(HOST)/%: $(HOST)/test/host/%.o $(HOST)/test/host/fake_pmap.o
 	$(Q)$(CC) $(HOST_SANITIZE) -o $@ $^ -lcmocka
 
 -include $(VM_FLAT:.o=.d) $(VM_FLAT_UNITS:$(HOST)/%=$(HOST)/test/host/%.d)
+-include $(KERNEL_test_ipc:%.c=$(HOST)/kernel/%.d) $(OWN_test_ipc:.o=.d)
 -include $(SIM_OBJECTS:.o=.d) $(patsubst $(HOST)/%,$(HOST)/test/host/%.d, \
 	$(HOST_UNITS) $(HOST)/fuzz_pmap)
 
