@@ -377,12 +377,22 @@ enum kerr pmap_promote(struct pmap *pmap, va_t start, uint64_t size)
 	return e;
 }
 
+/* Is it a block, in no run, with a saved table? */
+static always_inline bool has_saved_table(const struct walk *w)
+{
+	return w->level == 2 && pte_is_block(w->entry) && (w->entry.v & PTE_CONT) == 0 &&
+	       *saved_of(walk_notes(w), w->slot) != 0;
+}
+
 noinline enum kerr pmap_reduce_leaf(struct pmap *pmap, struct walk *w, va_t at, uint64_t bytes)
 {
 	struct reserve r;
 
 	r.pmap = pmap;
 	r.count = 0;
+	if (likely(bytes < BLOCK_BYTES && has_saved_table(w))) {
+		return demote_leaf(pmap, &r, w, at); /* one step, and nothing to reserve */
+	}
 	enum kerr e = reserve_for_split(&r, w, bytes) ? KERR_OK : KERR_NO_MEMORY;
 
 	while (pte_is_leaf(w->entry, w->level) && leaf_span(w->entry, w->level) > bytes &&
