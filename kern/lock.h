@@ -211,6 +211,7 @@ struct wait {
 	uint64_t start;  /* counter */
 	uint64_t since;  /* mask_since then */
 };
+
 static inline struct wait wait_begin(void)
 {
 	return (struct wait){ .start = counter_now(), .since = this_cpu()->mask_since };
