@@ -104,7 +104,7 @@ uint64_t park_window(void);
  */
 void park_report_culprits(uint64_t cpus);
 
-/* Limits, set at boot and by tests: how long an attempt waits, how many there are at most (>= 1). */
+/* Limits, set at boot and by tests: how long an attempt waits, how many there are (1 or more). */
 void park_set_limits(uint64_t attempt_ticks, unsigned attempts);
 void park_get_limits(uint64_t *attempt_ticks, unsigned *attempts);
 
