@@ -420,6 +420,9 @@ static enum kobj_end endpoint_end(struct kobj *obj)
 	if (!wake_waiters((struct endpoint *)obj, END_STEPS)) {
 		return END_MORE;
 	}
+	if (kobj_end_begins(obj)) {
+		return END_LATER; /* cancel() may have seen it in a thread that waited */
+	}
 	slab_free(&endpoints, obj, obj->payer);
 	return END_GONE;
 }
@@ -432,6 +435,9 @@ static void reply_revoke(struct kobj *obj)
 static enum kobj_end reply_end(struct kobj *obj)
 {
 	reply_revoke(obj);
+	if (kobj_end_begins(obj)) {
+		return END_LATER; /* the same */
+	}
 	slab_free(&replies, obj, obj->payer);
 	return END_GONE;
 }

@@ -281,6 +281,9 @@ static enum kobj_end event_end(struct kobj *obj)
 	if (!wake_waiters((struct event *)obj, END_STEPS)) {
 		return END_MORE;
 	}
+	if (kobj_end_begins(obj)) {
+		return END_LATER; /* who saw it in a thread calls event_cancel() */
+	}
 	slab_free(&events, obj, obj->payer);
 	return END_GONE;
 }

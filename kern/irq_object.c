@@ -88,8 +88,7 @@ static enum kobj_end irq_end(struct kobj *obj)
 {
 	struct irq_object *irq = (struct irq_object *)obj;
 
-	if (!irq->ended) {
-		irq->ended = true;
+	if (kobj_end_begins(obj)) {
 		let_go(irq);
 		return END_LATER;
 	}

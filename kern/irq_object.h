@@ -18,7 +18,6 @@ struct irq_object {
 	uint32_t number;     /* [c] */
 	struct event *event; /* [a] referenced; nullptr: not bound */
 	uint64_t bits;       /* [c] once bound */
-	bool ended;          /* its end has begun */
 };
 
 /* Claim a shared interrupt. KERR_EXISTS, KERR_ABSENT, KERR_NO_MEMORY. */

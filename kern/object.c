@@ -9,6 +9,7 @@
 
 #include "kern/assert.h"
 
+#define ENDING 2 /* dead, and its end has begun */
 #define OBJECT_OF(node) ((struct kobj *)(void *)((char *)(node) - offsetof(struct kobj, reclaim)))
 
 void kobj_init(struct kobj *obj, const struct kobj_ops *ops, struct memcharge *payer)
@@ -70,6 +71,14 @@ void kobj_put(struct kobj *obj)
 	if (refs == 1) {
 		reclaim_defer(&obj->reclaim, end_step);
 	}
+}
+
+bool kobj_end_begins(struct kobj *obj)
+{
+	const bool first = load_relaxed(&obj->dead) != ENDING;
+
+	store_relaxed(&obj->dead, ENDING);
+	return first;
 }
 
 void kobj_revoke(struct kobj *obj)

@@ -44,7 +44,7 @@ struct kobj {
 	struct memcharge *payer;    /* [c] who paid for it */
 	struct kobj *payer_task; /* [c] the task that has that charge, referenced; or nullptr */
 	uint64_t refs; /* [a] */
-	uint64_t dead; /* [a] revoked */
+	uint64_t dead; /* [a] revoked, or at its end */
 	struct reclaim_node reclaim;
 };
 
@@ -65,6 +65,13 @@ void kobj_put(struct kobj *obj);
 
 /* Mark it dead, once, and wake who waits. Pre: no lock held; obj cannot end meanwhile. */
 void kobj_revoke(struct kobj *obj);
+
+/*
+ * For an `end` whose object others may have seen where no reference is counted, in a thread's wait
+ * or a table: true the first time, when nobody finds it there any more. They are through with it
+ * after one more grace period (END_LATER).
+ */
+bool kobj_end_begins(struct kobj *obj);
 
 static inline bool kobj_is_dead(const struct kobj *obj)
 {

@@ -52,8 +52,7 @@ static enum kobj_end timer_end(struct kobj *obj)
 {
 	struct timer_object *timer = (struct timer_object *)obj;
 
-	if (!timer->ended) {
-		timer->ended = true;
+	if (kobj_end_begins(obj)) {
 		timer_object_set(timer, DEADLINE_NONE);
 		return END_LATER;
 	}

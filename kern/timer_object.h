@@ -13,7 +13,6 @@ struct timer_object {
 	struct event *event;  /* [c] referenced */
 	uint64_t bits;        /* [c] */
 	uint64_t due;         /* [l] ticks; 0: not set */
-	bool ended;           /* its end has begun */
 	struct timerq_node node;
 };
 
