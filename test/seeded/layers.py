@@ -191,7 +191,7 @@ def boot(defect, _make, where):
     kernel(where)
     options, _, arguments = defect.head.get("boot", "").partition("ARGS=")
     settings = dict(word.split("=", 1) for word in options.split())
-    status, text = sh(["scripts/run"], cwd=where, TIMEOUT="60", **settings, ARGS=arguments)
+    status, text = sh(["scripts/run"], cwd=where, TIMEOUT="120", **settings, ARGS=arguments)
     if status == 0:
         return []
     return ([m[0].strip() for m in BOOT_REASON.finditer(text)]
