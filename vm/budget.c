@@ -19,11 +19,14 @@ static uint64_t token_ticks;
 static uint64_t burst_ticks;
 static uint64_t debt_ticks; /* that a task may owe and go on */
 
+static uint64_t all_paid_at; /* [a] counter: the bill of all tasks together */
+
 void budget_set(uint64_t counter_hz, uint64_t per_second, uint64_t burst)
 {
 	token_ticks = per_second != 0 ? (counter_hz + per_second - 1) / per_second : 0;
 	burst_ticks = burst * token_ticks;
 	debt_ticks = BUDGET_SECONDS * counter_hz;
+	store_relaxed(&all_paid_at, 0);
 }
 
 void budget_init(uint64_t counter_hz)
@@ -68,9 +71,14 @@ enum kerr budget_take(struct window_budget *budget, unsigned tokens)
 
 void budget_owe(struct window_budget *budget, uint64_t ticks)
 {
-	if (token_ticks != 0) {
-		(void)move_on(&budget->paid_at, ticks * BUDGET_SHARE, UINT64_MAX);
+	if (token_ticks == 0) {
+		return;
 	}
+	const uint64_t now = counter_now();
+	const uint64_t owed = later(load_relaxed(&all_paid_at), now) - now;
+
+	(void)move_on(&all_paid_at, ticks * BUDGET_SHARE, UINT64_MAX);
+	(void)move_on(&budget->paid_at, ticks * BUDGET_SHARE * (1 + owed / debt_ticks), UINT64_MAX);
 }
 
 bool budget_is_calm(const struct window_budget *budget)

@@ -14,10 +14,18 @@
  *          goes on the caller's bill when the call is done (kern/call.c). A task may take one part
  *          in BUDGET_SHARE of it; while it owes more than BUDGET_SECONDS, requests are refused.
  *          Both are one word, a time: when the tokens will all be back, when the bill is paid.
+ *          Many tasks would take a part each. So all bills go on one more, the machine's, at the
+ *          same price; and each BUDGET_SECONDS that the machine owes raise the price for a task by
+ *          the first price again. n tasks that take what they can find it n times as high in the
+ *          end, and share what one would have; who asks seldom pays more, and is not refused.
  * INVARIANTS
  *   BG1  From when a task owes nothing, for any time t: the others are held for at most
  *        (t + BUDGET_SECONDS) / BUDGET_SHARE, and the last request.
- * LOCKING  None: two atomic words. `nullptr` stands for the kernel, which is not limited.
+ *   BG2  From when nobody owes anything: by n tasks together for at most
+ *        (t + n * BUDGET_SECONDS) / BUDGET_SHARE, and the last request of each. For where the
+ *        machine owes (n - 1) * BUDGET_SECONDS, what it comes to owe is a part in n of what the
+ *        tasks do, and of that each has BUDGET_SECONDS and what it pays off meanwhile.
+ * LOCKING  None: atomic words. `nullptr` stands for the kernel, which is not limited.
  */
 #pragma once
 

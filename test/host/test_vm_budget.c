@@ -4,6 +4,8 @@
  *
  * The counter stands still but for what a test moves it on, so every figure is exact.
  */
+#include <string.h>
+
 #include "test/host/fake_pmap.h"
 #include "test/host/sim_impl.h"
 #include "test/host/vm_scene.h"
@@ -101,6 +103,53 @@ static void no_task_has_more_than_its_share(void **state)
 	budget_set(0, 0, 0);
 }
 
+/* BG2: `count` tasks take turns, and each takes whatever it may. */
+static void no_crowd_has_more(unsigned count, uint64_t longest)
+{
+	static struct window_budget b[100];
+	static uint64_t last[100];
+	const uint64_t start = sim.now;
+	uint64_t held = 0;
+	uint64_t lasts = 0;
+	unsigned served = 0;
+
+	memset(b, 0, sizeof(b));
+	memset(last, 0, sizeof(last));
+	for (uint64_t i = 0; i < 40000; i++) {
+		const uint64_t ticks = 1 + i * UINT64_C(0x9e3779b97f4a7c15) % longest;
+		const unsigned n = (unsigned)(i % count);
+
+		if (request(&b[n], ticks)) {
+			served += last[n] == 0 ? 1 : 0;
+			held += ticks;
+			lasts += ticks - last[n];
+			last[n] = ticks;
+		} else {
+			sim.now += 1 + longest / 16;
+		}
+		assert_true((held - lasts) * BUDGET_SHARE <=
+			    sim.now - start + count * BUDGET_SECONDS * HZ);
+	}
+	assert_int_equal(served, count);
+	struct window_budget seldom = { 0 };
+
+	assert_true(request(&seldom, 1)); /* who owes nothing is not refused, whatever others owe */
+}
+
+static void many_tasks_have_one_share(void **state)
+{
+	const unsigned counts[] = { 1, 2, 3, 10, 100 };
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		for (uint64_t longest = HZ / 1000; longest <= 4 * HZ; longest *= 8) {
+			budget_init(HZ);
+			no_crowd_has_more(counts[i], longest);
+		}
+	}
+	budget_set(0, 0, 0);
+}
+
 /* A task in debt makes no secrets, and takes nothing apart; what needs no window goes on. */
 static void who_owes_is_refused(void **state)
 {
@@ -150,6 +199,7 @@ int main(void)
 		cmocka_unit_test(tokens_come_back_at_their_rate),
 		cmocka_unit_test(who_holds_the_others_pays_for_the_time),
 		cmocka_unit_test(no_task_has_more_than_its_share),
+		cmocka_unit_test(many_tasks_have_one_share),
 		cmocka_unit_test(who_owes_is_refused),
 		cmocka_unit_test(no_budget_no_limit),
 	};
