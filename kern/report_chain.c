@@ -268,7 +268,8 @@ static void follow(uint64_t fp, uint64_t pc, unsigned cpu, unsigned depth)
 		const uint64_t inner = pc;
 		uint64_t up;
 
-		if (fp % 16 != 0 || !report_read(fp, &up) || !report_read(fp + 8, &pc)) {
+		/* Where more registers are kept, x29 and x30 need not lie at a multiple of 16. */
+		if (fp % 8 != 0 || !report_read(fp, &up) || !report_read(fp + 8, &pc)) {
 			kprintf("  the stack at %#llx cannot be read\n", (unsigned long long)fp);
 			return;
 		}
