@@ -27,7 +27,8 @@ struct heap_block {
 struct spinlock heap_lock = SPINLOCK("heap", LOCK_HEAP);
 static struct heap_block blocks[HEAP_BLOCKS];
 static unsigned block_count;
-static uint8_t recent[HINTS]; /* [a] by address: the block that was found there last */
+/* [a] by address: the block that was found there last */
+static struct heap_block *recent[HINTS] = { [0 ... HINTS - 1] = &blocks[0] };
 struct heap_main heap_main;
 static char *image_ptr;
 static pa_t image_base;
@@ -129,18 +130,21 @@ static bool has_pa(const struct heap_block *b, uint64_t at)
 }
 
 /* Where the last search of an address like this ended: what it costs grows with no blocks. */
-static always_inline struct heap_block *search(bool (*has)(const struct heap_block *b, uint64_t at),
-					       uint64_t at)
+static always_inline struct heap_block **hint_at(uint64_t at)
 {
-	uint8_t *hint = &recent[at / (BLOCK_PAGES * PAGE_BYTES) % HINTS];
-	const uint8_t last = __atomic_load_n(hint, __ATOMIC_RELAXED);
+	return &recent[at / (BLOCK_PAGES * PAGE_BYTES) % HINTS];
+}
 
-	if (likely(has(&blocks[last], at))) {
-		return &blocks[last];
-	}
+static always_inline struct heap_block *guess(uint64_t at)
+{
+	return __atomic_load_n(hint_at(at), __ATOMIC_RELAXED);
+}
+
+static struct heap_block *search(bool (*has)(const struct heap_block *b, uint64_t at), uint64_t at)
+{
 	for (unsigned i = 0; i < block_count; i++) {
 		if (has(&blocks[i], at)) {
-			__atomic_store_n(hint, (uint8_t)i, __ATOMIC_RELAXED);
+			__atomic_store_n(hint_at(at), &blocks[i], __ATOMIC_RELAXED);
 			return &blocks[i];
 		}
 	}
@@ -149,7 +153,10 @@ static always_inline struct heap_block *search(bool (*has)(const struct heap_blo
 
 static struct heap_block *block_find(const void *ptr)
 {
-	return search(has_ptr, (uint64_t)(uintptr_t)ptr);
+	const uint64_t at = (uint64_t)(uintptr_t)ptr;
+	struct heap_block *b = guess(at);
+
+	return has_ptr(b, at) ? b : search(has_ptr, at);
 }
 
 static struct heap_block *block_of(const void *ptr)
@@ -235,26 +242,30 @@ void heap_free(void *ptr, unsigned pages)
 	spin_unlock(&heap_lock);
 }
 
-void *heap_tag_slow(const void *page)
+static void *tag_in(const struct heap_block *b, const void *page)
 {
-	const struct heap_block *b = block_of(page);
 	const uint64_t n = (uint64_t)((const char *)page - b->base) / PAGE_BYTES;
 
 	return b->base + n * HEAP_TAG_BYTES;
 }
 
-pa_t heap_pa_slow(const void *ptr)
+static noinline void *tag_by_search(const void *page)
+{
+	return tag_in(block_of(page), page);
+}
+
+static noinline pa_t pa_by_search(const char *ptr)
 {
 	const struct heap_block *b = block_find(ptr);
 
 	if (b != nullptr) {
-		return pa(b->pa.v + (uint64_t)((const char *)ptr - b->base));
+		return pa(b->pa.v + (uint64_t)(ptr - b->base));
 	}
-	KASSERT((uint64_t)((const char *)ptr - image_ptr) < image_size);
-	return pa(image_base.v + (uint64_t)((const char *)ptr - image_ptr));
+	KASSERT((uint64_t)(ptr - image_ptr) < image_size);
+	return pa(image_base.v + (uint64_t)(ptr - image_ptr));
 }
 
-void *heap_ptr_slow(pa_t at)
+static noinline void *ptr_by_search(pa_t at)
 {
 	const struct heap_block *b = search(has_pa, at.v);
 
@@ -265,6 +276,32 @@ void *heap_ptr_slow(pa_t at)
 		return image_ptr + (at.v - image_base.v);
 	}
 	panic("heap: physical %#llx is not in the pinned heap", (unsigned long long)at.v);
+}
+
+/* A guess that is right needs no frame; the search is called last. */
+void *heap_tag_slow(const void *page)
+{
+	const struct heap_block *b = guess((uint64_t)(uintptr_t)page);
+
+	return likely(has_ptr(b, (uint64_t)(uintptr_t)page)) ? tag_in(b, page)
+							     : tag_by_search(page);
+}
+
+pa_t heap_pa_slow(const void *ptr)
+{
+	const struct heap_block *b = guess((uint64_t)(uintptr_t)ptr);
+
+	if (likely(has_ptr(b, (uint64_t)(uintptr_t)ptr))) {
+		return pa(b->pa.v + (uint64_t)((const char *)ptr - b->base));
+	}
+	return pa_by_search(ptr);
+}
+
+void *heap_ptr_slow(pa_t at)
+{
+	const struct heap_block *b = guess(at.v);
+
+	return likely(has_pa(b, at.v)) ? b->base + (at.v - b->pa.v) : ptr_by_search(at);
 }
 
 struct heap_stats heap_stats(void)
