@@ -83,14 +83,20 @@ host-units: $(HOST_UNITS) $(VM_FLAT_UNITS)
 
 # The top Makefile's test-host gains the model.
 test-host: host-units sim fuzz-pmap-short
-host-test: test-host
+host-test: ## the unit tests, the model and its fuzzer
+	$(Q)scripts/setup
+	$(Q)$(MAKE) --no-print-directory test-host
 
-sim: $(HOST)/sim ## explore 20,000 schedules of the machine model, all with two preemptions
+sim: ## explore 20,000 schedules of the machine model, all with two preemptions
+	$(Q)scripts/setup
+	$(Q)$(MAKE) --no-print-directory $(HOST)/sim
 	$(Q)ASAN_OPTIONS=detect_leaks=0 $(HOST)/sim --exhaust 2
 	$(Q)test/host/explore $(HOST)/sim 20000
 	@echo '2 passed, 0 failed'
 
-sim-long: $(HOST)/sim ## explore 1,000,000 schedules, all with three preemptions
+sim-long: ## explore 1,000,000 schedules, all with three preemptions
+	$(Q)scripts/setup
+	$(Q)$(MAKE) --no-print-directory $(HOST)/sim
 	$(Q)ASAN_OPTIONS=detect_leaks=0 $(HOST)/sim --exhaust 3
 	$(Q)test/host/explore $(HOST)/sim 1000000
 
@@ -131,6 +137,7 @@ space := $(subst ,, )
 
 .PHONY: coverage coverage-programs
 coverage: ## branches of vm/pmap*, ipi/ and pcpu/ that the host tests take
+	$(Q)scripts/setup
 	$(Q)$(MAKE) --no-print-directory coverage-programs HOST=$(HOST)/coverage \
 		HOST_SANITIZE='$(HOST_SANITIZE) -fprofile-instr-generate -fcoverage-mapping \
 			-Wno-unused -Wno-unused-parameter' \
@@ -147,10 +154,14 @@ SEEDED_BASE := $(patsubst %.c,$(HOST)/%.o,$(SIM_MACHINE) $(SIM_SCENES) test/host
 seeded-programs: all oracle-plugin fuzz-pmap-program $(HOST)/sim $(HOST_UNITS) $(VM_FLAT_UNITS) \
 		$(PLATFORM_TREES)
 
-seeded: seeded-programs ## put one defect at a time into the tree and see it caught
+seeded: ## put one defect at a time into the tree and see it caught
+	$(Q)scripts/setup
+	$(Q)$(MAKE) --no-print-directory seeded-programs
 	$(Q)test/seeded/run
 
-seeded-oracle: all oracle-plugin ## the defects of tables and invalidations, judged by the oracle
+seeded-oracle: ## the defects of tables and invalidations, judged by the oracle
+	$(Q)scripts/setup
+	$(Q)$(MAKE) --no-print-directory all oracle-plugin
 	$(Q)test/seeded/run --oracle
 
 host-variables:

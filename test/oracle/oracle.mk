@@ -55,19 +55,24 @@ $(ORACLE_OUT)/plain.elf: $(ORACLE_OUT)/guest39/boot.S.o $(ORACLE_OUT)/guest39/pl
 oracle-plugin: $(GUEST_IMAGES) $(ORACLE_OUT)/plain.elf
 
 # ---- runs ---------------------------------------------------------------------------------------
+ORACLE_MAKE := $(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST))
+ORACLE_SETUP := scripts/setup && $(ORACLE_MAKE)
 ORACLE_PYTEST := BUILD_DIR=$(BUILD_DIR) /usr/bin/python3 -m pytest -q -p no:cacheprovider
 
 .PHONY: oracle-guest oracle-linux oracle-perch oracle
-oracle-guest: oracle-plugin ## prove the oracle: the verdict on each sequence of its own guest
+oracle-guest: ## prove the oracle: the verdict on each sequence of its own guest
+	$(ORACLE_SETUP) oracle-plugin
 	$(ORACLE_PYTEST) $(ORACLE_DIR)/test_oracle.py
 
-oracle-linux: oracle-plugin ## Debian's Linux kernel (downloaded) under the oracle
+oracle-linux: ## Debian's Linux kernel (downloaded) under the oracle
+	$(ORACLE_SETUP) oracle-plugin
 	$(ORACLE_PYTEST) $(ORACLE_DIR)/linux/check_linux.py
 
-oracle-perch: oracle-plugin $(BUILD_DIR)/perch.img
+oracle-perch:
+	$(ORACLE_SETUP) oracle-plugin $(BUILD_DIR)/perch.img
 	ORACLE_ALL=1 $(ORACLE_PYTEST) $(ORACLE_DIR)/test_perch.py
 
 oracle: ## all of Perch under the oracle, after proving the oracle; then the seeded defects
-	$(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST)) oracle-guest
-	$(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST)) oracle-perch
+	$(ORACLE_MAKE) oracle-guest
+	$(ORACLE_MAKE) oracle-perch
 	test/seeded/run --oracle
