@@ -77,6 +77,19 @@ def test_setup_tells_an_old_qemu(repo, tmp_path):
     assert "qemu-system-arm - version 7 found, 9 needed" in result.stdout
 
 
+def test_setup_adds_backports_where_the_release_has_an_old_qemu(tmp_path):
+    """apt's words are played; the functions are the script's own, its last lines left out."""
+    fake = tmp_path / "apt-cache"
+    fake.write_text("#!/bin/sh\necho '  Installed: (none)'\n"
+                    "echo '  Candidate: 1:7.2+dfsg-7+deb12u18+b3'\n")
+    fake.chmod(0o755)
+    with open(f"{SCRIPTS}/setup", encoding="utf-8") as script:
+        functions = script.read().rpartition("\ncase ")[0]
+    result = tool("env", f"PATH={tmp_path}:/usr/bin:/bin", "bash", "-c", functions +
+                  "\nif [ \"$(qemu_candidate)\" -lt $qemu_min ]; then echo too old; fi")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "too old\n", "")
+
+
 # --- the lints that read sources ------------------------------------------------------------
 
 @pytest.fixture
@@ -347,3 +360,16 @@ def test_summary(tmp_path, monkeypatch, said, status, answer):
     result = tool(summary, "total")
     assert result.stdout.strip().split("\n")[-1] == answer
     assert (result.returncode == 0) == answer.endswith(" 0 failed")
+
+
+def test_summary_says_again_what_failed(tmp_path, monkeypatch):
+    """Last of all but the sum, and of the layers that failed only."""
+    monkeypatch.setenv("BUILD_DIR", str(tmp_path))
+    summary = os.path.join(TOP, "test/summary")
+    for layer, said in (("good", "FAIL expected\n3 passed, 0 failed"),
+                        ("bad", "FAIL a: why\nok b\n[  FAILED  ] c\n1 passed, 2 failed"),
+                        ("mute", "going\ngone")):
+        tool(summary, "run", layer, "printf", "%s\n", said)
+    said = tool(summary, "total").stdout.strip().split("\n")
+    assert said[-5:] == ["bad: FAIL a: why", "bad: [  FAILED  ] c", "mute: going", "mute: gone",
+                         "4 passed, 3 failed"]
