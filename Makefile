@@ -41,6 +41,7 @@ KERN := kern/bootargs.c kern/fatal.c kern/fdt.c kern/fdt_dev.c kern/fdt_mem.c ke
 	kern/format.c kern/handle.c \
 	kern/el0.c kern/endpoint.c kern/event.c kern/fpu.c kern/ipc_message.c kern/ipc_wait.c \
 	kern/quick.c \
+	kern/quick_irq.c \
 	kern/irq_object.c kern/runq.c kern/sched.c kern/sched_cpu.c kern/task.c kern/thread.c \
 	kern/timer_object.c kern/timerq.c \
 	kern/irq.c kern/kerr.c kern/lock.c kern/log.c kern/machine.c kern/main.c \

@@ -176,12 +176,12 @@ void entry_el0_no_space(void)
 	irq_unmask();
 }
 
-struct thread *entry_el0_irq(struct thread *t)
+struct thread *interrupt_from_el0(const struct thread *t, uint32_t iar)
 {
 	struct pcpu *p = pcpu_this();
 
 	irq_mask();
-	trap_top_half(t->regs.pc, nullptr);
+	trap_interrupt(iar, t->regs.pc, nullptr);
 	struct thread *next = choose(p, is_asked(p));
 
 	irq_unmask();

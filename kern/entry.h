@@ -20,6 +20,12 @@ struct thread *entry_el0_aarch32(struct thread *t);
 struct thread *entry_el0_exit(void);
 
 /*
+ * What entry_el0_irq() (kern/quick_irq.c) leaves alone: an interrupt that gic_ack() has named
+ * (kern/el0.c).
+ */
+struct thread *interrupt_from_el0(const struct thread *t, uint32_t iar);
+
+/*
  * Calls that pass no door (kern/quick.c), on SPx; the registers are saved as far as el0.S says.
  * The one: enum quick. The other: the thread to run now, nullptr: nothing has happened, be slow.
  */

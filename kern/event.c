@@ -57,11 +57,12 @@ void event_signal(struct event *ev, uint64_t bits)
 
 /* ---- the same where nothing is in the way ---- */
 
-/* With the lock held, nothing set: the only one that waits takes all the bits, and is ready. */
-static bool wake_only_waiter(struct event *ev, struct thread *t, uint64_t bits)
+/* With the lock held: the only one that waits takes all the bits, and is ready. */
+static bool wake_only_waiter(struct event *ev, uint64_t bits)
 {
-	if (t->ipc.next != nullptr || (bits & ~t->ipc.event_bits) != 0 ||
-	    t->ipc.due != DEADLINE_NONE) {
+	struct thread *t = event_only_waiter(ev, bits);
+
+	if (t == nullptr || t->ipc.due != DEADLINE_NONE) {
 		return false;
 	}
 	struct runq *q = sched_hold_waiter(t);
@@ -69,7 +70,7 @@ static bool wake_only_waiter(struct event *ev, struct thread *t, uint64_t bits)
 	if (q == nullptr) {
 		return false;
 	}
-	ipc_queue_remove(&ev->queue, t);
+	ipc_queue_empty(&ev->queue, t);
 	t->regs.x[0] = bits;
 	t->regs.x[8] = KERR_OK;
 	sched_wake_held(q, t);
@@ -79,13 +80,11 @@ static bool wake_only_waiter(struct event *ev, struct thread *t, uint64_t bits)
 /* With the lock held. */
 static bool signal_locked(struct event *ev, uint64_t bits)
 {
-	struct thread *t = ev->queue.first;
-
+	if (ev->queue.first != nullptr) {
+		return wake_only_waiter(ev, bits);
+	}
 	if (load_relaxed((const uint64_t *)(const void *)&ev->bound) != 0) {
 		return false;
-	}
-	if (t != nullptr) {
-		return load_relaxed(&ev->bits) == 0 && wake_only_waiter(ev, t, bits);
 	}
 	fetch_or_acq_rel(&ev->bits, bits);
 	return true;

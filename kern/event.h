@@ -11,7 +11,9 @@
  */
 #pragma once
 
-#include "kern/ipc.h"
+#include <arch/atomic.h>
+
+#include "kern/thread.h"
 
 struct event {
 	struct kobj obj;
@@ -31,6 +33,21 @@ void event_signal(struct event *ev, uint64_t bits);
  * without a deadline. False: nothing has changed. Pre: SPx, masked, no lock held.
  */
 bool event_signal_quick(struct event *ev, uint64_t bits);
+
+/*
+ * The one thread that waits, if it waits for all of these bits, none is set, and nobody is bound;
+ * else nullptr. With the lock held.
+ */
+static inline struct thread *event_only_waiter(const struct event *ev, uint64_t bits)
+{
+	struct thread *t = ev->queue.first;
+
+	if (t == nullptr || t->ipc.next != nullptr || (bits & ~t->ipc.event_bits) != 0 ||
+	    (load_relaxed(&ev->bits) | (uint64_t)(uintptr_t)ev->bound) != 0) {
+		return nullptr;
+	}
+	return t;
+}
 
 /*
  * After bits were set because nobody waits: who was bound meanwhile has looked at them before that,

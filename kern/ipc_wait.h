@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <arch/atomic.h>
+
 #include "kern/ipc.h"
 #include "kern/thread.h"
 
@@ -18,6 +20,15 @@ void ipc_queue_return(struct ipc_queue *q, struct thread *t, struct kobj *obj);
 
 /* Take t out: from here on the caller, and nobody else, ends its wait. Pre: obj's lock. */
 void ipc_queue_remove(struct ipc_queue *q, struct thread *t);
+
+/* The same for t that is alone in it. */
+static inline void ipc_queue_empty(struct ipc_queue *q, struct thread *t)
+{
+	q->first = nullptr;
+	q->last = nullptr;
+	/* As ipc_queue_remove() does: pairs with the LDAR of ipc_cancel(). */
+	store_seq_cst((uint64_t *)(void *)&t->ipc.wait_obj, 0);
+}
 
 /* Take the first one out, nullptr if there is none. Pre: obj's lock. */
 struct thread *ipc_queue_pop(struct ipc_queue *q);

@@ -64,6 +64,12 @@ void irq_timer_arm(uint64_t deadline)
 	}
 }
 
+void irq_timer_spent(uint64_t deadline)
+{
+	pcpu_this()->timer_deadline = UINT64_MAX; /* like nothing that it is ever set to */
+	irq_timer_arm(deadline);
+}
+
 void irq_timer_no_later(uint64_t deadline)
 {
 	const struct pcpu *p = pcpu_this();

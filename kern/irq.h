@@ -19,5 +19,8 @@ void irq_timer_arm(uint64_t deadline);
 /* The same, unless it is set to something earlier: that interrupt looks what comes next. */
 void irq_timer_no_later(uint64_t deadline);
 
+/* The same in the timer's interrupt: what it was set to has passed. */
+void irq_timer_spent(uint64_t deadline);
+
 /* The timer's interrupt number, from the device tree. */
 uint32_t irq_timer_intid(void);

@@ -18,10 +18,14 @@ static struct slab_class irqs = SLAB_CLASS("interrupts", struct irq_object);
 static struct spinlock claim_lock = SPINLOCK("interrupts", LOCK_OBJECT);
 static uint64_t claimed[GIC_LINES]; /* [a] struct irq_object * */
 
+const struct irq_object *irq_object_of(uint32_t number)
+{
+	return number < GIC_LINES ? (struct irq_object *)load_acquire(&claimed[number]) : nullptr;
+}
+
 bool irq_object_signal(uint32_t number)
 {
-	const struct irq_object *irq =
-		number < GIC_LINES ? (struct irq_object *)load_acquire(&claimed[number]) : nullptr;
+	const struct irq_object *irq = irq_object_of(number);
 
 	if (irq == nullptr) {
 		return false;

@@ -30,5 +30,8 @@ enum kerr irq_object_bind(struct irq_object *irq, struct event *ev, uint64_t bit
 /* KERR_ABSENT: it is not bound. */
 enum kerr irq_object_ack(struct irq_object *irq);
 
+/* Who has claimed it; nullptr: nobody. For this stay in the kernel. */
+const struct irq_object *irq_object_of(uint32_t number);
+
 /* Top half, on SPx. False: nobody has claimed it. */
 bool irq_object_signal(uint32_t number);

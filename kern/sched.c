@@ -349,19 +349,6 @@ static bool goes_on(struct pcpu *p, const struct runq *q, const struct thread *p
 	return true;
 }
 
-/*
- * prev was running and has to let go: within its slice it is the next of its priority and has what
- * is left of the slice, not a whole one. Else who is preempted more often than slices end would
- * never make room for its equals.
- */
-static void put_back(const struct pcpu *p, struct runq *q, struct thread *prev)
-{
-	const uint64_t now = counter_now();
-
-	prev->slice_left = p->slice_end > now ? p->slice_end - now : 0;
-	runq_add(q, prev, prev->slice_left != 0);
-}
-
 void sched_switch_to(struct pcpu *p, struct runq *q, struct thread *next)
 {
 	struct thread *prev = p->current;
@@ -418,7 +405,7 @@ struct thread *sched_pick(struct pcpu *p) __attribute__((no_thread_safety_analys
 			return prev;
 		}
 		if ((prev->affinity & CPU_BIT(p->base.cpu)) != 0) {
-			put_back(p, q, prev);
+			sched_put_back(p, q, prev, counter_now());
 		} else {
 			prev->state = THREAD_READY;
 			prev->next = nullptr;
@@ -476,7 +463,7 @@ void sched_vacate(struct pcpu *p) __attribute__((no_thread_safety_analysis))
 
 	spin_lock(&q->lock);
 	if (prev != nullptr && prev->state == THREAD_RUNNING) {
-		put_back(p, q, prev);
+		sched_put_back(p, q, prev, counter_now());
 	}
 	sched_switch_to(p, q, nullptr);
 	q->running = RUNQ_TAKEN;

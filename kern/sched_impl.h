@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * kern/sched_impl.h - what sched.c (queues) and sched_cpu.c (what a CPU does between two threads)
- * share. Nobody else includes it.
+ * kern/sched_impl.h - what sched.c (queues), sched_cpu.c (what a CPU does between two threads) and
+ * quick_irq.c (one thread for another) share. Nobody else includes it.
  */
 #pragma once
 
@@ -29,6 +29,18 @@ void sched_poke_cpu(unsigned cpu);
 
 /* What this CPU runs next, from its own queue; nullptr: nothing is ready. */
 struct thread *sched_pick(struct pcpu *p);
+
+/*
+ * prev was running and has to let go, `now`: within its slice it is the next of its priority and
+ * has what is left of the slice, not a whole one. Else who is preempted more often than slices end
+ * would never make room for its equals. q, its queue, is locked.
+ */
+static inline void sched_put_back(const struct pcpu *p, struct runq *q, struct thread *prev,
+				  uint64_t now)
+{
+	prev->slice_left = p->slice_end > now ? p->slice_end - now : 0;
+	runq_add(q, prev, prev->slice_left != 0);
+}
 
 /* The CPU runs next from here on (SQ2); nullptr: nothing. q, its queue, is locked. */
 void sched_switch_to(struct pcpu *p, struct runq *q, struct thread *next);

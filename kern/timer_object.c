@@ -31,6 +31,27 @@ static void expired(struct timerq_node *node)
 	}
 }
 
+struct timer_object *timer_object_try_due(void)
+{
+	struct timerq_node *node = timerq_try_due();
+
+	if (node == nullptr) {
+		return nullptr;
+	}
+	if (node->fn != expired) {
+		timerq_leave();
+		return nullptr;
+	}
+	return TIMER_OF(node);
+}
+
+/* Its queue is locked and it is in it: who sets it anew takes it out first, and so waits. */
+void timer_object_expire_unlock(struct timer_object *timer)
+{
+	timer->due = DEADLINE_NONE;
+	timerq_take_unlock(&timer->node);
+}
+
 void timer_object_set(struct timer_object *timer, uint64_t due)
 {
 	spin_lock(&timer->lock);

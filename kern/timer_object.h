@@ -20,6 +20,14 @@ enum kerr timer_object_create(struct memcharge *payer, struct event *ev, uint64_
 			      struct timer_object **out);
 
 /*
+ * The timer that is due on this CPU, if the first of whatever is due is one; nullptr: see
+ * timerq_try_due(). The queue is locked: either it has expired, without a signal, or
+ * timerq_leave().
+ */
+struct timer_object *timer_object_try_due(void);
+void timer_object_expire_unlock(struct timer_object *timer);
+
+/*
  * Signal once, at `due` ticks; DEADLINE_NONE: not any more. What is past signals at once. The timer
  * runs on the CPU that set it.
  */

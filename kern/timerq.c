@@ -149,6 +149,34 @@ uint64_t timerq_first(void)
 	return first != 0 ? first : UINT64_MAX;
 }
 
+struct timerq_node *timerq_try_due(void) __attribute__((no_thread_safety_analysis))
+{
+	struct timerq *q = &queues[cpu_number()];
+
+	if (!spin_try_bare(&q->lock)) {
+		return nullptr;
+	}
+	if (q->root != nullptr && q->root->deadline <= counter_now()) {
+		return q->root;
+	}
+	spin_unlock_bare(&q->lock);
+	return nullptr;
+}
+
+void timerq_take_unlock(struct timerq_node *due) __attribute__((no_thread_safety_analysis))
+{
+	struct timerq *q = &queues[cpu_number()];
+
+	take_out(q, due);
+	irq_timer_spent(q->first != 0 ? q->first : UINT64_MAX);
+	spin_unlock_bare(&q->lock);
+}
+
+void timerq_leave(void) __attribute__((no_thread_safety_analysis))
+{
+	spin_unlock_bare(&queues[cpu_number()].lock);
+}
+
 void timerq_run(void)
 {
 	struct timerq *q = &queues[cpu_number()];

@@ -35,6 +35,15 @@ bool timerq_cancel(struct timerq_node *node);
 /* The first deadline of this CPU; UINT64_MAX: none. */
 uint64_t timerq_first(void);
 
+/*
+ * The first node of this CPU, if it is due, with the queue locked; nullptr: none is, or the lock is
+ * taken. Then either of the two: take it out, its function is not called, and the timer is set to
+ * what comes next; or leave it. Pre: the timer's interrupt, on SPx.
+ */
+struct timerq_node *timerq_try_due(void);
+void timerq_take_unlock(struct timerq_node *due);
+void timerq_leave(void);
+
 #define TIMERQ_AT_ONCE 32u /* functions in one interrupt */
 
 /*

@@ -68,9 +68,8 @@ static void other_interrupt(uint32_t intid, uint64_t pc, struct trap_frame *fram
 	rec_end(r);
 }
 
-void trap_top_half(uint64_t pc, struct trap_frame *frame)
+void trap_interrupt(uint32_t iar, uint64_t pc, struct trap_frame *frame)
 {
-	const uint32_t iar = gic_ack();
 	const uint32_t intid = gic_intid(iar);
 	struct pcpu *p = pcpu_this();
 
@@ -95,6 +94,11 @@ void trap_top_half(uint64_t pc, struct trap_frame *frame)
 	} else {
 		other_interrupt(intid, pc, frame);
 	}
+}
+
+void trap_top_half(uint64_t pc, struct trap_frame *frame)
+{
+	trap_interrupt(gic_ack(), pc, frame);
 }
 
 void trap_irq(struct trap_frame *frame)

@@ -41,6 +41,8 @@ void trap_irq(struct trap_frame *frame);
  * `frame`: what a debugger may look at and change; nullptr: EL0, or idle. On SPx, masked.
  */
 void trap_top_half(uint64_t pc, struct trap_frame *frame);
+/* Its second half: `iar` is what gic_ack() said. */
+void trap_interrupt(uint32_t iar, uint64_t pc, struct trap_frame *frame);
 /* The same on the lifeboat, with a frame on its stack. */
 _Noreturn void trap_fatal(const struct trap_frame *frame, uint64_t reason, uint64_t x18);
 /* Leave for the lifeboat and report there. `frame` is readable. Also called by trap_sync(). */

@@ -155,7 +155,18 @@ el0_irq_entry:
 	save_rest
 	bl	entry_el0_irq
 	cbz	x0, host_return
-	b	el0_resume
+
+	/* In: x0 = PCPU_CURRENT, complete; whether its space is loaded is seen here. */
+el0_resume_in_space:
+	mov	x21, x0
+	mov	x22, x18
+	ldr	x13, [x18, #PCPU_SPACE]
+	ldr	x13, [x13]
+	ldp	x15, x16, [x21, #TH_SPACE]	/* and TH_ROOT */
+	cmp	x13, x15
+	b.eq	1f
+	switch_space el0_other_space
+1:	resume
 
 	/* AArch32: no thread is started there, so one that is has no business to be. */
 	.global el0_aarch32

@@ -24,6 +24,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "user/test/rtc.h"
+
 #define SAMPLES 33u
 #define RW (VM_READ | VM_WRITE)
 #define SERVER_NUMBER 1u
@@ -55,6 +57,7 @@ static struct {
 	handle_t event;
 	struct thread *thread;
 	volatile uint64_t woke;
+	struct rtc rtc;
 } bench;
 
 /* What is measured begins after the one and ends before the other. */
@@ -355,10 +358,11 @@ static void wake(void *argument)
 	}
 }
 
-static void with_waiter(uint32_t priority, void (*sample)(void *))
+/* Runs `waiter` beside `sample`, and ends it by bit 1 of the event. */
+static void with_waiter(void (*waiter)(void *), uint32_t priority, void (*sample)(void *))
 {
 	if (sys_event_create(&bench.event) != KERR_OK ||
-	    thread_create(wake, nullptr, &(struct thread_options){ .priority = priority },
+	    thread_create(waiter, nullptr, &(struct thread_options){ .priority = priority },
 			  &bench.thread) != KERR_OK) {
 		printf("bench: failed: no thread\n");
 		return;
@@ -428,6 +432,52 @@ static void sample_interrupt(void *argument)
 		bench.failed = bench.failed || !interrupt_once(timer, hz, &bench.sample[i]);
 	}
 	(void)sys_handle_close(timer);
+}
+
+/* ---- a device's interrupt ---- */
+
+/* The driver: it notes when it runs, silences the device, and lets it interrupt again. */
+static void drive_rtc(void *argument)
+{
+	uint64_t bits;
+
+	(void)argument;
+	(void)sys_thread_set_affinity(HANDLE_NONE, 1);
+	while (sys_event_wait(bench.event, 3, DEADLINE_NONE, &bits) == KERR_OK && bits == 1) {
+		bench.woke = stamp_end();
+		bench.rtc.reg[RTC_MASK] = 0;
+		(void)sys_irq_ack(bench.rtc.irq);
+	}
+}
+
+static void sample_device(void *argument)
+{
+	(void)argument;
+	(void)sys_thread_set_affinity(HANDLE_NONE, 1);
+	(void)sys_thread_set_priority(HANDLE_NONE, PRIORITY_DEFAULT - 4);
+	bench.failed = sys_irq_bind(bench.rtc.irq, bench.event, 1) != KERR_OK;
+	for (unsigned i = 0; i < SAMPLES && !bench.failed; i++) {
+		bench.woke = 0;
+		const uint64_t from = stamp_begin(bench.id);
+		bench.rtc.reg[RTC_MASK] = 1;
+		while (bench.woke == 0) {
+		}
+		bench.sample[i] = less_overhead(bench.woke - from);
+	}
+}
+
+static void measure_interrupts(void)
+{
+	if (rtc_open(&bench.rtc)) {
+		with_waiter(drive_rtc, PRIORITY_DEFAULT, sample_device);
+		report("irq_to_driver", 1, "200");
+		rtc_close(&bench.rtc);
+	}
+	with_waiter(wake, PRIORITY_DEFAULT, sample_interrupt);
+	report("timer_to_driver", 1, "none");
+	if (bench.failed) {
+		printf("bench: failed: the driver did not run\n");
+	}
 }
 
 static void nothing(void *argument)
@@ -508,12 +558,8 @@ int main(int argc, char **argv)
 	}
 	measure_two();
 	child_end(&bench.server);
-	with_waiter(PRIORITY_DEFAULT - 2, sample_signal);
+	with_waiter(wake, PRIORITY_DEFAULT - 2, sample_signal);
 	report("signal_lower", 1, "130");
-	with_waiter(PRIORITY_DEFAULT, sample_interrupt);
-	report("irq_to_driver", 1, "200");
-	if (bench.failed) {
-		printf("bench: failed: the driver did not run\n");
-	}
+	measure_interrupts();
 	return EXIT_SUCCESS;
 }

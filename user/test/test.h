@@ -29,9 +29,9 @@ struct test {
 	}
 #define TEST_END { .name = nullptr, .run = nullptr }
 
-extern const struct test tests_crowd[], tests_event[], tests_fault[], tests_handle[], tests_ipc[],
-	tests_memory[], tests_quick[], tests_restart[], tests_sched[], tests_state[], tests_task[],
-	tests_thread[];
+extern const struct test tests_crowd[], tests_event[], tests_fault[], tests_handle[],
+	tests_interrupt[], tests_ipc[], tests_memory[], tests_quick[], tests_restart[],
+	tests_sched[], tests_state[], tests_task[], tests_thread[];
 
 /* Report unless `fact`. */
 void expect(bool fact, const char *file, int line, const char *text);

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * kern/quick_irq.c - an interrupt out of EL0 whose driver waits on this CPU, and runs at once.
+ *
+ * THEORY   What most interrupts come to: one thread waits for the event, for all of the bits and
+ *          without a deadline; it is of this CPU, and more urgent than whatever runs or is ready
+ *          here. So the choice is made as soon as that thread is found, without the queue that it
+ *          would be put in and taken out of, and nothing is to be asked of anybody. A device's
+ *          interrupt is masked at the controller until its driver acknowledges; a timer that is due
+ *          leaves the heap. The thread that ran is the next of its priority, with the rest of its
+ *          slice. The timer may be set to the end of that slice: it is then early, and finds out.
+ *          Whatever is unusual is seen before anything is changed, and left to kern/trap.c. That
+ *          way is recorded and measured; this one is too short for either.
+ * LOCKING  LOCK_TIMERQ, LOCK_OBJECT of the event, LOCK_SCHED of this CPU: each is tried, none is
+ *          waited for, so that their ranks are of no importance.
+ */
+#include <arch/atomic.h>
+
+#include "arch/arm64/gic.h"
+#include "kern/entry.h"
+#include "kern/event.h"
+#include "kern/fpu.h"
+#include "kern/ipc_wait.h"
+#include "kern/irq.h"
+#include "kern/irq_object.h"
+#include "kern/sched_impl.h"
+#include "kern/timer_object.h"
+#include "kern/trap.h"
+
+/* Whom an interrupt is for, and where it comes from: a timer, its queue locked, or a device. */
+struct source {
+	struct event *event;
+	uint64_t bits;
+	struct timer_object *timer; /* nullptr: a device */
+};
+
+static bool find_source(uint32_t intid, struct source *s)
+{
+	if (intid >= GIC_SPI_BASE) {
+		const struct irq_object *irq = irq_object_of(intid);
+
+		if (irq == nullptr) {
+			return false;
+		}
+		s->event =
+			(struct event *)load_acquire((const uint64_t *)(const void *)&irq->event);
+		s->bits = irq->bits;
+		s->timer = nullptr;
+		return s->event != nullptr;
+	}
+	s->timer = intid == irq_timer_intid() ? timer_object_try_due() : nullptr;
+	if (s->timer == nullptr) {
+		return false;
+	}
+	s->event = s->timer->event;
+	s->bits = s->timer->bits;
+	return true;
+}
+
+/* A driver takes it: it will not interrupt again by itself. */
+static void settle_source(const struct source *s, uint32_t intid)
+{
+	if (s->timer == nullptr) {
+		gic_disable(intid);
+	} else {
+		count(CTR_irq_timer);
+		timer_object_expire_unlock(s->timer);
+	}
+}
+
+/* The thread that waits for these bits, if it can run here now: event and run queue locked. */
+static struct thread *hold_driver(struct event *ev, uint64_t bits, const struct thread *self,
+				  struct runq *q) __attribute__((no_thread_safety_analysis))
+{
+	if (!spin_try_bare(&ev->lock)) {
+		return nullptr;
+	}
+	struct thread *t = event_only_waiter(ev, bits);
+
+	if (t != nullptr && spin_try_bare(&q->lock)) {
+		if (t->key >> 32 == cpu_number() && t->priority > self->priority &&
+		    runq_top(q) < (int)t->priority) {
+			return t;
+		}
+		spin_unlock_bare(&q->lock);
+	}
+	spin_unlock_bare(&ev->lock);
+	return nullptr;
+}
+
+/* It has its bits, and runs; self is ready. Unlocks both. */
+static void run_driver(struct event *ev, uint64_t bits, struct runq *q, struct thread *self,
+		       struct thread *t) __attribute__((no_thread_safety_analysis))
+{
+	struct pcpu *p = pcpu_this();
+	const uint64_t now = counter_now();
+
+	ipc_queue_empty(&ev->queue, t);
+	spin_unlock_bare(&ev->lock);
+	t->regs.x[0] = bits;
+	t->regs.x[8] = KERR_OK;
+	if (unlikely(self->fpu != t->fpu)) { /* both without, or one that has them */
+		fpu_leave(self);
+		fpu_come(t);
+	}
+	sched_put_back(p, q, self, now);
+	t->state = THREAD_RUNNING;
+	q->running = t->priority;
+	p->slice_end = now + sched_state.slice_ticks;
+	p->fast_key = t->key;
+	p->current = t;
+	spin_unlock_bare(&q->lock);
+}
+
+static struct thread *take_quickly(struct thread *self, uint32_t iar)
+{
+	const struct pcpu *p = pcpu_this();
+	const uint32_t intid = gic_intid(iar);
+	struct source s;
+
+	if ((load_relaxed(&p->resched) | p->steps_el0) != 0 || !find_source(intid, &s)) {
+		return nullptr;
+	}
+	struct thread *t = hold_driver(s.event, s.bits, self, p->runq);
+
+	if (t == nullptr) {
+		if (s.timer != nullptr) {
+			timerq_leave();
+		}
+		return nullptr;
+	}
+	count(CTR_irqs); /* from here on there is no way back */
+	gic_eoi(iar);
+	settle_source(&s, intid);
+	run_driver(s.event, s.bits, p->runq, self, t);
+	return t;
+}
+
+struct thread *entry_el0_irq(struct thread *self)
+{
+	const uint32_t iar = gic_ack();
+	struct thread *next = take_quickly(self, iar);
+
+	return next != nullptr ? next : interrupt_from_el0(self, iar);
+}
