@@ -293,7 +293,7 @@ static always_inline enum kerr open_and_change(struct park_state *state, struct 
 	}
 	e = check(batch, extent);
 	if (unlikely(e != KERR_OK)) {
-		park_close(&batch->park, &w);
+		park_close(batch->park.space, &w);
 		return e;
 	}
 	if (extent == SPANS && batch->count == INVAL_MAX && batch->span_count == 1 &&
@@ -306,7 +306,7 @@ static always_inline enum kerr open_and_change(struct park_state *state, struct 
 	batch->window(batch); /* R4 */
 	const uint64_t ticks = counter_now() - last->time;
 
-	park_close(&batch->park, &w);
+	park_close(batch->park.space, &w);
 	note_after(batch, extent, ticks);
 	note_took(batch, extent, last, ticks);
 	return KERR_OK;

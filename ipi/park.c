@@ -114,107 +114,48 @@ static noinline bool park_is_late(struct park *p, uint64_t ask)
 	return p->culprits != 0;
 }
 
-/*
- * One after the other: what has been answered stays answered until the release. Returns how many
- * CPUs answered, 0: not all of them did in time.
- */
-static always_inline uint64_t park_wait_acks(struct park *p, uint64_t start)
+/* Wait for the targets of the window that p has open. False: they did not all answer in time. */
+static bool wait_for_acks(struct park *p)
 {
-	const struct park_space *space = p->space;
-	const uint64_t gen = p->window.gen;
-	uint64_t parked = 0;
+	const struct park_window *w = &p->window;
 
-	for (uint64_t left = p->window.targets; left != 0; left &= left - 1) {
+	for (uint64_t left = w->targets; left != 0; left &= left - 1) {
 		const struct mailbox *m = mailbox_of((unsigned)__builtin_ctzll(left));
 
-		while (!has_answered(space, gen, m)) {
-			if (unlikely(counter_now() - start >
+		while (!has_answered(p->space, w->gen, m)) {
+			if (unlikely(counter_now() - w->record->time >
 				     load_relaxed(&park_state.attempt_ticks))) {
-				return park_is_late(p, left)
-					       ? 0
-					       : parked + (uint64_t)__builtin_popcountll(left);
+				return !park_is_late(p, left);
 			}
 			stop_poll(); /* R5; parks cannot be asked for: the token is ours */
 			cpu_wfe();
 		}
-		parked++;
 	}
-	return parked;
+	return true;
 }
 
-/*
- * The time of CPUs that run something else than the space which changes is billed to who wanted the
- * change (vm/budget.h). Its own CPUs are its own affair.
- */
-static always_inline void note_held(const struct park *p, uint64_t ticks)
+noinline keeps_registers void park_let_go(uint64_t targets, uint64_t gen)
 {
-	struct pcpu *me = pcpu_this();
-
-	if (likely(p->space == nullptr) || pcpu_mailbox(me)->space != (uintptr_t)p->space) {
-		me->held += ticks;
-	}
-}
-
-noinline keeps_registers void park_let_go(const struct park *p)
-{
-	for (uint64_t targets = p->window.targets; targets != 0; targets &= targets - 1) {
+	for (; targets != 0; targets &= targets - 1) {
 		const unsigned cpu = (unsigned)__builtin_ctzll(targets);
 
-		store_release(&mailbox_of(cpu)->release, p->window.gen);
+		store_release(&mailbox_of(cpu)->release, gen);
 	}
-	close_window(&p->window);
-	const uint64_t ticks = counter_now() - p->record->time;
-
-	rec_took(p->record, ticks);
-	note_held(p, ticks);
 }
 
 /* PK2: before the break only. The generation is dead; whoever parks for it late leaves at once. */
 static void park_abandon(struct park *p)
 {
-	park_let_go(p);
+	close_parked(p->space, &p->window);
 	count_add(CTR_ipis_sent, (uint64_t)__builtin_popcountll(p->window.targets));
 	count(CTR_retries);
 	rec(REC_PARK_ABANDON, p->window.gen, p->culprits);
 }
 
-/* log2 with one bit of fraction: two buckets an octave, from 2 ticks on. */
-static always_inline unsigned histogram_bucket(uint64_t ticks)
+/* Any GIC. Out of line, and so that its callers' registers stay theirs. */
+noinline keeps_registers void park_send(uint64_t targets)
 {
-	const unsigned shift = 62 - (unsigned)__builtin_clzll(ticks | 2);
-
-	static_assert(2 * 62 + 3 < PARK_HIST_BUCKETS, "all ticks have a bucket");
-	return 2 * shift + (unsigned)(ticks >> shift);
-}
-
-/* `parked` CPUs answered, `ticks` after they were first asked. */
-static always_inline void note_parked(uint64_t parked, uint64_t ticks)
-{
-	struct pcpu *me = pcpu_this();
-
-	me->counter[CTR_parks] += parked;
-	me->counter[CTR_ipis_sent] += parked;
-	me->park_hist[histogram_bucket(ticks)]++;
-	if (unlikely(ticks > me->park_max)) {
-		me->park_max = ticks;
-	}
-}
-
-/*
- * Interrupt the targets, whose requests are posted, and wait for all of them. Returns how many
- * there are, 0: not all of them answered.
- */
-static always_inline uint64_t park_ask(struct park *p)
-{
-	struct record *r = rec(REC_PARK_SEND, p->window.gen, p->window.targets);
-	const uint64_t start = r->time;
-
-	p->record = r;
-	/* the request is visible before the interrupt; pairs with park_answer() */
-	dsb_ishst();
-	arch_ipi_send(SGI_PARK, p->window.targets);
-	cpu_sev(); /* a masked interrupt ends no WFE: whoever waits for a lock wakes by this */
-	return park_wait_acks(p, start);
+	arch_ipi_send(SGI_PARK, targets);
 }
 
 /*
@@ -238,38 +179,39 @@ static void check_persistence(const struct park *p)
 	}
 }
 
-/* The first attempt was in vain: the others. */
-static noinline enum kerr park_again(struct park *p, const struct wait *wait)
+/* Another attempt, with a generation of its own. False: somebody did not answer in time. */
+static bool park_again(struct park *p)
 {
-	const uint64_t attempts = load_relaxed(&park_state.attempts);
-
-	park_abandon(p);
-	for (uint64_t attempt = 1; attempt < attempts; attempt++) {
-		p->window = open_window(&park_state, p->space);
-		const uint64_t parked = park_ask(p);
-
-		if (parked != 0) {
-			note_parked(parked, wait_end(wait));
-			return KERR_OK;
-		}
-		park_abandon(p);
+	p->window = open_window(&park_state, p->space);
+	if (p->window.targets == 0) {
+		return true; /* all have left the door meanwhile */
 	}
-	wait_end(wait);
-	count(CTR_busy_errors);
-	check_persistence(p);
-	return KERR_BUSY;
+	send_requests(&p->window);
+	return wait_for_acks(p);
 }
 
-/* Somebody is past the door. */
-noinline enum kerr park_others(struct park *p)
+/* Not everybody has answered yet whom p's window asked. */
+noinline keeps_registers enum kerr park_wait(struct park *p)
 {
-	const struct wait wait = wait_begin();
-	const uint64_t parked = park_ask(p);
+	const struct wait wait = {
+		.start = p->window.record->time,
+		.since = this_cpu()->mask_since,
+	};
+	uint64_t left = load_relaxed(&park_state.attempts);
+	bool parked = wait_for_acks(p);
 
-	if (unlikely(parked == 0)) {
-		return park_again(p, &wait);
+	while (!parked) {
+		park_abandon(p);
+		if (--left == 0) {
+			wait_end(&wait);
+			count(CTR_busy_errors);
+			check_persistence(p);
+			return KERR_BUSY;
+		}
+		parked = park_again(p);
 	}
-	note_parked(parked, wait_end(&wait));
+	note_parked(pcpu_this(), (uint64_t)__builtin_popcountll(p->window.targets),
+		    wait_end(&wait));
 	return KERR_OK;
 }
 
@@ -289,7 +231,7 @@ void park_begin_unparked(struct park *p)
 
 void park_end(struct park *p)
 {
-	park_close(p, &p->window);
+	park_close(p->space, &p->window);
 }
 
 bool park_answer(uint64_t pc)
@@ -315,7 +257,7 @@ bool park_answer(uint64_t pc)
 		m->ack_pc = pc;
 		store_release(&m->ack, gen);
 		dsb_ishst();
-		cpu_sev(); /* pairs with the WFE in park_wait_acks() */
+		cpu_sev(); /* pairs with the WFE in wait_for_acks() */
 		while (load_acquire(&m->release) < gen) {
 			stop_poll();
 			cpu_wfe();

@@ -49,14 +49,14 @@ struct park_space {
 struct park_window {
 	uint64_t *word;   /* what publishes it */
 	uint64_t gen;     /* its generation */
-	uint64_t targets; /* CPUs that were asked */
+	uint64_t targets; /* CPUs that were asked, */
+	struct record *record; /* and the record of that, which the release completes */
 };
 
 struct park {
 	struct park_space *space;  /* set before: whose window it is, nullptr: the kernel's */
 	struct park_window window; /* what park_begin() opened */
-	uint64_t culprits;    /* KERR_BUSY: CPUs that did not answer the last attempt */
-	struct record *record; /* of the request; completed at the release */
+	uint64_t culprits; /* KERR_BUSY: CPUs that did not answer the last attempt */
 };
 
 /* The window token. Waiting answers parks and stop requests. Pre: interrupts masked. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ipi/park_fast.h - the initiator's side when nobody is in the way, inlined into the flush.
+ * ipi/park_fast.h - the initiator's side when nobody is late, inlined into the flush.
  *
  * THEORY   Most windows find the token free and nobody past the door. What is left then are a
  *          ticket, three stores that publish the window, a look at each door, and a store that
- *          closes it. Whoever has to wait, or to ask, goes on in ipi/park.c.
+ *          closes it. Whoever is past the door is interrupted and, as a rule, parked when the
+ *          initiator looks. Who has to wait for longer goes on in ipi/park.c.
  * LOCKING  As ipi/park.h says of token_acquire(), token_release(), park_begin() and park_end(),
  *          which are these. Only ipi/ includes this file.
  */
@@ -13,11 +14,13 @@
 #include <arch/atomic.h>
 #include <arch/barrier.h>
 #include <arch/cpu.h>
+#include <arch/ipi_direct.h>
 #include <compiler.h>
 
 #include "ipi/park.h"
 #include "kern/assert.h"
 #include "kern/lock.h"
+#include "pcpu/recorder.h"
 
 /* Each on a line of its own: the token is fought for, the window is read by every door. */
 struct park_state {
@@ -48,8 +51,9 @@ static always_inline struct park_state *the_park(void)
 #define CPU_BIT(cpu) (UINT64_C(1) << (cpu))
 
 keeps_registers void token_wait(uint64_t ticket);
-enum kerr park_others(struct park *p);
-keeps_registers void park_let_go(const struct park *p);
+keeps_registers void park_send(uint64_t targets);
+keeps_registers enum kerr park_wait(struct park *p);
+keeps_registers void park_let_go(uint64_t targets, uint64_t gen);
 
 static always_inline bool token_is_ours(const struct park_state *s)
 {
@@ -107,17 +111,17 @@ static always_inline bool concerns(const struct park_space *space, const struct 
 static always_inline struct park_window open_window(struct park_state *s, struct park_space *space)
 {
 	struct park_window w = publish_window(s, space);
-	uint64_t others = load_relaxed(&s->online) & ~this_cpu()->bit;
 	uint64_t spared = 0;
 
-	for (; others != 0; others &= others - 1) {
+	w.targets = load_relaxed(&s->online) & ~this_cpu()->bit;
+	for (uint64_t others = w.targets; others != 0; others &= others - 1) {
 		const unsigned cpu = (unsigned)__builtin_ctzll(others);
 		struct mailbox *m = mailbox_of(cpu);
 
 		if (concerns(space, m)) {
 			store_release(&m->request, w.gen);
-			w.targets |= CPU_BIT(cpu);
 		} else {
+			w.targets &= ~CPU_BIT(cpu);
 			spared++;
 		}
 	}
@@ -127,19 +131,94 @@ static always_inline struct park_window open_window(struct park_state *s, struct
 	return w;
 }
 
+/*
+ * Interrupt the targets, whose requests are posted. Afterwards this CPU's event register is set, by
+ * its own SEV.
+ */
+static always_inline void send_requests(struct park_window *w)
+{
+	w->record = rec(REC_PARK_SEND, w->gen, w->targets);
+	/* the request is visible before the interrupt; pairs with park_answer() */
+	dsb_ishst();
+	if (unlikely(!arch_ipi_send_direct(SGI_PARK, w->targets))) {
+		park_send(w->targets);
+	}
+	cpu_sev(); /* a masked interrupt ends no WFE: whoever waits for a lock wakes by this */
+}
+
+/*
+ * How many targets acknowledged exactly this generation; 0: not all of them have. One after the
+ * other: what has been answered stays answered until the release. PK1
+ */
+static always_inline uint64_t count_acks(const struct park_window *w)
+{
+	uint64_t count = 0;
+
+	for (uint64_t left = w->targets; left != 0; left &= left - 1) {
+		if (load_acquire(&mailbox_of((unsigned)__builtin_ctzll(left))->ack) != w->gen) {
+			return 0;
+		}
+		count++;
+	}
+	return count;
+}
+
+/* log2 with one bit of fraction: two buckets an octave, from 2 ticks on. */
+static always_inline unsigned histogram_bucket(uint64_t ticks)
+{
+	const unsigned shift = 62 - (unsigned)__builtin_clzll(ticks | 2);
+
+	static_assert(2 * 62 + 3 < PARK_HIST_BUCKETS, "all ticks have a bucket");
+	return 2 * shift + (unsigned)(ticks >> shift);
+}
+
+/* `parked` CPUs answered, `ticks` after they were first asked. */
+static always_inline void note_parked(struct pcpu *me, uint64_t parked, uint64_t ticks)
+{
+	me->counter[CTR_parks] += parked;
+	me->counter[CTR_ipis_sent] += parked;
+	me->park_hist[histogram_bucket(ticks)]++;
+	if (unlikely(ticks > me->park_max)) {
+		me->park_max = ticks;
+		if (ticks > me->base.wait_max) { /* which counts these waits too: >= park_max */
+			me->base.wait_max = ticks;
+		}
+	}
+}
+
+/*
+ * Ask the targets, and look once whether all have parked. The one WFE finds the event of our own
+ * SEV: nothing has been looked at yet, so no other's event can be lost by it. An emulator that runs
+ * CPUs in turn lets the others run.
+ */
+static always_inline enum kerr park_ask(struct park *p, struct park_window *w)
+{
+	struct pcpu *me = pcpu_this();
+
+	send_requests(w);
+	cpu_wfe();
+	const uint64_t parked = count_acks(w);
+
+	if (unlikely(parked == 0)) {
+		p->window = *w;
+		const enum kerr e = park_wait(p);
+
+		*w = p->window;
+		return e;
+	}
+	const uint64_t ticks = counter_now() - w->record->time;
+
+	me->base.mask_since += ticks; /* a wait, as wait_end() has it */
+	note_parked(me, parked, ticks);
+	return KERR_OK;
+}
+
 /* park_begin(), under the token that the caller has just taken. The window is in *w alone. */
 static always_inline enum kerr park_open(struct park_state *s, struct park *p,
 					 struct park_window *w)
 {
 	*w = open_window(s, p->space);
-	if (likely(w->targets == 0)) {
-		return KERR_OK;
-	}
-	p->window = *w;
-	const enum kerr e = park_others(p);
-
-	*w = p->window;
-	return e;
+	return likely(w->targets == 0) ? KERR_OK : park_ask(p, w);
 }
 
 static always_inline void close_window(const struct park_window *w)
@@ -149,12 +228,36 @@ static always_inline void close_window(const struct park_window *w)
 	cpu_sev();
 }
 
-/* park_end(). `p`: of a window that has targets, where park_others() left it. */
-static always_inline void park_close(const struct park *p, const struct park_window *w)
+/*
+ * The time of CPUs that run something else than the space which changes is billed to who wanted the
+ * change (vm/budget.h). Its own CPUs are its own affair.
+ */
+static always_inline void note_held(const struct park_space *space, uint64_t ticks)
+{
+	struct pcpu *me = pcpu_this();
+
+	if (likely(space == nullptr) || pcpu_mailbox(me)->space != (uintptr_t)space) {
+		me->held += ticks;
+	}
+}
+
+/* Let the targets go, and close their window. */
+static always_inline void close_parked(const struct park_space *space, const struct park_window *w)
+{
+	park_let_go(w->targets, w->gen);
+	close_window(w);
+	const uint64_t ticks = counter_now() - w->record->time;
+
+	rec_took(w->record, ticks);
+	note_held(space, ticks);
+}
+
+/* park_end(). */
+static always_inline void park_close(const struct park_space *space, const struct park_window *w)
 {
 	KASSERT(*w->word == w->gen);
 	if (unlikely(w->targets != 0)) {
-		park_let_go(p);
+		close_parked(space, w);
 	} else {
 		close_window(w);
 	}

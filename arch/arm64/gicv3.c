@@ -15,6 +15,7 @@
  */
 #include <arch/atomic.h>
 #include <arch/barrier.h>
+#include <arch/ipi_direct.h>
 #include <compiler.h>
 
 #include "arch/arm64/gic_impl.h"
@@ -48,7 +49,6 @@
 #define ICC_CTLR_RSS (UINT64_C(1) << 18)
 
 #define ICC_SGI1R_AFF1_SHIFT 16
-#define ICC_SGI1R_INTID_SHIFT 24
 #define ICC_SGI1R_AFF2_SHIFT 32
 #define ICC_SGI1R_RS_SHIFT 44
 #define ICC_SGI1R_AFF3_SHIFT 48
@@ -79,8 +79,7 @@ static va_t region[BOOT_GICR_REGIONS]; /* [c] */
 static unsigned priority_shift; /* [c] see PRIORITY */
 static bool pmr_needs_dsb; /* [c] ICC_CTLR_EL1.PMHE */
 static struct gicv3_cpu cpu_state[MAX_CPUS];
-/* [a] CPUs of the boot CPU's group, by number, that have that number's bit in its target list */
-static uint64_t numbered;
+struct ipi_direct ipi_direct;
 
 static uint64_t own_affinity(void)
 {
@@ -278,8 +277,11 @@ enum kerr gicv3_init_cpu(unsigned cpu, uint64_t mpidr)
 		      aff0 / 16 << ICC_SGI1R_RS_SHIFT;
 	self->target = UINT64_C(1) << aff0 % 16;
 	self->redist = redist;
-	if (self->target == UINT64_C(1) << cpu && self->sgi1r == cpu_state[0].sgi1r) {
-		fetch_or_acq_rel(&numbered, self->target);
+	if (cpu == 0) {
+		ipi_direct.sgi1r = self->sgi1r;
+	}
+	if (self->target == UINT64_C(1) << cpu && self->sgi1r == ipi_direct.sgi1r) {
+		fetch_or_acq_rel(&ipi_direct.cpus, self->target);
 	}
 	return KERR_OK;
 }
@@ -305,11 +307,8 @@ void gicv3_send_sgi(unsigned sgi, unsigned cpu)
 void gicv3_send_sgi_mask(unsigned sgi, uint64_t cpus)
 {
 	dsb_ishst(); /* as in gicv3_send_sgi() */
-	if (likely((cpus & ~load_relaxed(&numbered)) == 0)) {
-		/* The mask is the target list. */
-		sysreg_write(icc_sgi1r_el1,
-			     cpu_state[0].sgi1r | cpus | (uint64_t)sgi << ICC_SGI1R_INTID_SHIFT);
-		cpus = 0;
+	if (likely(arch_ipi_send_direct((enum sgi)sgi, cpus))) {
+		return;
 	}
 	while (cpus != 0) {
 		/* One write reaches the 16 CPUs that differ in the low four bits only. */

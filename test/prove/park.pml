@@ -287,7 +287,7 @@ b_send:
 		left = sent
 	}
 
-/* park_wait_acks(): in any order; `left` are those not yet seen parked or before the door. */
+/* park_ask(), park_wait(): any order; `left` are those not yet seen parked or before the door. */
 a_wait:
 	atomic {
 		if
