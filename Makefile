@@ -70,7 +70,7 @@ KTEST := test/kernel/stress.c test/kernel/stress_load.c test/kernel/stress_size.
 	test/kernel/ktest_map.c test/kernel/ktest_memory.c test/kernel/ktest_pin.c \
 	test/kernel/ktest_record.c test/kernel/ktest_registers.S \
 	test/kernel/el0_stub.S test/kernel/ktest_budget.c test/kernel/ktest_churn.c \
-	test/kernel/ktest_thread.c test/kernel/ktest_timerq.c \
+	test/kernel/ktest_heap.c test/kernel/ktest_thread.c test/kernel/ktest_timerq.c \
 	test/kernel/ktest_saved.c test/kernel/ktest_size.c \
 	test/kernel/ktest_user.c test/kernel/ktest_user_cpus.c \
 	test/kernel/bench.c \

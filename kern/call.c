@@ -64,7 +64,7 @@ void call_dispatch(struct thread *self, uint64_t esr)
 	if (e == KERR_FAULT && again_when_page_came(self)) {
 		return;
 	}
-	if (r.again || (e == KERR_NO_MEMORY && grow_pinned_if_low())) {
+	if (r.again || (e == KERR_NO_MEMORY && grow_pinned_when_refused())) {
 		self->regs.pc -= SVC_BYTES;
 		return;
 	}

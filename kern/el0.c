@@ -208,7 +208,7 @@ void entry_el0_sync(struct thread *t, uint64_t esr, uint64_t far)
 		sched_yield();
 		break;
 	case ESR_EC_FP:
-		if (fpu_first_use(t)) {
+		if (fpu_first_use(t) || grow_pinned_when_refused()) {
 			break;
 		}
 		exception_raise(t, EXC_NO_MEMORY, 0, esr);

@@ -5,6 +5,7 @@
 #include "kern/exception.h"
 
 #include "arch/arm64/sysreg.h"
+#include "kern/grow.h"
 #include "kern/ipc.h"
 #include "kern/log.h"
 #include "kern/machine.h"
@@ -81,6 +82,9 @@ bool exception_page(struct thread *self, uint64_t address, uint64_t esr, bool fr
 	const enum fault_verdict verdict = vm_fault(self->task->space, va(address), esr, &info);
 
 	if (verdict == FAULT_RESOLVED) {
+		return true;
+	}
+	if (verdict == FAULT_NO_MEMORY && grow_pinned_when_refused()) {
 		return true;
 	}
 	if (verdict == FAULT_WAIT_PAGER &&

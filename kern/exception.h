@@ -27,8 +27,8 @@ void exception_raise(struct thread *self, enum exception_kind kind, uint64_t add
 
 /*
  * A page fault of self, at EL0, or (from_el0 false) of a copy in one of its calls. True: the page
- * is there, or self waits for its pager: try again then. False: self waits for its exception's
- * handler, or is dead; or, from a copy, the call is to fail.
+ * is there, or the heap has grown for it, or self waits for its pager: try again then. False: self
+ * waits for its exception's handler, or is dead; or, from a copy, the call is to fail.
  */
 bool exception_page(struct thread *self, uint64_t address, uint64_t esr, bool from_el0);
 

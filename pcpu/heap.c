@@ -4,6 +4,7 @@
  */
 #include "pcpu/heap.h"
 
+#include <arch/cpu.h>
 #include <memmap.h>
 #include <string.h>
 
@@ -27,6 +28,9 @@ struct heap_block {
 struct spinlock heap_lock = SPINLOCK("heap", LOCK_HEAP);
 static struct heap_block blocks[HEAP_BLOCKS];
 static unsigned block_count;
+static unsigned pages_free;            /* [l] of all blocks */
+static const struct cpubase *growing;  /* [l] the CPU that may take the last ones, or nullptr */
+static unsigned refused_at[MAX_CPUS];  /* [p] blocks when it was refused; 0: it was not */
 /* [a] by address: the block that was found there last */
 static struct heap_block *recent[HINTS] = { [0 ... HINTS - 1] = &blocks[0] };
 struct heap_main heap_main;
@@ -50,6 +54,7 @@ static void mark(struct heap_block *b, unsigned page, unsigned pages, bool used)
 		b->used[p / 64] ^= bit;
 	}
 	b->free = used ? b->free - pages : b->free + pages;
+	pages_free = used ? pages_free - pages : pages_free + pages;
 }
 
 void heap_add_block(void *ptr, pa_t base, unsigned pages, uint32_t node)
@@ -67,6 +72,7 @@ void heap_add_block(void *ptr, pa_t base, unsigned pages, uint32_t node)
 	};
 	memset(ptr, 0, (size_t)tag_pages * PAGE_BYTES);
 	b->free = pages;
+	pages_free += pages;
 	mark(b, 0, tag_pages, true);
 	block_count++;
 	if (pages == BLOCK_PAGES && heap_main.bytes == 0) {
@@ -196,6 +202,9 @@ static bool may_fail(void)
 
 static char *take_any(unsigned pages, unsigned align_pages, uint32_t node)
 {
+	if (pages_free < pages + HEAP_GROWTH_PAGES && growing != this_cpu()) {
+		return nullptr;
+	}
 	for (unsigned pass = 0; pass < 2; pass++) {
 		/* The block in the image is the first, and the last resort. */
 		for (unsigned i = block_count; i-- > 0;) {
@@ -222,6 +231,9 @@ void *heap_alloc(unsigned pages, unsigned align_pages, uint32_t node)
 	spin_lock(&heap_lock);
 	if (!may_fail()) {
 		ptr = take_any(pages, align_pages, node);
+		if (ptr == nullptr) {
+			refused_at[cpu_number()] = block_count;
+		}
 	}
 	spin_unlock(&heap_lock);
 	if (ptr != nullptr) {
@@ -310,9 +322,9 @@ struct heap_stats heap_stats(void)
 
 	spin_lock(&heap_lock);
 	s.blocks = block_count;
+	s.pages_free = pages_free;
 	for (unsigned i = 0; i < block_count; i++) {
 		s.pages += blocks[i].pages - blocks[i].first;
-		s.pages_free += blocks[i].free;
 	}
 	spin_unlock(&heap_lock);
 	return s;
@@ -320,12 +332,23 @@ struct heap_stats heap_stats(void)
 
 bool heap_is_low(void)
 {
-	unsigned free = 0;
+	return __atomic_load_n(&pages_free, __ATOMIC_RELAXED) < HEAP_LOW_PAGES;
+}
 
-	for (unsigned i = block_count; i-- > 0 && free < HEAP_LOW_PAGES;) {
-		free += blocks[i].free; /* the newest block has most */
-	}
-	return free < HEAP_LOW_PAGES;
+void heap_let_grow(bool begins)
+{
+	spin_lock(&heap_lock);
+	KASSERT(begins == (growing == nullptr));
+	growing = begins ? this_cpu() : nullptr;
+	spin_unlock(&heap_lock);
+}
+
+unsigned heap_refused_at(void)
+{
+	const unsigned blocks_then = refused_at[cpu_number()];
+
+	refused_at[cpu_number()] = 0;
+	return blocks_then;
 }
 
 uint64_t heap_fail_after(uint64_t successes)

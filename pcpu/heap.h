@@ -7,6 +7,8 @@
  *          page has a 128-byte tag beside it, for its owner's notes (vm keeps the entry counts of a
  *          table there). The first, small block lies in the image, so that there are tables before
  *          there is memory.
+ *          The last HEAP_GROWTH_PAGES are for tables that growth itself needs: others are refused
+ *          them, or a heap that was emptied could never grow.
  * LOCKING  LOCK_HEAP inside.
  * FAILURE  nullptr; nothing changed. Growth is the caller's affair (vm/memory_grow.c), because it
  *          changes the linear map.
@@ -96,6 +98,18 @@ struct heap_stats heap_stats(void);
 /* Few pages are left: it should grow while there are enough to grow with. A hint; no lock. */
 #define HEAP_LOW_PAGES 64
 bool heap_is_low(void);
+
+/* Pages that only the CPU which lets the heap grow may take; at most 12 are needed at once. */
+#define HEAP_GROWTH_PAGES 16
+
+/* This CPU may take them from now on, or (false) no more. One CPU at a time. */
+void heap_let_grow(bool begins);
+
+/*
+ * Did the heap refuse this CPU something because it had no more, since this was asked last? Then
+ * the number of blocks that it had; 0: it did not.
+ */
+unsigned heap_refused_at(void);
 
 /*
  * Test: let `successes` more allocations through, then fail every one; UINT64_MAX: never fail.

@@ -29,13 +29,10 @@
 
 static unsigned grown;
 
-enum kerr memory_grow_pinned(void)
+/* A free block, from one map to the other, and to the heap. */
+static enum kerr move_block(void)
 {
 	pa_t block;
-
-	if (grown == GROWTH_CAP) {
-		return KERR_NO_MEMORY;
-	}
 	enum kerr e = frame_alloc(9, HEAP_ANY_NODE, &block);
 
 	if (e != KERR_OK) {
@@ -65,4 +62,16 @@ enum kerr memory_grow_pinned(void)
 	heap_add_block(arch_pinned_ptr(at), block, BLOCK_BYTES / PAGE_BYTES, 0);
 	grown++;
 	return KERR_OK;
+}
+
+enum kerr memory_grow_pinned(void)
+{
+	if (grown == GROWTH_CAP) {
+		return KERR_NO_MEMORY;
+	}
+	heap_let_grow(true); /* the tables that it takes are there, however empty the heap is */
+	const enum kerr e = move_block();
+
+	heap_let_grow(false);
+	return e;
 }

@@ -178,9 +178,11 @@ static void a_heap_in_pieces_has_pages_but_no_run(void **state)
 	unsigned count = 0;
 
 	(void)state;
+	heap_let_grow(true); /* to the last one */
 	while (count < 4 * 512 && (page[count] = heap_alloc(1, 1, HEAP_ANY_NODE)) != nullptr) {
 		count++;
 	}
+	heap_let_grow(false);
 	assert_int_equal(count, before);
 	assert_true(heap_is_low());
 	for (unsigned i = 0; i < count; i += 2) {
@@ -196,6 +198,43 @@ static void a_heap_in_pieces_has_pages_but_no_run(void **state)
 		heap_free(page[i], 1);
 	}
 	assert_int_equal(heap_stats().pages_free, before);
+}
+
+/* Who lets the heap grow finds pages where others are refused, and those are told so, once. */
+static void the_last_pages_are_for_growth(void **state)
+{
+	static void *held[4 * 512];
+	void *last[HEAP_GROWTH_PAGES];
+	const struct heap_stats before = heap_stats();
+	unsigned count = 0;
+
+	(void)state;
+	(void)heap_refused_at();
+	while ((held[count] = heap_alloc(1, 1, HEAP_ANY_NODE)) != nullptr) {
+		count++;
+	}
+	assert_int_equal(heap_refused_at(), before.blocks);
+	assert_int_equal(heap_refused_at(), 0);
+	heap_let_grow(true);
+	for (unsigned i = 0; i < HEAP_GROWTH_PAGES; i++) {
+		last[i] = heap_alloc(1, 1, HEAP_ANY_NODE);
+		assert_non_null(last[i]);
+	}
+	assert_null(heap_alloc(1, 1, HEAP_ANY_NODE));
+	heap_let_grow(false);
+	for (unsigned i = 0; i < HEAP_GROWTH_PAGES; i++) {
+		heap_free(last[i], 1);
+	}
+	assert_null(heap_alloc(1, 1, HEAP_ANY_NODE));
+	while (count > 0) {
+		heap_free(held[--count], 1);
+	}
+	(void)heap_refused_at();
+	(void)heap_fail_after(0);
+	assert_null(heap_alloc(1, 1, HEAP_ANY_NODE));
+	(void)heap_fail_after(UINT64_MAX);
+	assert_int_equal(heap_refused_at(), 0); /* a test's refusal is none that growth mends */
+	assert_int_equal(heap_stats().pages_free, before.pages_free);
 }
 
 static void kmap_ranges_do_not_meet(void **state)
@@ -278,8 +317,8 @@ static void blocks_of_the_heap_are_chosen_by_node(void **state)
 		assert_true(heap_has_tag(held[count]));
 		count++;
 	}
-	assert_int_equal(count, before);
-	assert_int_equal(heap_stats().pages_free, 0);
+	assert_int_equal(count, before - HEAP_GROWTH_PAGES);
+	assert_int_equal(heap_stats().pages_free, HEAP_GROWTH_PAGES);
 	assert_false(heap_has_tag(image));
 	while (count > 0) {
 		heap_free(held[--count], 1);
@@ -389,6 +428,7 @@ int main(void)
 		cmocka_unit_test(heap_pages_are_zero_aligned_and_tagged),
 		cmocka_unit_test(the_heap_fails_on_demand_and_counts_it),
 		cmocka_unit_test(a_heap_in_pieces_has_pages_but_no_run),
+		cmocka_unit_test(the_last_pages_are_for_growth),
 		cmocka_unit_test(kmap_ranges_do_not_meet),
 		cmocka_unit_test(kmap_refuses_what_it_cannot_give),
 		cmocka_unit_test(a_pin_is_met_by_either_address_and_by_nothing_else),

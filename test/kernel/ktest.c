@@ -25,7 +25,7 @@
 static const struct ktest *const suites[] = {
 	ktest_map,   ktest_size,   ktest_saved,  ktest_access,    ktest_pin,       ktest_memory,
 	ktest_cpu,   ktest_record, ktest_user,   ktest_user_cpus, ktest_lifeboat,  ktest_thread,
-	ktest_churn, ktest_timerq, ktest_budget, ktest_vm,        ktest_vm_object,
+	ktest_churn, ktest_timerq, ktest_budget, ktest_vm,        ktest_vm_object, ktest_heap,
 };
 
 static const char *current;

@@ -32,6 +32,7 @@ extern const struct ktest ktest_vm_object[];
 extern const struct ktest ktest_cpu[];
 extern const struct ktest ktest_thread[];
 extern const struct ktest ktest_churn[];
+extern const struct ktest ktest_heap[];
 extern const struct ktest ktest_timerq[];
 extern const struct ktest ktest_budget[];
 extern const struct ktest ktest_record[];
