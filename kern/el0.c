@@ -61,6 +61,7 @@ static_assert(offsetof(struct thread, ipc.wait_obj) == TH_IPC_WAIT);
 static_assert(offsetof(struct thread, ipc.next) == TH_IPC_NEXT);
 static_assert(offsetof(struct thread, ipc.prev) == TH_IPC_NEXT + 8 &&
 	      TH_IPC_PREV == TH_IPC_NEXT + 8);
+static_assert(offsetof(struct thread, place.run_end) == TH_RUN_END);
 static_assert(offsetof(struct thread, ipc.own.caller) == TH_IPC_OWN);
 static_assert(offsetof(struct thread, ipc.slot) == TH_IPC_SLOT);
 static_assert(offsetof(struct thread, ipc.held) == TH_IPC_HELD);

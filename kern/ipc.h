@@ -32,9 +32,22 @@
 struct thread;
 struct event;
 
+/*
+ * Threads that wait, in order of rank: the priority that each had when it was put in. Those of one
+ * rank are a run, and the two ends of a run point at each other, so that who looks for a place
+ * steps over 63 runs at most, however many wait (R8). One that waits alone has neither rank nor
+ * run: they are made when a second comes, so the fast paths, which put one into an empty queue,
+ * need not know.
+ */
 struct ipc_queue {
 	struct thread *first; /* most urgent, of these the one that waits longest */
 	struct thread *last;
+};
+
+/* In every thread: where it is in such a queue. [o] */
+struct ipc_place {
+	struct thread *run_end; /* at an end of a run: the other end */
+	uint8_t rank;
 };
 
 struct endpoint {

@@ -34,13 +34,52 @@ static void insert_after(struct ipc_queue *q, struct thread *t, struct thread *b
 	}
 }
 
+static void begin_run(struct thread *t, uint8_t rank)
+{
+	t->place.rank = rank;
+	t->place.run_end = t;
+}
+
+/* t is beside the run that `end` is an end of, and of its rank: it is that end from now on. */
+static void lengthen_run(struct thread *end, struct thread *t)
+{
+	struct thread *other = end->place.run_end;
+
+	t->place.run_end = other;
+	other->place.run_end = t;
+}
+
+/* An end of a run leaves it; `next`, its neighbour, becomes that end. */
+static void shorten_run(struct thread *t, struct thread *next)
+{
+	struct thread *other = t->place.run_end;
+
+	next->place.run_end = other;
+	other->place.run_end = next;
+}
+
+static bool is_alone(const struct ipc_queue *q)
+{
+	return q->first == q->last;
+}
+
 void ipc_queue_add(struct ipc_queue *q, struct thread *t, struct kobj *obj)
 {
 	struct thread *before = q->last;
 
 	KASSERT(t->ipc.wait_obj == nullptr);
-	while (before != nullptr && before->priority < t->priority) {
-		before = before->ipc.prev;
+	if (before != nullptr && is_alone(q)) {
+		begin_run(before, before->priority);
+	}
+	begin_run(t, t->priority);
+	while (before != nullptr && before->place.rank < t->place.rank) {
+		const uint8_t passed = before->place.rank;
+
+		before = before->place.run_end->ipc.prev;
+		KASSERT(before == nullptr || before->place.rank > passed); /* R8: 63 steps */
+	}
+	if (before != nullptr && before->place.rank == t->place.rank) {
+		lengthen_run(before, t);
 	}
 	insert_after(q, t, before);
 	set_wait(t, obj);
@@ -48,12 +87,36 @@ void ipc_queue_add(struct ipc_queue *q, struct thread *t, struct kobj *obj)
 
 void ipc_queue_return(struct ipc_queue *q, struct thread *t, struct kobj *obj)
 {
+	if (q->first != nullptr) {
+		t->place.run_end = t;
+		if (q->first->place.rank == t->place.rank) {
+			lengthen_run(q->first, t);
+		}
+	}
 	insert_after(q, t, nullptr);
 	set_wait(t, obj);
 }
 
+/* With others in the queue: the run that t is an end of, if it is one of several, goes on. */
+static void leave_run(struct thread *t)
+{
+	struct thread *prev = t->ipc.prev;
+	struct thread *next = t->ipc.next;
+	const bool more_before = prev != nullptr && prev->place.rank == t->place.rank;
+	const bool more_behind = next != nullptr && next->place.rank == t->place.rank;
+
+	if (more_before && !more_behind) {
+		shorten_run(t, prev);
+	} else if (more_behind && !more_before) {
+		shorten_run(t, next);
+	}
+}
+
 void ipc_queue_remove(struct ipc_queue *q, struct thread *t)
 {
+	if (!is_alone(q)) {
+		leave_run(t);
+	}
 	if (t->ipc.prev != nullptr) {
 		t->ipc.prev->ipc.next = t->ipc.next;
 	} else {

@@ -10,12 +10,12 @@
 #include "kern/thread.h"
 
 /*
- * Put t in, behind those of its priority and above; it waits in `obj` from now on. Takes as long as
- * there are less urgent ones. Pre: obj's lock.
+ * Put t in, behind those of its priority and above; it waits in `obj` from now on. At most 63
+ * steps, as many as there are lower priorities among those that wait. Pre: obj's lock.
  */
 void ipc_queue_add(struct ipc_queue *q, struct thread *t, struct kobj *obj);
 
-/* Back to the front: it was taken out and could not be served. Pre: obj's lock. */
+/* Back to the front: it was taken out under this hold of obj's lock, and could not be served. */
 void ipc_queue_return(struct ipc_queue *q, struct thread *t, struct kobj *obj);
 
 /* Take t out: from here on the caller, and nobody else, ends its wait. Pre: obj's lock. */

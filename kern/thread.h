@@ -90,6 +90,7 @@ struct thread {
 	uint64_t requests; /* [a] enum thread_request */
 	struct thread *request_next;
 
+	struct ipc_place place; /* where it waits */
 	struct timerq_node deadline; /* of its wait */
 	uint64_t exit_reason; /* ESR of what killed it; 0: it ended by itself or was killed */
 };

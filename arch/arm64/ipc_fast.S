@@ -159,7 +159,13 @@ ipc_call_fast:
 	scrub_words
 	orr	x10, x10, #INFO_CALL
 	leave_to_partner
-3:	str	xzr, [x23, #TH_IPC_PREV]
+	/* Others wait: if they are of one run, it begins with the next now (kern/ipc_wait.c). */
+3:	ldr	x24, [x21, #TH_RUN_END]
+	str	xzr, [x23, #TH_IPC_PREV]
+	cmp	x24, x21
+	b.eq	2b
+	str	x24, [x23, #TH_RUN_END]
+	str	x23, [x24, #TH_RUN_END]
 	b	2b
 
 	/* Our caller goes on; we wait in the endpoint's queue, which is empty. */
