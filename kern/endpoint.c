@@ -163,39 +163,33 @@ enum kerr ipc_send(struct thread *self, struct endpoint *ep, const struct ipc_me
 
 /* What a receive leaves to do when the lock is free. */
 struct meeting {
-	struct thread *old;    /* was in the slot: nobody answers it any more */
-	struct thread *caller; /* is in the slot now */
+	struct thread *old;     /* was in the slot: nobody answers it any more */
+	struct thread *caller;  /* is in the slot now */
+	struct thread *sent;    /* waits for nothing more */
+	struct thread *refused; /* its handles found no place */
 };
 
-/*
- * With the lock held: take the message of the most urgent sender. KERR_ABSENT: there is none.
- * Senders whose handles find no place are told.
- */
+/* With the lock held: take the message of the most urgent sender. KERR_ABSENT: there is none. */
 static enum kerr receive_now(struct thread *self, struct endpoint *ep, struct meeting *meeting)
 {
-	for (unsigned n = 0; n < SENDERS_TRIED; n++) {
-		struct thread *sender = ep->receivers ? nullptr : ipc_queue_pop(&ep->queue);
+	struct thread *sender = ep->receivers ? nullptr : ipc_queue_pop(&ep->queue);
 
-		if (sender == nullptr) {
-			return KERR_ABSENT;
-		}
-		const bool calls = (sender->ipc.info & IPC_FLAG_CALL) != 0;
-		const enum kerr e = ipc_deliver(sender, self);
-
-		if (e != KERR_OK) {
-			ipc_discard(sender);
-			ipc_wake(sender, e);
-		} else if (calls) {
-			sched_change_wait(sender, THREAD_CALLING);
-			meeting->old = hand_over(sender, self);
-			meeting->caller = sender;
-			return KERR_OK;
-		} else {
-			ipc_wake(sender, KERR_OK);
-			return KERR_OK;
-		}
+	if (sender == nullptr) {
+		return KERR_ABSENT;
 	}
-	return KERR_NO_MEMORY;
+	const bool calls = (sender->ipc.info & IPC_FLAG_CALL) != 0;
+	const enum kerr e = ipc_deliver(sender, self);
+
+	if (e != KERR_OK) {
+		meeting->refused = sender;
+	} else if (calls) {
+		sched_change_wait(sender, THREAD_CALLING);
+		meeting->old = hand_over(sender, self);
+		meeting->caller = sender;
+	} else {
+		meeting->sent = sender;
+	}
+	return e;
 }
 
 /* With the lock held: self receives, or waits for it. */
@@ -227,9 +221,27 @@ static enum kerr receive_or_wait(struct thread *self, struct endpoint *ep, uint6
 	return KERR_BUSY; /* of no importance: it waits */
 }
 
+/* What receive_or_wait() has left. */
+static void after_meeting(const struct meeting *meeting, enum kerr e)
+{
+	wake_dead(meeting->old);
+	if (meeting->caller != nullptr) {
+		recheck(meeting->caller);
+	}
+	if (meeting->sent != nullptr) {
+		ipc_wake(meeting->sent, KERR_OK);
+	}
+	if (meeting->refused != nullptr) {
+		ipc_discard(meeting->refused);
+		ipc_wake(meeting->refused, e);
+	}
+}
+
 enum kerr ipc_recv(struct thread *self, struct endpoint *ep, struct reply *reply, uint64_t due)
 {
-	struct meeting meeting = { 0 };
+	struct meeting meeting;
+	enum kerr e;
+	bool waits;
 
 	if (reply != nullptr && !kobj_get(&reply->obj)) {
 		return KERR_DEAD;
@@ -240,14 +252,16 @@ enum kerr ipc_recv(struct thread *self, struct endpoint *ep, struct reply *reply
 	if (self->priority != self->base_priority) {
 		sched_set_priority(self, self->base_priority);
 	}
-	spin_lock(&ep->lock);
-	const enum kerr e = receive_or_wait(self, ep, due, &meeting);
-	const bool waits = self->ipc.wait_obj != nullptr;
-
-	spin_unlock(&ep->lock);
-	wake_dead(meeting.old);
-	if (meeting.caller != nullptr) {
-		recheck(meeting.caller);
+	for (unsigned n = 0; n < SENDERS_TRIED; n++) {
+		meeting = (struct meeting){ 0 };
+		spin_lock(&ep->lock);
+		e = receive_or_wait(self, ep, due, &meeting);
+		waits = self->ipc.wait_obj != nullptr;
+		spin_unlock(&ep->lock);
+		after_meeting(&meeting, e);
+		if (meeting.refused == nullptr) {
+			break;
+		}
 	}
 	if (!waits) {
 		ipc_release_slot(self);
@@ -409,10 +423,9 @@ static bool wake_waiters(struct endpoint *ep, unsigned steps)
 	return false;
 }
 
-static void endpoint_revoke(struct kobj *obj)
+static bool endpoint_revoke(struct kobj *obj)
 {
-	while (!wake_waiters((struct endpoint *)obj, END_STEPS)) {
-	}
+	return wake_waiters((struct endpoint *)obj, END_STEPS);
 }
 
 static enum kobj_end endpoint_end(struct kobj *obj)
@@ -427,14 +440,15 @@ static enum kobj_end endpoint_end(struct kobj *obj)
 	return END_GONE;
 }
 
-static void reply_revoke(struct kobj *obj)
+static bool reply_revoke(struct kobj *obj)
 {
 	wake_dead(slot_take(&((struct reply *)obj)->slot));
+	return true;
 }
 
 static enum kobj_end reply_end(struct kobj *obj)
 {
-	reply_revoke(obj);
+	(void)reply_revoke(obj);
 	if (kobj_end_begins(obj)) {
 		return END_LATER; /* the same */
 	}

@@ -5,6 +5,7 @@
 #include "kern/event.h"
 
 #include <arch/atomic.h>
+#include <arch/cpu.h>
 
 #include "kern/assert.h"
 #include "kern/ipc_wait.h"
@@ -22,37 +23,40 @@ static uint64_t take(struct event *ev, uint64_t bits)
 	return fetch_and_acq_rel(&ev->bits, ~bits) & bits;
 }
 
-/* With the lock held: a thread that waits for one of the bits, out of the queue, its bits taken. */
-static struct thread *next_served(struct event *ev, uint64_t *taken)
+/*
+ * With the lock held: the first who waits for one of `bits` that is set takes all of its own that
+ * are, and is out of the queue. nullptr: nobody.
+ */
+static struct thread *next_served(struct event *ev, uint64_t bits)
 {
 	for (struct thread *t = ev->queue.first; t != nullptr; t = t->ipc.next) {
-		*taken = take(ev, t->ipc.event_bits);
-		if (*taken != 0) {
+		const uint64_t taken = (t->ipc.event_bits & bits) != 0 ? take(ev, t->ipc.event_bits)
+								       : 0;
+
+		if (taken != 0) {
 			ipc_queue_remove(&ev->queue, t);
+			t->regs.x[0] = taken;
 			return t;
 		}
 	}
 	return nullptr;
 }
 
+/* Each is woken without the lock (R8): up to 64, who take one of `bits` each. */
 void event_signal(struct event *ev, uint64_t bits)
 {
 	struct thread *t;
-	uint64_t taken;
 
 	spin_lock(&ev->lock);
 	fetch_or_acq_rel(&ev->bits, bits);
-	while ((t = next_served(ev, &taken)) != nullptr) {
-		t->regs.x[0] = taken;
+	while ((t = next_served(ev, bits)) != nullptr) {
+		bits &= ~t->regs.x[0]; /* set anew meanwhile: who does that serves them */
+		spin_unlock(&ev->lock);
 		ipc_wake(t, KERR_OK);
+		spin_lock(&ev->lock);
 	}
-	struct thread *bound =
-		(struct thread *)load_seq_cst((const uint64_t *)(const void *)&ev->bound);
-
 	spin_unlock(&ev->lock);
-	if (bound != nullptr && load_relaxed(&ev->bits) != 0) {
-		ipc_wake_bound(bound);
-	}
+	event_wake_newly_bound(ev);
 }
 
 /* ---- the same where nothing is in the way ---- */
@@ -114,10 +118,48 @@ bool event_signal_quick(struct event *ev, uint64_t bits)
 	return done;
 }
 
+/* ---- from an interrupt ---- */
+
+static void serve_rest(struct timerq_node *node);
+
+/*
+ * Set bits, and wake one whom those that are set concern. Is there perhaps another one, the timer
+ * interrupts again for it, as soon as it can (R8). Until then whoever waits anew may be faster.
+ */
+static void signal_step(struct event *ev, uint64_t bits)
+{
+	spin_lock(&ev->lock);
+	fetch_or_acq_rel(&ev->bits, bits);
+	struct thread *t = next_served(ev, UINT64_MAX);
+	const bool more = t != nullptr && load_relaxed(&ev->bits) != 0 &&
+			  ev->queue.first != nullptr && kobj_get(&ev->obj);
+
+	if (more && load_relaxed(&ev->rest.cpu) != 0) {
+		kobj_put(&ev->obj); /* it does so already */
+	} else if (more) {
+		timerq_add(&ev->rest, counter_now(), serve_rest);
+	}
+	spin_unlock(&ev->lock);
+	if (t != nullptr) {
+		ipc_wake(t, KERR_OK);
+	}
+	if (!more) {
+		event_wake_newly_bound(ev);
+	}
+}
+
+static void serve_rest(struct timerq_node *node)
+{
+	struct event *ev = (struct event *)(void *)((char *)node - offsetof(struct event, rest));
+
+	signal_step(ev, 0);
+	kobj_put(&ev->obj);
+}
+
 void event_signal_interrupt(struct event *ev, uint64_t bits)
 {
 	if (!event_signal_quick(ev, bits)) {
-		event_signal(ev, bits);
+		signal_step(ev, bits);
 	}
 }
 
@@ -265,13 +307,12 @@ static bool wake_waiters(struct event *ev, unsigned steps)
 	return false;
 }
 
-static void event_revoke(struct kobj *obj)
+static bool event_revoke(struct kobj *obj)
 {
 	struct event *ev = (struct event *)obj;
 
-	while (!wake_waiters(ev, END_STEPS)) {
-	}
 	event_unbind_event(ev);
+	return wake_waiters(ev, END_STEPS);
 }
 
 /* No binding is left: it would hold a reference. */

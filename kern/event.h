@@ -7,6 +7,8 @@
  *          waits. A thread may be bound to an event: then it wakes for its bits while it receives
  *          messages. `bits` is atomic, so that a bound thread's endpoint can take them under its
  *          own lock.
+ *          A signal wakes up to 64 threads, one for each bit at most, and holds the lock for one
+ *          at a time. An interrupt wakes one, and has the timer interrupt again for the others.
  * LOCKING  [l] the event's lock (LOCK_OBJECT)  [a] atomic
  */
 #pragma once
@@ -14,6 +16,7 @@
 #include <arch/atomic.h>
 
 #include "kern/thread.h"
+#include "kern/timerq.h"
 
 struct event {
 	struct kobj obj;
@@ -21,11 +24,12 @@ struct event {
 	uint64_t bits;          /* [a] set and not taken */
 	struct ipc_queue queue; /* [l] threads that wait for bits that are not set */
 	struct thread *bound; /* [a] wakes for them when it receives; referenced by the binding */
+	struct timerq_node rest; /* [l] more to wake; referenced while it is in a queue */
 };
 
 enum kerr event_create(struct memcharge *payer, struct event **out);
 
-/* Set bits, and wake whom they concern. Any context that may take LOCK_OBJECT, interrupts too. */
+/* Set bits, and wake whom they concern. Pre: SP0, no lock held. */
 void event_signal(struct event *ev, uint64_t bits);
 
 /*

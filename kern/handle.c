@@ -77,8 +77,6 @@ enum kerr handle_get(const struct handle_table *table, handle_t h, enum kobj_typ
 /* One more page of empty slots. */
 static enum kerr grow(struct handle_table *table)
 {
-	const uint32_t first = table->pages * HANDLE_PAGE_SLOTS;
-
 	if (table->pages == HANDLE_PAGES || !memcharge_take(table->charge, PAGE_BYTES)) {
 		return KERR_NO_MEMORY;
 	}
@@ -88,23 +86,21 @@ static enum kerr grow(struct handle_table *table)
 		memcharge_give(table->charge, PAGE_BYTES);
 		return KERR_NO_MEMORY;
 	}
-	for (uint32_t i = HANDLE_PAGE_SLOTS; i-- > 0;) {
-		page[i].next = table->free;
-		table->free = first + i + 1;
-	}
 	store_release((uint64_t *)(void *)&table->page[table->pages], (uint64_t)(uintptr_t)page);
 	table->pages++;
 	return KERR_OK;
 }
 
-/* Fill an empty slot; the word last, for those who look. */
+/* Fill an empty slot, one that was used before if there is one. The word last, for who looks. */
 static handle_t fill(struct handle_table *table, const struct handle_view *what)
 {
-	const uint32_t index = table->free - 1;
+	const uint32_t index = table->free != 0 ? table->free - 1 : table->fresh++;
 	struct handle_slot *slot = slot_of(table, index);
 
 	KASSERT(slot->word == 0);
-	table->free = slot->next;
+	if (table->free != 0) {
+		table->free = slot->next;
+	}
 	table->count++;
 	slot->generation = slot->generation % GENERATION_MAX + 1; /* never 0 */
 	slot->obj = what->obj;
@@ -122,7 +118,7 @@ enum kerr handle_new(struct handle_table *table, struct kobj *obj, uint8_t right
 		return KERR_DEAD;
 	}
 	spin_lock(&table->lock);
-	if (table->free == 0) {
+	if (table->free == 0 && table->fresh == table->pages * HANDLE_PAGE_SLOTS) {
 		e = grow(table);
 	}
 	if (e == KERR_OK) {

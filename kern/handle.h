@@ -43,7 +43,8 @@ struct handle_table {
 	struct handle_slot *page[HANDLE_PAGES];
 	uint32_t pages;    /* [l] */
 	uint32_t count;    /* [l] handles */
-	uint32_t free;     /* [l] slots that may be used: index + 1 */
+	uint32_t free;     /* [l] slots that may be used again: index + 1 */
+	uint32_t fresh;    /* [l] from this index on none was ever used */
 	uint32_t closed; /* [l] closed since the grace period below began */
 	uint32_t resting; /* [l] waiting for it */
 	struct reclaim_node reclaim; /* of the resting ones */

@@ -82,9 +82,10 @@ static void let_go(struct irq_object *irq)
 	spin_unlock(&claim_lock);
 }
 
-static void irq_revoke(struct kobj *obj)
+static bool irq_revoke(struct kobj *obj)
 {
 	let_go((struct irq_object *)obj);
+	return true;
 }
 
 /* Out of the table first; freed when the top halves that saw it there are through. */

@@ -24,11 +24,12 @@ struct mem_owner {
 };
 static struct slab_class owners = SLAB_CLASS("memory owners", struct mem_owner);
 
-static void mem_revoke(struct kobj *obj)
+static bool mem_revoke(struct kobj *obj)
 {
 	/* BUSY: a CPU did not park in time, and is named in the log. Nothing may stay mapped. */
 	while (object_unmap_all(((struct mem_object *)obj)->memory) == KERR_BUSY) {
 	}
+	return true;
 }
 
 static enum kobj_end mem_end(struct kobj *obj)

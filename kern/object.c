@@ -81,9 +81,25 @@ bool kobj_end_begins(struct kobj *obj)
 	return first;
 }
 
+/* The reference that the steps hold keeps the node from being wanted for the end. */
+static bool revoke_step(struct reclaim_node *node)
+{
+	struct kobj *obj = OBJECT_OF(node);
+
+	if (!obj->ops->revoke(obj)) {
+		return false;
+	}
+	kobj_put(obj);
+	return true;
+}
+
 void kobj_revoke(struct kobj *obj)
 {
-	if (cas_acquire(&obj->dead, 0, 1) && obj->ops->revoke != nullptr) {
-		obj->ops->revoke(obj);
+	if (!cas_acquire(&obj->dead, 0, 1) || obj->ops->revoke == nullptr) {
+		return;
+	}
+	/* Without another reference it is at its end, which wakes whoever is left. */
+	if (!obj->ops->revoke(obj) && kobj_get(obj)) {
+		reclaim_defer(&obj->reclaim, revoke_step);
 	}
 }

@@ -7,7 +7,8 @@
  *          needs none (kern/reclaim.h). When the last reference goes, the type's `end` runs after
  *          a grace period, in bounded steps. Revocation comes before that and does not wait: the
  *          object is marked dead, look-ups refuse it from then on, and whoever waits in it is woken
- *          with KERR_DEAD.
+ *          with KERR_DEAD, the first few at once, a crowd in steps as an end is. That does not
+ *          depend on who revoked, who may be killed on the way.
  * INVARIANTS
  *   KO1  refs = handles + pointers that outlive a stay in the kernel.
  *   KO2  A dead object never becomes alive again.
@@ -32,8 +33,11 @@ enum kobj_end {
 
 struct kobj_ops {
 	enum kobj_type type;
-	/* Wake whoever waits in it; it is dead already. nullptr: nobody waits in this type. */
-	void (*revoke)(struct kobj *obj);
+	/*
+	 * One bounded step of waking whoever waits in it; it is dead already. False: call again.
+	 * nullptr: nobody waits in this type.
+	 */
+	bool (*revoke)(struct kobj *obj);
 	/* One bounded step of freeing it, no reference left, a grace period later. */
 	enum kobj_end (*end)(struct kobj *obj);
 };
@@ -63,7 +67,7 @@ bool kobj_get(struct kobj *obj);
 /* One reference less; the last one defers the end. Any context where LOCK_RECLAIM may be taken. */
 void kobj_put(struct kobj *obj);
 
-/* Mark it dead, once, and wake who waits. Pre: no lock held; obj cannot end meanwhile. */
+/* Mark it dead, once, and wake who waits, soon. Pre: no lock held; obj cannot end meanwhile. */
 void kobj_revoke(struct kobj *obj);
 
 /*

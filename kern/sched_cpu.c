@@ -132,8 +132,8 @@ static struct thread *idle_once(struct pcpu *p)
 		irq_mask();
 	}
 	__atomic_fetch_and(&sched_state.idle, ~CPU_BIT(cpu->cpu), __ATOMIC_SEQ_CST);
-	while (found == nullptr && arch_irq_is_pending()) {
-		trap_top_half(0, nullptr);
+	if (found == nullptr && arch_irq_is_pending()) {
+		trap_top_half(0, nullptr); /* R8: one; whoever has nothing to run comes again */
 	}
 	return found;
 }

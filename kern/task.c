@@ -14,7 +14,7 @@
 #include "vm/space.h"
 
 #define HANDLES_A_STEP 32 /* closed in one bounded step of the end */
-#define ASKED_A_STEP 8    /* threads asked to die while the lock is held */
+#define ASKED_A_STEP 4    /* threads asked to die while the lock is held */
 
 static struct slab_class tasks = SLAB_CLASS("task", struct task);
 static uint64_t last_number; /* [a] */
@@ -23,9 +23,10 @@ static struct task *all; /* [l] of all_lock */
 
 #define TASK_OF(kobj) ((struct task *)(void *)(kobj)) /* obj is first */
 
-static void task_revoke(struct kobj *obj)
+static bool task_revoke(struct kobj *obj)
 {
 	task_kill(TASK_OF(obj));
+	return true;
 }
 
 /* One step; nobody uses the task's handles or its space any more. True: both are gone. */
@@ -233,6 +234,21 @@ bool task_add(struct task *task, struct thread *t)
 	return alive;
 }
 
+/* With the lock held: ask some of those that were not asked yet. */
+static void ask_some(struct task *task)
+{
+	for (unsigned n = 0; n < ASKED_A_STEP && task->unasked != nullptr; n++) {
+		struct thread *t = task->unasked;
+
+		task->unasked = t->task_next;
+		thread_ask(t, REQUEST_KILL);
+	}
+}
+
+/*
+ * Each that dies asks some more (R8). While somebody has not been asked, there is one who was and
+ * has not died, so they all come to it, whatever becomes of who killed the task.
+ */
 void task_remove(struct task *task, struct thread *t)
 {
 	spin_lock(&task->lock);
@@ -248,6 +264,7 @@ void task_remove(struct task *task, struct thread *t)
 		task->threads = t->task_next;
 	}
 	task->thread_count--;
+	ask_some(task);
 	const bool last = ends_now(task);
 
 	spin_unlock(&task->lock);
@@ -281,18 +298,6 @@ bool task_handler(struct task *task, struct handle_view *out)
 	return out->obj != nullptr;
 }
 
-/* With the lock held: ask some of those that were not asked yet. False: all were. */
-static bool ask_some(struct task *task)
-{
-	for (unsigned n = 0; n < ASKED_A_STEP && task->unasked != nullptr; n++) {
-		struct thread *t = task->unasked;
-
-		task->unasked = t->task_next;
-		thread_ask(t, REQUEST_KILL);
-	}
-	return task->unasked != nullptr;
-}
-
 void task_kill(struct task *task)
 {
 	spin_lock(&task->lock);
@@ -300,10 +305,7 @@ void task_kill(struct task *task)
 		store_release(&task->dying, 1); /* from here on no thread is added */
 		task->unasked = task->threads;
 	}
-	while (ask_some(task)) {
-		spin_unlock(&task->lock); /* R8: interrupts are taken, threads end */
-		spin_lock(&task->lock);
-	}
+	ask_some(task);
 	const bool last = ends_now(task);
 
 	spin_unlock(&task->lock);

@@ -40,9 +40,10 @@ static enum kobj_end thread_end(struct kobj *obj)
 }
 
 /* The handle that destroys a thread kills it. */
-static void thread_revoke(struct kobj *obj)
+static bool thread_revoke(struct kobj *obj)
 {
 	thread_ask(THREAD_OF(obj), REQUEST_KILL);
+	return true;
 }
 
 static const struct kobj_ops thread_ops = {

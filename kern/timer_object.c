@@ -63,9 +63,10 @@ void timer_object_set(struct timer_object *timer, uint64_t due)
 	spin_unlock(&timer->lock);
 }
 
-static void timer_revoke(struct kobj *obj)
+static bool timer_revoke(struct kobj *obj)
 {
 	timer_object_set((struct timer_object *)obj, DEADLINE_NONE);
+	return true;
 }
 
 /* A function that has begun keeps its CPU from being quiet, so one more period is enough. */

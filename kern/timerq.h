@@ -44,7 +44,7 @@ struct timerq_node *timerq_try_due(void);
 void timerq_take_unlock(struct timerq_node *due);
 void timerq_leave(void);
 
-#define TIMERQ_AT_ONCE 32u /* functions in one interrupt */
+#define TIMERQ_AT_ONCE 2u /* functions in one interrupt; each may wake a thread */
 
 /*
  * Run what is due, in parts (R8: programs choose how many deadlines pass together): what is left

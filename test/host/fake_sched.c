@@ -17,6 +17,7 @@
 struct thread thread[THREADS];
 unsigned wakes[THREADS];
 unsigned timers;
+struct timerq_node *timer_set;
 struct thread *excepted;
 uint64_t verdict;
 void (*at_change)(struct thread *t);
@@ -65,6 +66,7 @@ void thread_wake(struct thread *t, enum kerr error)
 	assert_null(t->ipc.wait_obj);
 	assert_null(t->ipc.held);
 	assert_int_equal(IPC_INFO_HANDLES(t->ipc.info), 0); /* holds no references */
+	assert_int_equal(this_cpu()->lock_count, 0); /* R8: one after the other */
 	wakes[t - thread]++;
 	t->regs.x[8] = (uint64_t)error;
 	t->state = THREAD_RUNNING;
@@ -81,6 +83,7 @@ void timerq_add(struct timerq_node *node, uint64_t deadline, void (*fn)(struct t
 	node->cpu = 1;
 	node->deadline = deadline;
 	node->fn = fn;
+	timer_set = node;
 	timers++;
 }
 

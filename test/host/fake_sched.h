@@ -9,11 +9,12 @@
 
 #include "kern/thread.h"
 
-#define THREADS 4
+#define THREADS 200
 
 extern struct thread thread[THREADS];
 extern unsigned wakes[THREADS];
 extern unsigned timers; /* that are set */
+extern struct timerq_node *timer_set; /* the last of them */
 
 /* Called, if not nullptr, while t is out of one queue and not yet where it waits next. */
 extern void (*at_change)(struct thread *t);

@@ -51,7 +51,7 @@ $(HOST)/sim: $(SIM_OBJECTS)
 # ---- unit tests of the pure pieces and the allocators ----------------------------------------
 HOST_UNITS := $(HOST)/test_pure $(HOST)/test_alloc $(HOST)/test_tables $(HOST)/test_slab \
 	$(HOST)/test_handle \
-	$(HOST)/test_ipc $(HOST)/test_vm_frame $(HOST)/test_asid $(VM_UNITS)
+	$(HOST)/test_ipc $(HOST)/test_waiting $(HOST)/test_vm_frame $(HOST)/test_asid $(VM_UNITS)
 HOST_MODEL := $(patsubst %.c,$(HOST)/kernel/%.o,$(SIM_KERNEL)) $(patsubst \
 	%.c,$(HOST)/%.o,$(SIM_MACHINE))
 
@@ -59,8 +59,10 @@ KERNEL_test_handle := kern/handle.c kern/object.c kern/reclaim.c
 KERNEL_test_ipc := $(KERNEL_test_handle) kern/endpoint.c kern/event.c kern/ipc_message.c \
 	kern/ipc_wait.c
 OWN_test_ipc := $(HOST)/test/host/fake_sched.o
+KERNEL_test_waiting := $(KERNEL_test_ipc)
+OWN_test_waiting := $(OWN_test_ipc)
 $(HOST)/test_handle: $(KERNEL_test_handle:%.c=$(HOST)/kernel/%.o)
-$(HOST)/test_ipc: $(KERNEL_test_ipc:%.c=$(HOST)/kernel/%.o) $(OWN_test_ipc)
+$(HOST)/test_ipc $(HOST)/test_waiting: $(KERNEL_test_ipc:%.c=$(HOST)/kernel/%.o) $(OWN_test_ipc)
 
 $(HOST_UNITS): $(HOST)/%: $(HOST)/test/host/%.o $(HOST_MODEL)
 	$(call say,HOSTLD,$@)
@@ -177,6 +179,8 @@ host-variables:
 	@echo 'KERNEL_test_handle=$(KERNEL_test_handle)'
 	@echo 'KERNEL_test_ipc=$(KERNEL_test_ipc)'
 	@echo 'OWN_test_ipc=$(OWN_test_ipc)'
+	@echo 'KERNEL_test_waiting=$(KERNEL_test_waiting)'
+	@echo 'OWN_test_waiting=$(OWN_test_waiting)'
 	@echo 'MACHINE=$(notdir $(SIM_MACHINE:.c=.o))'
 	@echo 'FUZZ_OBJECTS=$(FUZZ)/kernel'
 	@echo 'FUZZ_OWN=$(patsubst %.c,$(FUZZ)/%.o,$(SIM_MACHINE) $(SIM_SCENES) \

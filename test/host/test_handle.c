@@ -23,6 +23,7 @@ struct thing {
 static struct slab_class class = SLAB_CLASS("things", struct thing);
 static unsigned ended;
 static unsigned revoked;
+static unsigned revoke_steps = 1; /* that a revocation takes */
 
 static enum kobj_end end_thing(struct kobj *obj)
 {
@@ -36,10 +37,10 @@ static enum kobj_end end_thing(struct kobj *obj)
 	return END_GONE;
 }
 
-static void revoke_thing(struct kobj *obj)
+static bool revoke_thing(struct kobj *obj)
 {
 	assert_true(kobj_is_dead(obj));
-	revoked++;
+	return ++revoked == revoke_steps;
 }
 
 static const struct kobj_ops thing_ops = { .type = KOBJ_EVENT,
@@ -205,6 +206,25 @@ static void revocation_happens_once_and_shows_at_once(void **state)
 	assert_int_equal(memcharge_used(&charge), 0);
 }
 
+/* Who revoked may be gone, and the last handle closed: the rest is done, then the object ends. */
+static void a_long_revocation_goes_on_by_itself(void **state)
+{
+	struct memcharge charge = { .limit_bytes = UINT64_MAX };
+	struct thing *t = make(&charge, 1);
+
+	(void)state;
+	revoked = ended = 0;
+	revoke_steps = 5;
+	kobj_revoke(&t->obj);
+	assert_int_equal(revoked, 1);
+	kobj_put(&t->obj);
+	settle();
+	assert_int_equal(revoked, 5);
+	assert_int_equal(ended, 1);
+	assert_int_equal(memcharge_used(&charge), 0);
+	revoke_steps = 1;
+}
+
 static void a_look_up_checks_type_rights_and_generation(void **state)
 {
 	struct memcharge charge = { .limit_bytes = UINT64_MAX };
@@ -320,6 +340,7 @@ int main(void)
 		cmocka_unit_test(one_cpu_at_a_time_reclaims),
 		cmocka_unit_test(the_last_reference_ends_an_object_in_steps),
 		cmocka_unit_test(revocation_happens_once_and_shows_at_once),
+		cmocka_unit_test(a_long_revocation_goes_on_by_itself),
 		cmocka_unit_test(a_look_up_checks_type_rights_and_generation),
 		cmocka_unit_test(a_closed_slot_rests_for_a_grace_period),
 		cmocka_unit_test(a_table_holds_its_maximum_and_no_more),

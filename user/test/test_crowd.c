@@ -5,7 +5,7 @@
  * The longest masked stretch of these is a figure of the benchmark (test/bench/run): the kernel
  * does in steps what grows with a number that a program chose.
  */
-#include "user/test/test.h"
+#include "user/test/crowd.h"
 
 #include <perch/spawn.h>
 
@@ -13,54 +13,20 @@
 #define TASKS 40
 #define TIMERS 400
 #define HANDLES 1000
-#define CROWD_LIMIT (4 * MIB)
 #define FAR_NS (3600 * 1000 * MS)
-
-#define MOVZ(x, value) (UINT32_C(0xd2800000) | (uint32_t)(value) << 5 | (x))
-#define SVC_0 UINT32_C(0xd4000001)
-#define BRK_0 UINT32_C(0xd4200000)
-
-/* A task whose threads wait in `event`, which is its first handle, and say so first in `ready`. */
-static handle_t waiting_task(handle_t event, unsigned threads)
-{
-	const uint32_t code[] = { MOVZ(1, 1), MOVZ(2, 0), MOVZ(8, CALL_EVENT_WAIT), SVC_0, BRK_0 };
-	handle_t memory, task, theirs, thread;
-	uint64_t at, there;
-
-	EXPECT_OK(sys_mem_create(MEM_ANON, PAGE_BYTES, HANDLE_NONE, 0, &memory));
-	EXPECT_OK(sys_mem_map(HANDLE_NONE, memory, 0, 0, PAGE_BYTES, VM_READ | VM_WRITE, &at));
-	memcpy((void *)(uintptr_t)at, code, sizeof code);
-	EXPECT_OK(sys_task_create(CROWD_LIMIT, &task));
-	EXPECT_OK(sys_mem_map(task, memory, 0, 0, PAGE_BYTES, VM_READ | VM_EXEC, &there));
-	EXPECT_OK(sys_handle_dup(event, RIGHT_READ, task, &theirs));
-	for (unsigned i = 0; i < threads; i++) {
-		EXPECT_OK(sys_thread_create(task, PRIORITY_DEFAULT, &thread));
-		EXPECT_OK(sys_thread_start(thread, there, 0, theirs, 0));
-		EXPECT_OK(sys_handle_close(thread));
-	}
-	EXPECT_OK(sys_handle_close(memory));
-	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, at, PAGE_BYTES));
-	return task;
-}
-
-/* This program's own table of handles may have grown. */
-static void expect_all_back(uint64_t before)
-{
-	EXPECT(used_falls_to(before + CROWD_LIMIT / 2) <= before + CROWD_LIMIT / 2);
-}
 
 static void crowd_of_threads_dies_with_its_task(void)
 {
-	const uint64_t before = used_bytes();
 	handle_t event;
+	struct crowd c;
 
 	EXPECT_OK(sys_event_create(&event));
-	const handle_t task = waiting_task(event, THREADS);
-
-	EXPECT_OK(sys_task_kill(task));
-	EXPECT_OK(sys_handle_close(task));
+	crowd_begin(&c, event, RIGHT_READ);
+	for (unsigned i = 0; i < THREADS; i++) {
+		crowd_add(&c, CROWD_AWAITS, PRIORITY_DEFAULT, 1);
+	}
+	crowd_end(&c);
 	EXPECT_OK(sys_handle_close(event));
-	expect_all_back(before);
 }
 
 static void crowd_of_tasks_dies_one_by_one(void)
@@ -80,7 +46,7 @@ static void crowd_of_tasks_dies_one_by_one(void)
 		EXPECT_OK(sys_handle_close(task[which]));
 	}
 	EXPECT_OK(sys_handle_close(event));
-	expect_all_back(before);
+	EXPECT(used_falls_to(before + CROWD_LIMIT / 2) <= before + CROWD_LIMIT / 2);
 }
 
 /* In the order of their deadlines, whatever the order in which they were set. */
