@@ -80,7 +80,9 @@ KTEST += test/kernel/bench_growth.c
 KTEST += test/kernel/bench_vm.c test/kernel/crew.c test/kernel/stress_hostile.c \
 	test/kernel/stress_vm.c test/kernel/stress_el0.c \
 	test/kernel/vm_user.c \
-	test/kernel/ktest_vm.c test/kernel/ktest_vm_object.c
+	test/kernel/ktest_vm.c test/kernel/ktest_vm_object.c \
+	test/kernel/ktest_vm_model.c test/model/vm_model.c test/model/vm_model_calls.c \
+	test/model/vm_model_contents.c
 SOURCES := $(ARCH) $(ARCH_DEBUG) $(KERN) $(PCPU) $(IPI) $(VM) $(KTEST)
 
 # ---- the kernel -----------------------------------------------------------------------------

@@ -223,7 +223,7 @@ static bool parse_cpu(struct span s, uint64_t *value)
 	return true;
 }
 
-/* Apply one value. On failure *args is unchanged and `why` says what was expected. */
+/* Apply one value. On failure no field changes but `cut`, and `why` says what was expected. */
 static bool apply(const struct argument *a, struct span value, struct bootargs *args, char *why,
 		  size_t why_bytes)
 {
@@ -258,6 +258,7 @@ static bool apply(const struct argument *a, struct span value, struct bootargs *
 		if (value.len >= BOOTARG_TEXT_BYTES) {
 			ksnprintf(why, why_bytes, "longer than %d characters",
 				  BOOTARG_TEXT_BYTES - 1);
+			args->cut = true;
 			return false;
 		}
 		memcpy(field, value.text, value.len);

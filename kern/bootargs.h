@@ -35,6 +35,7 @@ struct bootargs {
 	uint64_t pcpu;
 	uint64_t park;
 	uint64_t kdb; /* when the debugger may be entered */
+	bool cut; /* a text was too long: what was asked for is not known */
 };
 
 /* What holds when the command line says nothing. */

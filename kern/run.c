@@ -32,6 +32,16 @@ void run_secondary(void)
 	work_loop();
 }
 
+/* Everything, where a long only= asked for something, would look like an answer. */
+static unsigned run_program(const struct program *program)
+{
+	if (bootargs.cut) {
+		log_printf("boot", "run=%s: not run, for an argument was too long", program->name);
+		return 1;
+	}
+	return program->main();
+}
+
 unsigned run_main(void)
 {
 	if (bootargs.provoke[0] != '\0') {
@@ -42,7 +52,7 @@ unsigned run_main(void)
 	}
 	for (unsigned i = 0; i < array_len(programs); i++) {
 		if (strcmp(bootargs.run, programs[i].name) == 0) {
-			return programs[i].main != nullptr ? programs[i].main() : 0;
+			return programs[i].main != nullptr ? run_program(&programs[i]) : 0;
 		}
 	}
 	return init_main(); /* a program of its RAM disk, or init says that there is none */

@@ -72,8 +72,9 @@ void region_remove(struct region_tree *tree, struct region *r);
 void region_resize(struct region_tree *tree, struct region *r, uint64_t base, uint64_t size);
 
 /*
- * The lowest free base for `size` bytes with base % align == skew; without such a place the lowest
- * free one at any page. False: no gap is as large. Pre: align is a power of two >= 4096.
+ * The base for `size` bytes with base % align == skew in the lowest gap that has room for it
+ * wherever the gap begins; without such a gap the lowest free page from which `size` bytes fit.
+ * False: no gap is as large. Pre: align is a power of two >= 4096.
  */
 bool region_place(const struct region_tree *tree, uint64_t size, uint64_t align, uint64_t skew,
 		  uint64_t *base);

@@ -229,8 +229,10 @@ enum kerr pmap_unmap(struct pmap *pmap, va_t at, uint64_t size)
 	}
 	const enum kerr e = split_ends(pmap, at.v, size);
 
-	for (uint64_t off = 0; e == KERR_OK && off < size; off += PAGE_BYTES) {
-		*leaf_at(pmap, at.v + off) = (struct fake_leaf){ 0 };
+	/* Beyond what is modelled nothing was ever mapped. */
+	for (uint64_t page = at.v / PAGE_BYTES;
+	     e == KERR_OK && page < FAKE_PAGES && page < (at.v + size) / PAGE_BYTES; page++) {
+		leaves(pmap)[page] = (struct fake_leaf){ 0 };
 	}
 	return e;
 }

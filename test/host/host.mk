@@ -44,6 +44,11 @@ $(HOST)/test/host/%.o: test/host/%.c test/host/host.mk
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HOST_FLAGS) $(HOST_INCLUDES) -MMD -MP -c -o $@ $<
 
+$(HOST)/test/model/%.o: test/model/%.c test/host/host.mk
+	$(call say,HOSTCC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(HOST_FLAGS) $(HOST_INCLUDES) -MMD -MP -c -o $@ $<
+
 $(HOST)/sim: $(SIM_OBJECTS)
 	$(call say,HOSTLD,$@)
 	$(Q)$(CC) $(HOST_SANITIZE) -o $@ $^
@@ -61,6 +66,9 @@ KERNEL_test_ipc := $(KERNEL_test_handle) kern/endpoint.c kern/event.c kern/ipc_m
 OWN_test_ipc := $(HOST)/test/host/fake_sched.o
 KERNEL_test_waiting := $(KERNEL_test_ipc)
 OWN_test_waiting := $(OWN_test_ipc)
+# The flat model of spaces, which the kernel's own tests play too.
+OWN_test_vm_space := $(patsubst %,$(HOST)/test/model/%.o,vm_model vm_model_calls \
+	vm_model_contents)
 $(HOST)/test_handle: $(KERNEL_test_handle:%.c=$(HOST)/kernel/%.o)
 $(HOST)/test_ipc $(HOST)/test_waiting: $(KERNEL_test_ipc:%.c=$(HOST)/kernel/%.o) $(OWN_test_ipc)
 
@@ -68,6 +76,7 @@ $(HOST_UNITS): $(HOST)/%: $(HOST)/test/host/%.o $(HOST_MODEL)
 	$(call say,HOSTLD,$@)
 	$(Q)$(CC) $(HOST_SANITIZE) -o $@ $^ -lcmocka
 
+$(HOST)/test_vm_space: $(OWN_test_vm_space)
 $(VM_FLAT_UNITS): $(HOST)/%: $(HOST)/test/host/%.o $(HOST)/test/host/fake_pmap.o \
 		$(HOST)/test/host/vm_scene.o $(VM_FLAT) \
 		$(patsubst %.c,$(HOST)/%.o,$(SIM_MACHINE))
@@ -75,7 +84,8 @@ $(VM_FLAT_UNITS): $(HOST)/%: $(HOST)/test/host/%.o $(HOST)/test/host/fake_pmap.o
 	$(Q)$(CC) $(HOST_SANITIZE) -o $@ $^ -lcmocka
 
 -include $(VM_FLAT:.o=.d) $(VM_FLAT_UNITS:$(HOST)/%=$(HOST)/test/host/%.d)
--include $(KERNEL_test_ipc:%.c=$(HOST)/kernel/%.d) $(OWN_test_ipc:.o=.d)
+-include $(KERNEL_test_ipc:%.c=$(HOST)/kernel/%.d) $(OWN_test_ipc:.o=.d) \
+	$(OWN_test_vm_space:.o=.d)
 -include $(SIM_OBJECTS:.o=.d) $(patsubst $(HOST)/%,$(HOST)/test/host/%.d, \
 	$(HOST_UNITS) $(HOST)/fuzz_pmap)
 
@@ -181,6 +191,7 @@ host-variables:
 	@echo 'OWN_test_ipc=$(OWN_test_ipc)'
 	@echo 'KERNEL_test_waiting=$(KERNEL_test_waiting)'
 	@echo 'OWN_test_waiting=$(OWN_test_waiting)'
+	@echo 'OWN_test_vm_space=$(OWN_test_vm_space)'
 	@echo 'MACHINE=$(notdir $(SIM_MACHINE:.c=.o))'
 	@echo 'FUZZ_OBJECTS=$(FUZZ)/kernel'
 	@echo 'FUZZ_OWN=$(patsubst %.c,$(FUZZ)/%.o,$(SIM_MACHINE) $(SIM_SCENES) \

@@ -167,10 +167,14 @@ static void long_texts_are_refused_and_shown_short(void **state)
 	memset(line + 5, 'a', BOOTARG_TEXT_BYTES - 1);
 	assert_int_equal(parse(line), 0);
 	assert_int_equal(strlen(args.only), BOOTARG_TEXT_BYTES - 1);
+	assert_false(args.cut);
 	line[5 + BOOTARG_TEXT_BYTES - 1] = 'a';
 	snprintf(expected, sizeof(expected),
 		 "boot argument '%.48s'...: longer than 63 characters, ignored\n", line);
-	bad(line, expected);
+	assert_int_equal(parse(line), 1);
+	assert_string_equal(reports, expected);
+	assert_int_equal(strlen(args.only), 0);
+	assert_true(args.cut); /* for who would run all of them instead */
 }
 
 /* Compare with the C library's, which is what the formats mean. */

@@ -23,9 +23,10 @@
 #define FRESH_BYTES (32 * GIB)
 
 static const struct ktest *const suites[] = {
-	ktest_map,   ktest_size,   ktest_saved,  ktest_access,    ktest_pin,       ktest_memory,
-	ktest_cpu,   ktest_record, ktest_user,   ktest_user_cpus, ktest_lifeboat,  ktest_thread,
-	ktest_churn, ktest_timerq, ktest_budget, ktest_vm,        ktest_vm_object, ktest_heap,
+	ktest_map,      ktest_size,      ktest_saved,  ktest_access,   ktest_pin,
+	ktest_memory,   ktest_cpu,       ktest_record, ktest_user,     ktest_user_cpus,
+	ktest_lifeboat, ktest_thread,    ktest_churn,  ktest_timerq,   ktest_budget,
+	ktest_vm,       ktest_vm_object, ktest_heap,   ktest_vm_model,
 };
 
 static const char *current;

@@ -29,6 +29,7 @@ extern const struct ktest ktest_pin[];
 extern const struct ktest ktest_memory[];
 extern const struct ktest ktest_vm[];
 extern const struct ktest ktest_vm_object[];
+extern const struct ktest ktest_vm_model[];
 extern const struct ktest ktest_cpu[];
 extern const struct ktest ktest_thread[];
 extern const struct ktest ktest_churn[];
@@ -115,6 +116,9 @@ bool holds(va_t at, uint64_t size, uint64_t salt);
 /* By access: what may be done at an address now? */
 bool can_read(va_t at);
 bool can_write(va_t at); /* writes what is there already */
+
+/* What the MMU lets EL0 do in the space that is loaded, by AT S1E0R or S1E0W (Arm ARM C5.4). */
+bool el0_translates(va_t at, bool write, pa_t *out);
 
 /* Every address of a range is mapped to pa, in order; looked up page by page. */
 bool maps_in_order(va_t at, pa_t out, uint64_t size);

@@ -252,13 +252,26 @@ static void a_copy_tells_how_far_it_came(void)
 	user_close(u);
 }
 
-/* What the MMU would let EL0 read: AT S1E0R (Arm ARM C5.4). */
-static bool el0_can_read(uint64_t at)
+bool el0_translates(va_t at, bool write, pa_t *out)
 {
 	uint64_t par;
 
-	__asm__ volatile("at s1e0r, %1\n\tisb\n\tmrs %0, par_el1" : "=r"(par) : "r"(at));
+	irq_mask(); /* PAR_EL1: no other walk in between */
+	if (write) {
+		__asm__ volatile("at s1e0w, %1\n\tisb\n\tmrs %0, par_el1" : "=r"(par) : "r"(at.v));
+	} else {
+		__asm__ volatile("at s1e0r, %1\n\tisb\n\tmrs %0, par_el1" : "=r"(par) : "r"(at.v));
+	}
+	irq_unmask();
+	*out = pa((par & PTE_ADDR_MASK) + at.v % PAGE_BYTES);
 	return (par & PAR_F) == 0;
+}
+
+static bool el0_can_read(uint64_t at)
+{
+	pa_t out;
+
+	return el0_translates(va(at), false, &out);
 }
 
 /* Asked of the MMU for every region of the kernel, with a space loaded whose page it can read. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test/kernel/ktest_vm.c - spaces: first touch to superpage, rights by access, revocation,
- * pressure, calls with anything for arguments.
+ * pressure.
  */
 #include <compiler.h>
 #include <memmap.h>
@@ -17,7 +17,6 @@
 
 #define AT (16 * RUN32_BYTES)
 #define VM_RW (VM_READ | VM_WRITE)
-#define FUZZ_CALLS 20000
 
 static struct memcharge charge;
 
@@ -240,107 +239,6 @@ static void under_pressure_reservations_are_broken(void)
 	close_space(space);
 }
 
-static uint64_t fuzz_random(void)
-{
-	static uint64_t x = 0x2545f4914f6cdd1d;
-
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	return x * UINT64_C(0x9e3779b97f4a7c15) >> 8;
-}
-
-/* An address or a length: sensible, at an edge, or anything. */
-static uint64_t fuzz_word(void)
-{
-	static const uint64_t edges[] = { 0,
-					  1,
-					  PAGE_BYTES - 1,
-					  USER_BASE,
-					  USER_END,
-					  USER_END - 1,
-					  LINEAR_BASE,
-					  UINT64_MAX,
-					  IMAGE_BASE,
-					  UINT64_C(1) << 63,
-					  BLOCK_BYTES,
-					  GIB };
-	const uint64_t r = fuzz_random();
-
-	switch (r % 8) {
-	case 0:
-		return edges[r / 8 % array_len(edges)];
-	case 1:
-		return r << 8 | r >> 48;
-	case 2:
-		return edges[r / 8 % array_len(edges)] + (r >> 20) % 3 * PAGE_BYTES - PAGE_BYTES;
-	default:
-		return AT + (r >> 8) % 1024 * PAGE_BYTES;
-	}
-}
-
-static uint64_t fuzz_length(void)
-{
-	const uint64_t r = fuzz_random();
-
-	return r % 4 == 0 ? fuzz_word() : (r >> 8) % 600 * PAGE_BYTES;
-}
-
-static void one_call(struct space *space, struct memory_object *object)
-{
-	const uint64_t at = fuzz_word();
-	const uint64_t bytes = fuzz_length();
-	const unsigned flags = (unsigned)fuzz_random() & 0x3f;
-	const struct space_request q = {
-		flags % 5 == 0 ? nullptr : object,     fuzz_length(), at, bytes, flags,
-		(unsigned)fuzz_random() & VM_PROT_MASK
-	};
-	struct space_info info;
-	uint64_t value;
-	va_t out;
-
-	switch (fuzz_random() % 7) {
-	case 0:
-	case 1:
-		(void)space_map(space, &q, &out);
-		break;
-	case 2:
-		(void)space_unmap(space, va(at), bytes);
-		break;
-	case 3:
-		(void)space_protect(space, va(at), bytes, flags);
-		break;
-	case 4:
-		(void)space_advise(space, va(at), bytes < 64 * MIB ? bytes : 0,
-				   (enum memory_advice)(flags % 6));
-		break;
-	case 5:
-		(void)space_query(space, va(at), &info);
-		break;
-	default:
-		(void)user_read(space, at, &value);
-		(void)user_write(space, at, flags);
-		break;
-	}
-}
-
-static void calls_with_anything_do_no_harm(void)
-{
-	struct space *space = open_space();
-	struct memory_object *object;
-
-	REQUIRE(space != nullptr);
-	charge.limit_bytes = 64 * MIB;
-	REQUIRE(object_create(MEM_ANON, 4 * BLOCK_BYTES, &charge, nullptr, &object) == KERR_OK);
-	/* cycles=1000000: so many, for who has the time */
-	for (uint64_t i = 0; i < (bootargs.cycles != 0 ? bootargs.cycles : FUZZ_CALLS); i++) {
-		one_call(space, object);
-	}
-	EXPECT(memcharge_used(&charge) <= charge.limit_bytes);
-	object_unref(object);
-	close_space(space);
-}
-
 static void spaces_without_memory_are_refused(void)
 {
 	struct memcharge small = { .limit_bytes = 3 * PAGE_BYTES };
@@ -368,7 +266,6 @@ const struct ktest ktest_vm[] = {
 	{ "sharers_see_one_memory_until_it_is_revoked", sharers_see_one_memory_until_it_is_revoked,
 	  1 },
 	{ "under_pressure_reservations_are_broken", under_pressure_reservations_are_broken, 1 },
-	{ "calls_with_anything_do_no_harm", calls_with_anything_do_no_harm, 1 },
 	{ "spaces_without_memory_are_refused", spaces_without_memory_are_refused, 1 },
 	{ nullptr, nullptr, 0 },
 };
