@@ -121,6 +121,7 @@ static void random_calls_agree_with_the_model(void **state)
 		require(vm_model_step(&model));
 		if (n % AUDIT_STEPS == 0) {
 			require(vm_model_audit(&model));
+			assert_true(frame_audit());
 		}
 	}
 	require(vm_model_audit(&model));

@@ -9,7 +9,6 @@
 
 #include "kern/format.h"
 #include "test/model/vm_model_impl.h"
-#include "vm/frame.h"
 #include "vm/space_impl.h"
 
 #define LONG_STRETCH 700u /* pages: more than a superpage */
@@ -379,6 +378,5 @@ bool vm_model_audit(struct vm_model *m)
 	for (unsigned o = 0; o < MODEL_OBJECTS && m->wrong == nullptr; o++) {
 		audit_object(m, &m->object[o]);
 	}
-	model_expect(m, "frame_audit()", frame_audit(), true);
 	return m->wrong == nullptr;
 }
