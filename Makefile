@@ -38,8 +38,9 @@ VM += vm/region.c vm/reserv.c vm/budget.c \
 	vm/fault.c vm/fault_class.c
 VM += vm/lifeboat.c
 KERN := kern/bootargs.c kern/fatal.c kern/fdt.c kern/fdt_dev.c kern/fdt_mem.c kern/fdt_reg.c \
-	kern/format.c kern/handle.c \
-	kern/el0.c kern/endpoint.c kern/event.c kern/fpu.c kern/ipc_message.c kern/ipc_wait.c \
+	kern/format.c kern/handle.c kern/avl.c \
+	kern/el0.c kern/endpoint.c kern/event.c kern/event_queue.c kern/fpu.c \
+	kern/ipc_message.c kern/ipc_wait.c \
 	kern/quick.c \
 	kern/quick_irq.c \
 	kern/irq_object.c kern/runq.c kern/sched.c kern/sched_cpu.c kern/task.c kern/thread.c \

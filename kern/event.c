@@ -8,6 +8,7 @@
 #include <arch/cpu.h>
 
 #include "kern/assert.h"
+#include "kern/event_queue.h"
 #include "kern/ipc_wait.h"
 #include "kern/sched.h"
 #include "pcpu/slab.h"
@@ -29,15 +30,18 @@ static uint64_t take(struct event *ev, uint64_t bits)
  */
 static struct thread *next_served(struct event *ev, uint64_t bits)
 {
-	for (struct thread *t = ev->queue.first; t != nullptr; t = t->ipc.next) {
-		const uint64_t taken = (t->ipc.event_bits & bits) != 0 ? take(ev, t->ipc.event_bits)
-								       : 0;
+	struct thread *t = event_queue_find(ev, load_relaxed(&ev->bits) & bits);
+
+	while (t != nullptr) {
+		const uint64_t taken = take(ev, t->ipc.event_bits);
 
 		if (taken != 0) {
-			ipc_queue_remove(&ev->queue, t);
+			event_queue_remove(ev, t);
 			t->regs.x[0] = taken;
 			return t;
 		}
+		/* One that is bound has taken them just now. */
+		t = event_queue_find(ev, load_relaxed(&ev->bits) & bits);
 	}
 	return nullptr;
 }
@@ -181,7 +185,7 @@ enum kerr event_wait(struct thread *self, struct event *ev, uint64_t bits, uint6
 		e = KERR_TIMEOUT;
 	} else {
 		self->ipc.event_bits = bits;
-		ipc_queue_add(&ev->queue, self, &ev->obj);
+		event_queue_add(ev, self);
 		ipc_block(self, THREAD_EVENT_WAIT, due);
 	}
 	spin_unlock(&ev->lock);
@@ -195,7 +199,7 @@ bool event_cancel(struct event *ev, struct thread *t, enum kerr why, bool only_d
 	spin_lock(&ev->lock);
 	mine = t->ipc.wait_obj == &ev->obj && (!only_due || ipc_is_due(t));
 	if (mine) {
-		ipc_queue_remove(&ev->queue, t);
+		event_queue_remove(ev, t);
 	}
 	spin_unlock(&ev->lock);
 	if (mine) {
@@ -296,8 +300,11 @@ static bool wake_waiters(struct event *ev, unsigned steps)
 {
 	for (unsigned n = 0; n < steps; n++) {
 		spin_lock(&ev->lock);
-		struct thread *t = ipc_queue_pop(&ev->queue);
+		struct thread *t = ev->queue.first;
 
+		if (t != nullptr) {
+			event_queue_remove(ev, t);
+		}
 		spin_unlock(&ev->lock);
 		if (t == nullptr) {
 			return true;
@@ -341,6 +348,7 @@ enum kerr event_create(struct memcharge *payer, struct event **out)
 	}
 	kobj_init(&ev->obj, &event_ops, payer);
 	ev->lock = (struct spinlock)SPINLOCK("event", LOCK_OBJECT);
+	event_queue_init(ev);
 	*out = ev;
 	return KERR_OK;
 }

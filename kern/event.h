@@ -24,6 +24,7 @@ struct event {
 	uint64_t bits;          /* [a] set and not taken */
 	struct ipc_queue queue; /* [l] threads that wait for bits that are not set */
 	struct thread *bound; /* [a] wakes for them when it receives; referenced by the binding */
+	struct avl_tree waiters; /* [l] the same, by what they wait for (kern/event_queue.h) */
 	struct timerq_node rest; /* [l] more to wake; referenced while it is in a queue */
 };
 

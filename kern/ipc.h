@@ -26,6 +26,7 @@
 #include <kerr.h>
 #include <types.h>
 
+#include "kern/avl.h"
 #include "kern/lock.h"
 #include "kern/object.h"
 
@@ -47,6 +48,8 @@ struct ipc_queue {
 /* In every thread: where it is in such a queue. [o] */
 struct ipc_place {
 	struct thread *run_end; /* at an end of a run: the other end */
+	struct avl_node node;   /* events: kern/event_queue.h */
+	uint64_t wanted;        /* events: bits that it waits for, or somebody below the node */
 	uint8_t rank;
 };
 

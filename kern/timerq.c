@@ -181,18 +181,19 @@ void timerq_run(void)
 {
 	struct timerq *q = &queues[cpu_number()];
 
-	for (unsigned n = 0; n < TIMERQ_AT_ONCE && timerq_first() <= counter_now(); n++) {
-		const bool bare = spin_lock_spx(&q->lock);
-		struct timerq_node *node = q->root;
+	if (timerq_first() > counter_now()) {
+		return;
+	}
+	const bool bare = spin_lock_spx(&q->lock);
+	struct timerq_node *node = q->root;
 
-		if (node != nullptr && node->deadline <= counter_now()) {
-			take_out(q, node);
-		} else {
-			node = nullptr;
-		}
-		spin_unlock_spx(&q->lock, bare);
-		if (node != nullptr) {
-			node->fn(node);
-		}
+	if (node != nullptr && node->deadline <= counter_now()) {
+		take_out(q, node);
+	} else {
+		node = nullptr;
+	}
+	spin_unlock_spx(&q->lock, bare);
+	if (node != nullptr) {
+		node->fn(node);
 	}
 }

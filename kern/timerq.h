@@ -44,11 +44,9 @@ struct timerq_node *timerq_try_due(void);
 void timerq_take_unlock(struct timerq_node *due);
 void timerq_leave(void);
 
-#define TIMERQ_AT_ONCE 2u /* functions in one interrupt; each may wake a thread */
-
 /*
- * Run what is due, in parts (R8: programs choose how many deadlines pass together): what is left
- * interrupts again as soon as it can, because its deadline is past when the timer is set to it.
- * Pre: this CPU's timer interrupt, on SPx.
+ * Run the first that is due, if one is. Programs choose how many deadlines pass together, and each
+ * may wake a thread (R8): what is left interrupts again as soon as it can, because its deadline is
+ * past when the timer is set to it. Pre: this CPU's timer interrupt, on SPx.
  */
 void timerq_run(void);

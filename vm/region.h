@@ -2,15 +2,12 @@
 /*
  * vm/region.h - the regions of an address space, by address.
  *
- * THEORY   An AVL tree: its height is at most 1.44 log2(n + 2), so a look-up among 65,536 regions
- *          takes 23 steps at worst, and no choice of addresses makes it worse; a tree that is
- *          balanced by chance, or by luck of the order, would let a task choose. Nodes are
- *          intrusive and pinned: nothing is allocated to insert one. Each node also knows the free
- *          bytes before it, and the largest such gap below it, so "the lowest place for n bytes" is
- *          one descent.
+ * THEORY   A tree by address (kern/avl.h): a look-up among 65,536 regions takes 23 steps at worst,
+ *          and no choice of addresses makes it worse. Each node also knows the free bytes before
+ *          it, and the largest such gap below it, so "the lowest place for n bytes" is one descent.
  * INVARIANTS
  *   RG1  Regions do not meet; left < node < right.
- *   RG2  Heights of siblings differ by one at most.
+ *   RG2  The tree is balanced (AV1).
  *   RG3  gap = bytes between the region before and this one; gap_max = the largest gap in the
  *        subtree.                                                     (region_audit)
  * LOCKING  The space's.
@@ -19,14 +16,14 @@
 
 #include <types.h>
 
+#include "kern/avl.h"
+
 struct memory_object;
 struct space;
 
 /* [l] the space's lock, but for the links of the object's list: [o] the object's lock */
 struct region {
-	struct region *left;
-	struct region *right;
-	struct region *up;
+	struct avl_node node; /* first */
 	uint64_t base;    /* page-aligned */
 	uint64_t size;    /* bytes */
 	uint64_t gap;     /* RG3 */
@@ -39,16 +36,21 @@ struct region {
 	uint32_t epoch;               /* [o] see object_unmap_pages() */
 	uint16_t prot;                /* VM_READ, VM_WRITE, VM_EXEC */
 	uint16_t prot_max;            /* what prot may become */
-	uint8_t height;               /* RG2: of a leaf 1 */
 	bool dying;                   /* being unmapped: in the tree, but no longer there */
 };
 
 struct region_tree {
-	struct region *root;
+	struct avl_tree by_address;
 	uint64_t first; /* [c] addresses that it manages: [first, end) */
 	uint64_t end;   /* [c] */
 	uint32_t count;
 };
+
+/* The region of a node, nullptr for none. */
+static inline struct region *region_of(const struct avl_node *node)
+{
+	return (struct region *)(uintptr_t)node;
+}
 
 void region_tree_init(struct region_tree *tree, uint64_t first, uint64_t end);
 

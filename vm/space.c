@@ -46,7 +46,7 @@ enum kerr space_create(struct memcharge *charge, struct space **out)
 static struct region *detach_any(struct space *space)
 {
 	spin_lock(&space->lock);
-	struct region *r = space->tree.root;
+	struct region *r = region_of(space->tree.by_address.root);
 
 	if (r != nullptr) {
 		region_remove(&space->tree, r);
@@ -69,7 +69,7 @@ static bool detach_some(struct space *space)
 		if (r == nullptr) {
 			return false;
 		}
-		r->right = space->gone;
+		r->object_next = space->gone; /* it is on no object's list */
 		space->gone = r;
 	}
 	return true;
@@ -81,7 +81,7 @@ static bool free_some(struct space *space)
 	for (unsigned n = 0; n < REGIONS_A_STEP && space->gone != nullptr; n++) {
 		struct region *r = space->gone;
 
-		space->gone = r->right;
+		space->gone = r->object_next;
 		if (r->object != nullptr) {
 			object_unref(r->object);
 		}

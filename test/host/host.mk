@@ -17,7 +17,7 @@ HOST_INCLUDES := -Itest/host/include -Iarch/arm64/include -I. -idirafter include
 
 SIM_KERNEL := pcpu/pcpu.c pcpu/pin.c pcpu/heap.c pcpu/memcharge.c \
 	pcpu/recorder.c pcpu/slab.c ipi/park.c ipi/inval.c \
-	vm/asid.c vm/frame.c vm/frame_cache.c vm/kmap.c vm/memory_grow.c \
+	vm/asid.c vm/frame.c vm/frame_cache.c vm/kmap.c vm/memory_grow.c kern/avl.c \
 	vm/pmap_user.c vm/pmap.c vm/pmap_entry.c vm/pmap_extract.c vm/pmap_range.c \
 	vm/pmap_size.c vm/pmap_table.c kern/lock.c \
 	kern/panic.c kern/hold.c kern/format.c \
@@ -61,7 +61,8 @@ HOST_MODEL := $(patsubst %.c,$(HOST)/kernel/%.o,$(SIM_KERNEL)) $(patsubst \
 	%.c,$(HOST)/%.o,$(SIM_MACHINE))
 
 KERNEL_test_handle := kern/handle.c kern/object.c kern/reclaim.c
-KERNEL_test_ipc := $(KERNEL_test_handle) kern/endpoint.c kern/event.c kern/ipc_message.c \
+KERNEL_test_ipc := $(KERNEL_test_handle) kern/endpoint.c kern/event.c kern/event_queue.c \
+	kern/ipc_message.c \
 	kern/ipc_wait.c
 OWN_test_ipc := $(HOST)/test/host/fake_sched.o
 KERNEL_test_waiting := $(KERNEL_test_ipc)

@@ -207,6 +207,75 @@ static void bits_are_taken_by_whom_they_concern(void **state)
 	kobj_put(&ev->obj);
 }
 
+/* The tree has those of the queue in the same order, and is as low as it can be but for little. */
+static void the_tree_is_the_queue(const struct event *ev)
+{
+	const struct avl_node *node = ev->waiters.root;
+	const struct thread *t = ev->queue.first;
+
+	if (ev->queue.first == ev->queue.last) {
+		return; /* one alone is in no tree */
+	}
+	assert_true(node->height <= 11); /* R8: of 200 a perfect one has 8 */
+	while (node->left != nullptr) {
+		node = node->left;
+	}
+	for (; node != nullptr; node = avl_next(node), t = t->ipc.next) {
+		assert_ptr_equal(node, &t->place.node);
+	}
+	assert_null(t);
+}
+
+/* Whom should a bit wake? The first in the queue's order. */
+static struct thread *first_who_wants(const struct event *ev, uint64_t bit)
+{
+	struct thread *t = ev->queue.first;
+
+	while (t != nullptr && (t->ipc.event_bits & bit) == 0) {
+		t = t->ipc.next;
+	}
+	return t;
+}
+
+static void signal_one_bit(struct event *ev)
+{
+	const uint64_t bit = UINT64_C(1) << any(64);
+	struct thread *t = first_who_wants(ev, bit);
+
+	event_signal(ev, bit);
+	if (t != nullptr) {
+		assert_int_equal(t->state, THREAD_RUNNING);
+		assert_int_equal(t->regs.x[0], bit);
+		assert_int_equal(ev->bits, 0);
+	} else {
+		assert_int_equal(ev->bits, bit);
+		ev->bits = 0;
+	}
+}
+
+static void the_first_whom_a_bit_concerns_wakes(void **state)
+{
+	struct event *ev = fresh_event();
+
+	(void)state;
+	for (unsigned n = 0; n < OPERATIONS / 4; n++) {
+		const unsigned t = (unsigned)any(THREADS);
+		const bool grows = n / 1000 % 2 == 0;
+
+		if (!waits(t) && any(4) < (grows ? 3 : 1)) {
+			thread[t].priority = (uint8_t)any(n % 2 == 0 ? 64 : 3);
+			wait_for(t, ev, UINT64_C(1) << any(64) | UINT64_C(1) << any(64));
+		} else if (any(3) == 0) {
+			(void)ipc_cancel(&thread[t], KERR_CANCELLED);
+		} else {
+			signal_one_bit(ev);
+		}
+		the_tree_is_the_queue(ev);
+	}
+	kobj_revoke(&ev->obj);
+	kobj_put(&ev->obj);
+}
+
 /* By their bits the most urgent of those whom it concerns; fake_sched.c: without the lock. */
 static void a_signal_wakes_a_crowd_one_by_one(void **state)
 {
@@ -342,6 +411,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_queue_is_in_order_and_its_runs_are_whole),
 		TEST(bits_are_taken_by_whom_they_concern),
+		TEST(the_first_whom_a_bit_concerns_wakes),
 		TEST(a_signal_wakes_a_crowd_one_by_one),
 		TEST(an_interrupt_wakes_one_of_a_crowd),
 		TEST(a_crowd_is_revoked_in_steps),
