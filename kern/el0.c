@@ -66,6 +66,7 @@ static_assert(offsetof(struct thread, ipc.own.caller) == TH_IPC_OWN);
 static_assert(offsetof(struct thread, ipc.slot) == TH_IPC_SLOT);
 static_assert(offsetof(struct thread, ipc.held) == TH_IPC_HELD);
 static_assert(offsetof(struct thread, ipc.bound) == TH_IPC_BOUND);
+static_assert(offsetof(struct thread, ipc.excepted) == TH_IPC_EXCEPTED);
 static_assert(offsetof(struct task, handles.page) == TASK_HANDLES);
 static_assert(offsetof(struct thread, space) == TH_SPACE && TH_ROOT == TH_SPACE + 8);
 static_assert(offsetof(struct thread, root) == TH_ROOT);

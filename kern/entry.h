@@ -33,6 +33,13 @@ uint64_t entry_el0_signal(struct thread *self);
 struct thread *entry_el0_yield(struct thread *self);
 
 /*
+ * A fault, and the answer to one by ipc_reply_recv (kern/quick_fault.c), on SPx, all registers
+ * saved: the thread to run now, nullptr: nothing has happened, be slow.
+ */
+struct thread *entry_el0_fault(struct thread *self, uint64_t esr, uint64_t far);
+struct thread *entry_el0_answer(struct thread *self);
+
+/*
  * quick_fast.S has signalled, but for what it left to C: a CPU is idle that may take `woken`, or,
  * that nullptr, somebody was bound to the event just then. QUICK_DONE or _LEAVE.
  */

@@ -4,7 +4,6 @@
  */
 #include "kern/exception.h"
 
-#include "arch/arm64/sysreg.h"
 #include "kern/grow.h"
 #include "kern/ipc.h"
 #include "kern/log.h"
@@ -13,8 +12,6 @@
 #include "kern/task.h"
 #include "kern/thread.h"
 #include "vm/fault.h"
-
-#define X_LR 30
 
 static void kill_for(struct thread *t, uint64_t address, uint64_t esr)
 {
@@ -25,33 +22,15 @@ static void kill_for(struct thread *t, uint64_t address, uint64_t esr)
 	thread_die(t, esr);
 }
 
-/* What a page fault wanted to do. */
-static uint64_t access_of(uint64_t esr)
-{
-	const unsigned ec = ESR_EC(esr);
-
-	if (ec == ESR_EC_IABT_EL0 || ec == ESR_EC_IABT_SAME) {
-		return VM_EXEC;
-	}
-	if (ec == ESR_EC_DABT_EL0 || ec == ESR_EC_DABT_SAME) {
-		return (esr & ESR_WNR) != 0 && (esr & ESR_CM) == 0 ? VM_WRITE : VM_READ;
-	}
-	return 0;
-}
-
 void exception_raise(struct thread *self, enum exception_kind kind, uint64_t address, uint64_t esr)
 {
+	const struct exception e = { .kind = kind,
+				     .address = address,
+				     .esr = esr,
+				     .access = kind == EXC_PAGE_FAULT ? exception_access(esr) : 0 };
 	struct handle_view handler;
-	uint64_t *words = self->ipc.exception;
 
-	words[EXC_WORD_KIND] = kind;
-	words[EXC_WORD_THREAD] = self->number;
-	words[EXC_WORD_PC] = self->regs.pc;
-	words[EXC_WORD_ADDRESS] = address;
-	words[EXC_WORD_ESR] = esr;
-	words[EXC_WORD_ACCESS] = kind == EXC_PAGE_FAULT ? access_of(esr) : 0;
-	words[EXC_WORD_SP] = self->regs.sp;
-	words[EXC_WORD_LR] = self->regs.x[X_LR];
+	exception_put(self, &e, self->ipc.exception);
 	if (!task_handler(self->task, &handler) ||
 	    ipc_send_exception(self, (struct endpoint *)handler.obj, handler.badge,
 			       IPC_FLAG_EXCEPTION) != KERR_OK) {

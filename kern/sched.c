@@ -135,25 +135,17 @@ bool sched_hand_over(struct thread *self, struct thread *to, enum thread_state w
 	struct pcpu *p = pcpu_this();
 	struct runq *q = runq_of(p->base.cpu);
 
-	KASSERT(self == p->current);
 	if (!spin_try_bare(&q->lock)) {
 		return false;
 	}
-	const bool simple = to->key - self->key < THREAD_PRIORITIES;
+	const bool simple = thread_key_serves(to->key, self->key);
 
 	if (simple) {
-		/* Under the lock: who changes a priority just now makes the key anew as well. */
-		self->state = why;
-		self->key = thread_key(self);
-		to->state = THREAD_RUNNING;
 		to->regs.x[8] = KERR_OK;
-		p->current = to;
+		sched_run_instead(p, self, to, why);
+		self->key = thread_key(self);
 	}
 	spin_unlock_bare(&q->lock);
-	if (simple && self->fpu != nullptr) { /* so has the other, by the key */
-		fpu_leave(self);
-		fpu_come(to);
-	}
 	return simple;
 }
 

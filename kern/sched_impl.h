@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * kern/sched_impl.h - what sched.c (queues), sched_cpu.c (what a CPU does between two threads) and
- * quick_irq.c (one thread for another) share. Nobody else includes it.
+ * kern/sched_impl.h - what sched.c (queues), sched_cpu.c (what a CPU does between two threads),
+ * quick_irq.c and quick_fault.c (one thread for another) share. Nobody else includes it.
  */
 #pragma once
 
+#include "kern/fpu.h"
 #include "kern/runq.h"
 #include "kern/sched.h"
 #include "pcpu/pcpu.h"
@@ -40,6 +41,24 @@ static inline void sched_put_back(const struct pcpu *p, struct runq *q, struct t
 {
 	prev->slice_left = p->slice_end > now ? p->slice_end - now : 0;
 	runq_add(q, prev, prev->slice_left != 0);
+}
+
+/*
+ * `to`, which waits, and whose key serves, runs in the rest of self's time slice; self waits. Their
+ * keys, of which one is wrong now, are the caller's to write. The queue of this CPU is locked: who
+ * changes a priority just now makes a key anew as well.
+ */
+static always_inline void sched_run_instead(struct pcpu *p, struct thread *self, struct thread *to,
+					    enum thread_state why)
+{
+	KASSERT(self == p->current);
+	self->state = why;
+	to->state = THREAD_RUNNING;
+	p->current = to;
+	if (self->fpu != nullptr) { /* so has the other, by the key */
+		fpu_leave(self);
+		fpu_come(to);
+	}
 }
 
 /* The CPU runs next from here on (SQ2); nullptr: nothing. q, its queue, is locked. */

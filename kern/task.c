@@ -5,6 +5,7 @@
 #include "kern/task.h"
 
 #include <arch/atomic.h>
+#include <arch/barrier.h>
 
 #include "kern/assert.h"
 #include "kern/thread.h"
@@ -282,7 +283,10 @@ enum kerr task_set_handler(struct task *task, const struct handle_view *endpoint
 	}
 	spin_lock(&task->lock);
 	old = task->handler.obj;
+	store_relaxed(&task->handler_changes, task->handler_changes + 1);
+	dmb_ish(); /* odd first; pairs with task_peek_handler() */
 	task->handler = *endpoint;
+	store_release(&task->handler_changes, task->handler_changes + 1);
 	spin_unlock(&task->lock);
 	if (old != nullptr) {
 		kobj_put(old);

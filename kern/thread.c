@@ -177,7 +177,7 @@ uint64_t thread_key(const struct thread *t)
 			  (thread_waits(t) && !waits_plainly(t)) || arch_predictor_forgets();
 
 	if (slow) {
-		return THREAD_KEY_SLOW | t->number << THREAD_KEY_NUMBER_SHIFT;
+		return thread_key_slow(t);
 	}
 	return (uint64_t)t->cpu << 32 | (t->fpu != nullptr ? THREAD_KEY_FPU : 0) | t->priority;
 }

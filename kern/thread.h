@@ -120,6 +120,21 @@ static inline bool thread_waits(const struct thread *t)
 #define THREAD_KEY_NUMBER_SHIFT 8 /* keys are alike up to 63 */
 uint64_t thread_key(const struct thread *t);
 
+/* The key of a thread that the fast paths have to leave alone. */
+static inline uint64_t thread_key_slow(const struct thread *t)
+{
+	return THREAD_KEY_SLOW | t->number << THREAD_KEY_NUMBER_SHIFT;
+}
+
+/*
+ * As the fast paths compare: is the one of the same CPU, as plain, with FP registers if the other
+ * has some, and not less urgent?
+ */
+static inline bool thread_key_serves(uint64_t key, uint64_t instead_of)
+{
+	return key - instead_of < THREAD_PRIORITIES;
+}
+
 /* The thread whose call is being served, or that was interrupted. Pre: this CPU runs threads. */
 struct thread *thread_this(void);
 

@@ -307,18 +307,29 @@ static bool is_endless(const struct fault *f)
 	return true;
 }
 
+/* The region shows memory at an address. */
+static bool is_there(const struct region *r)
+{
+	return r != nullptr && !r->dying && r->object != nullptr;
+}
+
+/* Readable comes with writable and executable: AP and XN cannot take it away. */
+static bool allows(const struct region *r, unsigned access)
+{
+	return access == VM_READ ? r->prot != 0 : (r->prot & access) != 0;
+}
+
 static enum fault_verdict resolve_once(struct fault *f)
 {
 	enum fault_verdict verdict = FAULT_BAD_ADDRESS;
 
 	spin_lock(&f->space->lock);
 	f->r = region_find(&f->space->tree, f->at);
-	if (f->r != nullptr && !f->r->dying && f->r->object != nullptr) {
+	if (is_there(f->r)) {
 		f->object = f->r->object;
 		f->page = page_of(f->r->offset + (f->at - f->r->base));
 		verdict = FAULT_BAD_ACCESS;
-		/* Readable comes with writable and executable: AP and XN cannot take it away. */
-		if (f->access == VM_READ ? f->r->prot != 0 : (f->r->prot & f->access) != 0) {
+		if (allows(f->r, f->access)) {
 			spin_lock(&f->object->lock);
 			verdict = resolve_locked(f);
 			spin_unlock(&f->object->lock);
@@ -388,6 +399,22 @@ enum fault_verdict vm_fault(struct space *space, va_t at, uint64_t esr, struct f
 		isb(); /* a walk that was made early ends here */
 	}
 	return verdict;
+}
+
+bool fault_is_refused(struct space *space, va_t at, unsigned access)
+	__attribute__((no_thread_safety_analysis))
+{
+	if (!spin_try_bare(&space->lock)) {
+		return false;
+	}
+	const struct region *r = region_find(&space->tree, at.v);
+	const bool refused = !is_there(r) || !allows(r, access);
+
+	spin_unlock_bare(&space->lock);
+	if (refused) {
+		count(CTR_faults);
+	}
+	return refused;
 }
 
 enum fault_verdict fault_touch(struct space *space, va_t at, unsigned access)

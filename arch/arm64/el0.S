@@ -125,7 +125,22 @@ el0_signal_rest:
 	.global el0_fault_entry
 el0_fault_entry:
 	save_rest
+	mrs	x1, esr_el1
+	mrs	x2, far_el1
+	bl	entry_el0_fault
+el0_quick_or_slow:
+	cbnz	x0, el0_resume_in_space
+	ldr	x0, [x18, #PCPU_CURRENT]
 	b	el0_saved_slow
+
+	/* ipc_reply_recv to who waits for more than a message. In: x19-x30 saved; x13-x15 = 0. */
+	.global el0_answer
+el0_answer:
+	save_words
+	enter_slice
+	bl	entry_el0_answer
+	b	el0_quick_or_slow
+
 	.global el0_sync_slow
 el0_sync_slow:
 	save_rest

@@ -39,6 +39,7 @@
 #define TH_IPC_SLOT 424
 #define TH_IPC_HELD 440
 #define TH_IPC_BOUND 536
+#define TH_IPC_EXCEPTED 544
 #define TH_RUN_END 704
 #define TASK_HANDLES 176
 #define TH_SPACE 360 /* of its task's map: the window, then the ASID; and TH_ROOT behind it */

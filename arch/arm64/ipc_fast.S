@@ -37,7 +37,7 @@
 	tst	x9, #0xff80		/* first page of the table */
 	ccmp	x13, #0, #0, eq
 	ccmp	x10, #9, #2, eq		/* words only; else as if "higher or same" */
-	b.hs	el0_sync_slow
+	b.hs	burnt_slow
 	ldr	x13, [x18, #TH_TASK]
 	ldr	x13, [x13, #TASK_HANDLES]	/* an empty one if there is none */
 	ubfiz	x14, x9, #HANDLE_SLOT_SHIFT, #7
@@ -47,8 +47,15 @@
 	eor	x17, x14, x9
 	lsr	x17, x17, #8		/* generation of the handle, and type */
 	cmp	x17, #TYPE_ENDPOINT
-	b.ne	el0_sync_slow
-	tbz	w14, #\right, el0_sync_slow
+	b.ne	burnt_slow
+	tbz	w14, #\right, burnt_slow
+	.endm
+
+	/* What `arguments` burnt is ours, and goes back to EL0; x16 and x17 are saved. */
+	.macro	zero_burnt
+	mov	x13, xzr
+	mov	x14, xzr
+	mov	x15, xzr
 	.endm
 
 	/* Out: x17 = next ticket's word, x19 = serving's, x20 = what serving will be. */
@@ -68,11 +75,11 @@
 	 * In: x21 = partner, x14 = the key that its own must be, or up to 63 more.
 	 * Burns: x13, x23, x30.
 	 */
-	.macro	compare_keys
+	.macro	compare_keys unlike
 	ldr	x13, [x21, #TH_KEY]
 	sub	x23, x13, x14
 	cmp	x23, #63
-	b.hi	unlock_slow
+	b.hi	\unlike
 	tbz	x13, #KEY_FPU_BIT, 4f	/* from here on there is no way back */
 	bl	swap_fpu
 4:
@@ -141,7 +148,7 @@ ipc_call_fast:
 	cbz	x21, unlock_slow
 	mrs	x22, tpidr_el1
 	ldr	x14, [x18, #TH_KEY]	/* not less urgent than we: nothing to inherit */
-	compare_keys
+	compare_keys unlock_slow
 	ldr	x23, [x21, #TH_IPC_NEXT]
 	str	x23, [x15, #EP_FIRST]
 	cbnz	x23, 3f
@@ -173,7 +180,7 @@ ipc_call_fast:
 ipc_reply_recv_fast:
 	arguments RIGHT_RECEIVE_BIT
 	ldr	x13, [x18, #TH_IPC_BOUND]
-	cbnz	x13, el0_sync_slow
+	cbnz	x13, burnt_slow
 	save_kept
 	lock_endpoint
 	ldr	x13, [x15, #EP_FIRST]
@@ -184,7 +191,7 @@ ipc_reply_recv_fast:
 	cbz	x21, unlock_slow
 	mrs	x22, tpidr_el1
 	ldr	x14, [x22, #PCPU_FAST_KEY] /* not less urgent than what this CPU says it runs */
-	compare_keys
+	compare_keys answer_unlike
 	str	xzr, [x18, #TH_IPC_OWN]	/* only this CPU's threads compete for it */
 	str	xzr, [x21, #TH_IPC_HELD]
 	stp	x18, x18, [x15, #EP_FIRST]
@@ -216,6 +223,16 @@ finish_slow:
 	stp	xzr, xzr, [x21, #TH_X(16)]
 	b	el0_other_space
 
+	/* The caller is unlike us. If it waits for the answer to its exception, C knows a way. */
+answer_unlike:
+	ldr	x13, [x21, #TH_IPC_EXCEPTED]
+	cbz	x13, unlock_slow
+	stlr	x20, [x19]
+	dsb	ishst
+	sev
+	zero_burnt
+	b	el0_answer
+
 	/* The slow path saves all registers anew: they must be EL0's. */
 unlock_slow:
 	stlr	x20, [x19]
@@ -226,4 +243,6 @@ restore_slow:
 	ldp	x22, x23, [x18, #TH_X(22)]
 	ldp	x24, x25, [x18, #TH_X(24)]
 	ldr	x19, [x18, #TH_X(19)]
+burnt_slow:
+	zero_burnt
 	b	el0_sync_slow

@@ -65,6 +65,8 @@
 #define ESR_DFSC(esr) ((unsigned)(esr) & 0x3f)
 #define ESR_DFSC_IS_TRANSLATION(dfsc) (((dfsc) & 0x3c) == 0x04)
 #define ESR_DFSC_ALIGNMENT 0x21
+/* Translation, access flag or permission: an entry can be the reason. */
+#define ESR_DFSC_IS_OF_ENTRY(dfsc) ((dfsc) >= 0x04 && (dfsc) <= 0x0f)
 #define ESR_DFSC_IS_EXTERNAL(dfsc) (((dfsc) & 0x30) == 0x10) /* on an access or a walk */
 #define ESR_DFSC_TLB_CONFLICT 0x30
 #define ESR_FNV (UINT64_C(1) << 10) /* FAR is not valid */

@@ -215,6 +215,70 @@ static void guard_page_is_an_exception(void)
 	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, at, PAGE_BYTES));
 }
 
+/*
+ * Store to x0, a skipped fault, with a pattern in the other registers: how many have changed? *pc:
+ * of the store.
+ */
+static uint64_t store_and_compare(uint64_t at, uint64_t seed, uint64_t *pc)
+{
+	register uint64_t x0 __asm__("x0") = at;
+	register uint64_t x1 __asm__("x1") = seed;
+	register uint64_t x28 __asm__("x28");
+
+	__asm__ volatile(
+		".irp n,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,19,20,21,22,23,24,25,26,27\n\t"
+		"add x\\n, x1, #\\n\n\t"
+		".endr\n"
+		"1:\tstr x1, [x0]\n\t"
+		"mov x0, xzr\n\t"
+		".irp n,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,19,20,21,22,23,24,25,26,27\n\t"
+		"sub x28, x\\n, #\\n\n\t"
+		"cmp x28, x1\n\t"
+		"cinc x0, x0, ne\n\t"
+		".endr\n\t"
+		"adr x28, 1b"
+		: "+r"(x0), "=r"(x28)
+		: "r"(x1)
+		: "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14",
+		  "x15", "x16", "x17", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26",
+		  "x27", "cc", "memory");
+	*pc = x28;
+	return x0;
+}
+
+/* Of all that is not there, a guard, and what may only be read; and a page that may be written. */
+static void fault_between_two_of_a_cpu_keeps_registers(void)
+{
+	const uint64_t memory = map_memory(MEM_ANON, 2 * PAGE_BYTES, VM_READ);
+	const uint64_t fresh = map_memory(MEM_ANON, PAGE_BYTES, VM_READ | VM_WRITE);
+	struct catcher c;
+	uint64_t guard, pc;
+
+	EXPECT_OK(sys_mem_map(HANDLE_NONE, HANDLE_NONE, 0, 0, PAGE_BYTES, VM_GUARD, &guard));
+	const uint64_t refused[] = { guard, memory, memory + PAGE_BYTES, 8, guard, guard };
+
+	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, 1));
+	catcher_begin(&c, EXC_SKIP, nullptr);
+	EXPECT_OK(sys_thread_set_affinity(thread_handle(c.thread), 1));
+	await_state(thread_handle(c.thread), THREAD_IS_RECEIVING);
+	for (unsigned i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		EXPECT_EQ(store_and_compare(refused[i], (uint64_t)i << 32, &pc), 0);
+		EXPECT_EQ(c.last.word[EXC_WORD_KIND], EXC_PAGE_FAULT);
+		EXPECT_EQ(c.last.word[EXC_WORD_PC], pc);
+		EXPECT_EQ(c.last.word[EXC_WORD_ADDRESS], refused[i]);
+		EXPECT_EQ(c.last.word[EXC_WORD_ACCESS], VM_WRITE);
+		EXPECT_EQ(c.count, i + 1);
+	}
+	EXPECT_EQ(store_and_compare(fresh, 7, &pc), 0);
+	EXPECT_EQ(*(volatile uint64_t *)(uintptr_t)fresh, 7);
+	catcher_end(&c);
+	EXPECT_EQ(c.count, sizeof(refused) / sizeof(refused[0]));
+	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, UINT64_MAX));
+	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, guard, PAGE_BYTES));
+	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, memory, 2 * PAGE_BYTES));
+	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, fresh, PAGE_BYTES));
+}
+
 static void undefined_instruction_can_be_skipped(void)
 {
 	struct catcher c;
@@ -368,6 +432,7 @@ const struct test tests_fault[] = {
 	TEST(read_and_write_faults_can_kill),
 	TEST(misaligned_stack_is_an_exception),
 	TEST(guard_page_is_an_exception),
+	TEST(fault_between_two_of_a_cpu_keeps_registers),
 	TEST(undefined_instruction_can_be_skipped),
 	TEST(kernel_registers_are_undefined_in_el0),
 	TEST(breakpoint_is_an_exception),

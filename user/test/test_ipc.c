@@ -406,6 +406,45 @@ static void ipc_transfers_two_handles_at_once(void)
 	EXPECT_OK(sys_handle_close(endpoint));
 }
 
+/* All of x13 to x17, which a call does not keep, ored. They are 1 before it. */
+static uint64_t lost_registers_after(uint64_t number, handle_t endpoint, enum kerr *e)
+{
+	register uint64_t x8 __asm__("x8") = number;
+	register uint64_t x9 __asm__("x9") = endpoint;
+	register uint64_t x10 __asm__("x10") = IPC_INFO(1, 0);
+	register uint64_t x11 __asm__("x11") = HANDLE_NONE;
+	register uint64_t x12 __asm__("x12") = DEADLINE_NONE;
+	register uint64_t x13 __asm__("x13") = 1;
+	register uint64_t x14 __asm__("x14") = 1;
+	register uint64_t x15 __asm__("x15") = 1;
+	register uint64_t x16 __asm__("x16") = 1;
+	register uint64_t x17 __asm__("x17") = 1;
+
+	__asm__ volatile("svc #0"
+			 : "+r"(x8), "+r"(x9), "+r"(x10), "+r"(x11), "+r"(x12), "+r"(x13),
+			   "+r"(x14), "+r"(x15), "+r"(x16), "+r"(x17)
+			 :
+			 : "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "memory");
+	*e = (enum kerr)x8;
+	return x13 | x14 | x15 | x16 | x17;
+}
+
+static void refused_message_leaves_nothing_of_the_kernel_in_registers(void)
+{
+	static const uint64_t calls[] = { CALL_IPC_CALL, CALL_IPC_REPLY_RECV };
+	handle_t endpoint, mute;
+	enum kerr e;
+
+	EXPECT_OK(sys_endpoint_create(&endpoint));
+	EXPECT_OK(sys_handle_dup(endpoint, RIGHT_TRANSFER, HANDLE_NONE, &mute));
+	for (unsigned i = 0; i < 2; i++) {
+		EXPECT_EQ(lost_registers_after(calls[i], mute, &e) >> 1, 0);
+		EXPECT_EQ(e, KERR_DENIED);
+	}
+	EXPECT_OK(sys_handle_close(mute));
+	EXPECT_OK(sys_handle_close(endpoint));
+}
+
 const struct test tests_ipc[] = {
 	TEST(ipc_call_to_one_who_waits),
 	TEST(ipc_call_before_the_receiver),
@@ -422,5 +461,6 @@ const struct test tests_ipc[] = {
 	TEST(ipc_transfers_handles),
 	TEST(ipc_transfer_needs_its_right),
 	TEST(ipc_transfers_two_handles_at_once),
+	TEST(refused_message_leaves_nothing_of_the_kernel_in_registers),
 	TEST_END,
 };
