@@ -167,9 +167,35 @@ static void a_refused_thread_holds_nothing_of_its_task(void)
 	stage_close();
 }
 
+/* R8: the killer asks a few; those ask the others as they die, which this CPU has them do later. */
+static void a_crowd_is_killed_a_few_at_a_time(void)
+{
+	const struct thread_start how = { .affinity = ME };
+	unsigned asked = 0;
+
+	if (!stage_open()) {
+		return;
+	}
+	for (unsigned slot = 0; slot < STAGE_CREW; slot++) {
+		if (stage_cast(stage.task, &how) == nullptr) {
+			break;
+		}
+	}
+	EXPECT_EQ(stage.crew_count, STAGE_CREW);
+	task_kill(stage.task);
+	for (unsigned slot = 0; slot < stage.crew_count; slot++) {
+		asked += __atomic_load_n(&stage.crew[slot]->requests, __ATOMIC_ACQUIRE) != 0;
+	}
+	EXPECT(asked > 0 && asked <= 4);
+	stage_play(stage_all_dead);
+	EXPECT(stage_all_dead());
+	stage_close();
+}
+
 const struct ktest ktest_churn[] = {
 	{ "a_refused_thread_holds_nothing_of_its_task", a_refused_thread_holds_nothing_of_its_task,
 	  1 },
+	{ "a_crowd_is_killed_a_few_at_a_time", a_crowd_is_killed_a_few_at_a_time, 1 },
 	{ "threads_are_disturbed_at_any_moment", threads_are_disturbed_at_any_moment, 1 },
 	{ nullptr, nullptr, 0 },
 };
