@@ -22,6 +22,8 @@ struct mem_owner {
 	struct memory_object *memory;
 	struct memcharge *payer;
 };
+#define RESERVS_A_STEP 4 /* of an end */
+
 static struct slab_class owners = SLAB_CLASS("memory owners", struct mem_owner);
 
 static bool mem_revoke(struct kobj *obj)
@@ -34,7 +36,12 @@ static bool mem_revoke(struct kobj *obj)
 
 static enum kobj_end mem_end(struct kobj *obj)
 {
-	object_unref(((struct mem_object *)obj)->memory);
+	struct memory_object *memory = ((struct mem_object *)obj)->memory;
+
+	if (!object_drop_some(memory, RESERVS_A_STEP)) {
+		return END_MORE;
+	}
+	object_unref(memory);
 	slab_free(&mem_objects, obj, obj->payer);
 	return END_GONE;
 }

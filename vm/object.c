@@ -137,28 +137,44 @@ bool object_ref_try(struct memory_object *object)
 	return true;
 }
 
-/* Nobody names the object any more, and nobody maps it: one reservation a step. */
+/* Nobody names the object any more, and nobody maps it. False: no reservation was left. */
+static bool drop_reserv(struct memory_object *object)
+{
+	spin_lock(&object->lock); /* reserv_reclaim() may look at the same one */
+	struct reserv *rv = object_index_from(object, 0);
+	const uint64_t count = rv != nullptr ? rv->count : 0;
+
+	if (rv != nullptr) {
+		object_index_clear(object, rv->index);
+		object->resident -= count;
+	}
+	spin_unlock(&object->lock);
+	if (rv == nullptr) {
+		return false;
+	}
+	if (object->kind == MEM_SECRET) {
+		object_secret_restore(object, rv);
+	}
+	object_pager_forget(object, rv);
+	reserv_destroy(rv, object->charge);
+	memcharge_give(object->charge, count * PAGE_BYTES);
+	return true;
+}
+
+bool object_drop_some(struct memory_object *object, unsigned reservs)
+{
+	if (load_acquire(&object->refs) != 1) {
+		return true; /* others go on using it */
+	}
+	while (reservs > 0 && drop_reserv(object)) {
+		reservs--;
+	}
+	return reservs > 0;
+}
+
 static void destroy(struct memory_object *object)
 {
-	for (;;) {
-		spin_lock(&object->lock); /* reserv_reclaim() may look at the same one */
-		struct reserv *rv = object_index_from(object, 0);
-		const uint64_t count = rv != nullptr ? rv->count : 0;
-
-		if (rv != nullptr) {
-			object_index_clear(object, rv->index);
-			object->resident -= count;
-		}
-		spin_unlock(&object->lock);
-		if (rv == nullptr) {
-			break;
-		}
-		if (object->kind == MEM_SECRET) {
-			object_secret_restore(object, rv);
-		}
-		object_pager_forget(object, rv);
-		reserv_destroy(rv, object->charge);
-		memcharge_give(object->charge, count * PAGE_BYTES);
+	while (drop_reserv(object)) {
 	}
 	if (object->kind == MEM_DMA) {
 		object_dma_give(object);

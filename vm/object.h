@@ -57,8 +57,15 @@ void object_on_end(struct memory_object *object, void (*fn)(void *arg), void *ar
 void object_share_device(pa_t base, uint64_t bytes);
 
 void object_ref(struct memory_object *object);
-/* The last one destroys the object, in bounded steps. No lock held. */
+/* The last one destroys the object. No lock held. */
 void object_unref(struct memory_object *object);
+
+/*
+ * Before that, for who may come back: if the caller's reference is the last, give back up to so
+ * many of the object's reservations, 2 MiB each at most. False: call again.
+ * Pre: nobody finds the object otherwise, and no region shows it. No lock held.
+ */
+bool object_drop_some(struct memory_object *object, unsigned reservs);
 
 enum memory_kind object_kind(const struct memory_object *object);
 uint64_t object_bytes(const struct memory_object *object);

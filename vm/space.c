@@ -8,6 +8,7 @@
 #include "vm/space_impl.h"
 
 #define REGIONS_A_STEP 16 /* of an end */
+#define RESERVS_A_STEP 4  /* the same */
 
 static struct slab_class space_class = SLAB_CLASS("space", struct space);
 static struct slab_class region_class = SLAB_CLASS("region", struct region);
@@ -81,6 +82,9 @@ static bool free_some(struct space *space)
 	for (unsigned n = 0; n < REGIONS_A_STEP && space->gone != nullptr; n++) {
 		struct region *r = space->gone;
 
+		if (r->object != nullptr && !object_drop_some(r->object, RESERVS_A_STEP)) {
+			return true;
+		}
 		space->gone = r->object_next;
 		if (r->object != nullptr) {
 			object_unref(r->object);

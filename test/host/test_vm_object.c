@@ -473,6 +473,34 @@ static void long_objects_cost_what_is_touched(void **state)
 	close_space();
 }
 
+/* Who ends an object does so in steps, unless somebody else goes on using it. */
+static void the_last_user_gives_it_back_in_steps(void **state)
+{
+	struct memory_object *object = anon(64 * BLOCK_BYTES);
+	unsigned steps = 1;
+
+	(void)state;
+	open_space();
+	for (unsigned i = 0; i < 7; i++) {
+		struct reserv *rv = nullptr;
+
+		spin_lock(&object->lock);
+		assert_int_equal(object_populate(object, i * 3 * RESERV_PAGES + i, &rv), KERR_OK);
+		spin_unlock(&object->lock);
+	}
+	object_ref(object);
+	assert_true(object_drop_some(object, 2));
+	assert_int_equal(object_resident(object), 7 * PAGE_BYTES);
+	object_unref(object);
+	for (; !object_drop_some(object, 2); steps++) {
+		assert_int_equal(object_resident(object), (7 - 2 * steps) * PAGE_BYTES);
+	}
+	assert_int_equal(steps, 4);
+	assert_int_equal(object_resident(object), 0);
+	object_unref(object);
+	close_space();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -490,6 +518,7 @@ int main(void)
 		cmocka_unit_test(a_charge_limits_a_space),
 		cmocka_unit_test(malformed_requests_are_refused),
 		cmocka_unit_test(long_objects_cost_what_is_touched),
+		cmocka_unit_test(the_last_user_gives_it_back_in_steps),
 	};
 
 	return cmocka_run_group_tests(tests, vm_boot, nullptr);
