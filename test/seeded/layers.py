@@ -187,7 +187,13 @@ def kernel(where):
 
 
 def boot(defect, _make, where):
-    """`# boot: OPTION=VALUE... ARGS=...` goes to scripts/run."""
+    """`# boot: OPTION=VALUE... ARGS=...` goes to scripts/run.
+
+    What EL0's tests must catch has ICOUNT=1 there: it shows always or never. With the host's time a
+    thread may lose its turn in the very step that the defect is in, and the test passes. The
+    kernel's tests wait for what they need, and a defect makes some wait for 20 s: an hour of
+    counted instructions.
+    """
     kernel(where)
     options, _, arguments = defect.head.get("boot", "").partition("ARGS=")
     settings = dict(word.split("=", 1) for word in options.split())
