@@ -34,6 +34,16 @@ static enum kerr check_by(const struct handle_view *by, enum kobj_type type, uin
 	return (by->rights & rights) == rights ? KERR_OK : KERR_DENIED;
 }
 
+/* Nobody: the caller's task pays. */
+static enum kerr check_payer(const struct handle_view *by)
+{
+	const enum kerr e = by->obj == nullptr ? KERR_OK : check_by(by, KOBJ_TASK, RIGHT_MANAGE);
+
+	return e == KERR_OK && by->obj != nullptr && task_is_dying((struct task *)by->obj)
+		       ? KERR_DEAD
+		       : e;
+}
+
 /* The boot loader's RAM disk is memory; everything else that can be given away is devices. */
 static bool is_initrd(uint64_t base, uint64_t bytes)
 {
@@ -56,6 +66,8 @@ static enum kerr request_of(const struct call_mem_create_args *a, struct mem_req
 		m->pager = (struct endpoint *)a->by.obj;
 		m->word = a->base;
 		return check_by(&a->by, KOBJ_ENDPOINT, RIGHT_SEND);
+	case MEM_ANON:
+		return a->base != 0 ? KERR_INVALID : check_payer(&a->by);
 	case MEM_DMA:
 		return a->base != 0 ? KERR_INVALID : check_by(&a->by, KOBJ_MACHINE, RIGHT_MANAGE);
 	default:
@@ -66,13 +78,15 @@ static enum kerr request_of(const struct call_mem_create_args *a, struct mem_req
 enum kerr call_mem_create(struct thread *self, const struct call_mem_create_args *a,
 			  struct call_result *r)
 {
+	const bool other = a->kind == MEM_ANON && a->by.obj != nullptr;
+	struct task *payer = other ? (struct task *)a->by.obj : self->task;
 	struct mem_request request;
 	struct mem_object *object;
 	handle_t h;
 	enum kerr e = request_of(a, &request);
 
 	if (e == KERR_OK) {
-		e = mem_object_create(self->task, &request, &object);
+		e = mem_object_create(payer, &request, &object);
 	}
 	if (e != KERR_OK) {
 		return e;

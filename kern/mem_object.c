@@ -61,9 +61,14 @@ static struct mem_owner *owner_new(struct task *task, struct endpoint *ep, uint6
 		slab_free(&owners, o, &task->charge);
 		return nullptr;
 	}
-	const bool alive = kobj_get(&task->obj);
-
-	KASSERT(alive); /* its thread is making the call */
+	/* The caller has one, which may be the last; it goes after this stay at the earliest. */
+	if (!kobj_get(&task->obj)) {
+		if (ep != nullptr) {
+			kobj_put(&ep->obj);
+		}
+		slab_free(&owners, o, &task->charge);
+		return nullptr;
+	}
 	o->task = &task->obj;
 	o->ep = ep;
 	o->word = word;

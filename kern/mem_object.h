@@ -34,8 +34,9 @@ struct mem_request {
 };
 
 /*
- * New memory, paid for by the task, for as long as it exists. Errors: as object_create() and its
- * kin; NO_MEMORY also when the pager is at its end.
+ * New memory, paid for by the task, for as long as it exists. Pre: the task was looked up in this
+ * stay, and was not dying then. Errors: as object_create() and its kin; NO_MEMORY also when the
+ * pager, or the task, is at its end.
  */
 enum kerr mem_object_create(struct task *task, const struct mem_request *request,
 			    struct mem_object **out);

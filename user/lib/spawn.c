@@ -4,7 +4,11 @@
  *
  * THEORY   Each segment is a fresh object, filled through a mapping of our own and then mapped in
  *          the child as it asks to be: nobody ever has it writable and executable, and the parent
- *          keeps nothing. Instructions were written as data: the caches are told (Arm ARM B2.7.4).
+ *          keeps nothing. The child pays for them out of its limit, which is set aside for it: what
+ *          its parent has left, while other children of it come and go, is no matter to it. The
+ *          pages that we fill are asked for before, so that we are told when the limit is too
+ *          small, and do not die of it.
+ *          Instructions were written as data: the caches are told (Arm ARM B2.7.4).
  */
 #include <perch/calls.h>
 #include <perch/spawn.h>
@@ -37,29 +41,50 @@ static void sync_code(uint64_t at, uint64_t bytes)
 	__asm__ volatile("dsb ish\n\tisb" : : : "memory");
 }
 
-/* An object of `bytes` that holds `data` from `offset` on, and zeroes. */
-static enum kerr filled_memory(uint64_t bytes, uint64_t offset, const void *data,
-			       uint64_t data_bytes, handle_t *out)
+/* What an object of a child begins with: `data` from `offset` on, and zeroes. */
+struct contents {
+	uint64_t bytes; /* of the object */
+	uint64_t offset;
+	const void *data;
+	uint64_t data_bytes;
+};
+
+/* Through a mapping of our own. */
+static enum kerr fill(handle_t memory, const struct contents *c)
 {
-	handle_t memory;
 	uint64_t at;
 
-	enum kerr e = sys_mem_create(MEM_ANON, bytes, HANDLE_NONE, 0, &memory);
+	enum kerr e = sys_mem_map(HANDLE_NONE, memory, 0, 0, c->bytes, VM_READ | VM_WRITE, &at);
 	if (e != KERR_OK) {
 		return e;
 	}
-	if (data_bytes > 0) {
-		e = sys_mem_map(HANDLE_NONE, memory, 0, 0, bytes, VM_READ | VM_WRITE, &at);
+	const uint64_t first = align_down(at + c->offset, PAGE_BYTES);
+	const uint64_t end = align_up(at + c->offset + c->data_bytes, PAGE_BYTES);
+	e = sys_mem_advise(HANDLE_NONE, first, end - first, VM_WILLNEED);
+	if (e == KERR_OK) {
+		memcpy((void *)(uintptr_t)(at + c->offset), c->data, c->data_bytes);
+		sync_code(at + c->offset, c->data_bytes);
+	}
+	(void)sys_mem_unmap(HANDLE_NONE, at, c->bytes);
+	return e;
+}
+
+/* An object that the child pays for, with its contents. */
+static enum kerr filled_memory(handle_t task, const struct contents *c, handle_t *out)
+{
+	handle_t memory;
+
+	enum kerr e = sys_mem_create(MEM_ANON, c->bytes, task, 0, &memory);
+	if (e == KERR_OK && c->data_bytes > 0) {
+		e = fill(memory, c);
 		if (e != KERR_OK) {
 			(void)sys_handle_close(memory);
-			return e;
 		}
-		memcpy((void *)(uintptr_t)(at + offset), data, data_bytes);
-		sync_code(at + offset, data_bytes);
-		(void)sys_mem_unmap(HANDLE_NONE, at, bytes);
 	}
-	*out = memory;
-	return KERR_OK;
+	if (e == KERR_OK) {
+		*out = memory;
+	}
+	return e;
 }
 
 static enum kerr map_in_child(handle_t task, uint64_t address, uint64_t bytes, uint64_t flags,
@@ -76,10 +101,11 @@ static enum kerr load(handle_t task, const struct elf_program *program)
 {
 	for (unsigned i = 0; i < program->segment_count; i++) {
 		const struct elf_segment *const s = &program->segment[i];
+		const struct contents c = { s->bytes, s->fill - s->address, s->data,
+					    s->fill_bytes };
 		handle_t memory;
 
-		enum kerr e = filled_memory(s->bytes, s->fill - s->address, s->data, s->fill_bytes,
-					    &memory);
+		enum kerr e = filled_memory(task, &c, &memory);
 		if (e == KERR_OK) {
 			e = map_in_child(task, s->address, s->bytes, s->flags, memory);
 		}
@@ -88,6 +114,17 @@ static enum kerr load(handle_t task, const struct elf_program *program)
 		}
 	}
 	return KERR_OK;
+}
+
+/* What loading it takes at least. */
+static uint64_t filled_bytes(const struct elf_program *program)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < program->segment_count; i++) {
+		bytes += program->segment[i].fill_bytes;
+	}
+	return bytes;
 }
 
 /* A copy of a handle for the child; none stays none. */
@@ -170,8 +207,10 @@ static enum kerr make_block(const struct child *child, const struct spawn_option
 		e = give_parent(task, o, &block.parent);
 	}
 	if (e == KERR_OK) {
-		e = filled_memory(align_up(sizeof block, PAGE_BYTES), 0, &block, sizeof block,
-				  &memory);
+		const struct contents c = { align_up(sizeof block, PAGE_BYTES), 0, &block,
+					    sizeof block };
+
+		e = filled_memory(task, &c, &memory);
 	}
 	if (e == KERR_OK) {
 		e = map_in_child(task, START_BLOCK_ADDRESS, align_up(sizeof block, PAGE_BYTES),
@@ -274,6 +313,10 @@ enum kerr spawn(const struct elf_program *program, const struct spawn_options *o
 		struct child *out)
 {
 	const uint64_t until = time_now_ns() + PATIENCE_NS;
+
+	if (filled_bytes(program) > options->limit_bytes) {
+		return KERR_NO_MEMORY; /* it will never fit */
+	}
 	enum kerr e = try_spawn(program, options, out);
 
 	while (e == KERR_NO_MEMORY && time_now_ns() < until) {

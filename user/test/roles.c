@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define ROLE_NUMBER 7u
+#define LATE_PAGES 64u
 
 /* Answer calls by adding one to each word, until word 0 is 0. */
 static int role_adder(void)
@@ -67,6 +68,22 @@ static int role_glutton(void)
 		*(volatile char *)(uintptr_t)(at + offset) = 1;
 	}
 	return 4;
+}
+
+/* Touch memory of one's own while the parent, who answers two calls, has nothing left. */
+static int role_late(void)
+{
+	static volatile char fresh[LATE_PAGES * PAGE_BYTES];
+	struct ipc_message m = { 0 };
+
+	enum kerr e = sys_ipc_call(start.extra, IPC_INFO(0, 0), HANDLE_NONE, in_time(), &m);
+	for (uint64_t offset = 0; offset < sizeof fresh; offset += PAGE_BYTES) {
+		fresh[offset] = 1;
+	}
+	if (e == KERR_OK) {
+		e = sys_ipc_call(start.extra, IPC_INFO(0, 0), HANDLE_NONE, in_time(), &m);
+	}
+	return e == KERR_OK ? 0 : ROLE_STATUS_FAILED;
 }
 
 /* Make handles until there is no more. */
@@ -255,6 +272,7 @@ int role_play(const char *role)
 		{ "writer", role_writer },
 		{ "glutton", role_glutton },
 		{ "hoarder", role_hoarder },
+		{ "late", role_late },
 		{ "read_kernel", role_read_kernel },
 		{ "write_text", role_write_text },
 		{ "run_stack", role_run_stack },

@@ -7,6 +7,7 @@
 #include <perch/spawn.h>
 
 #define CHILD_LIMIT (4 * MIB)
+#define REST_SMALLEST (4 * PAGE_BYTES) /* a task's first table and what it is written down in */
 
 static void task_ends_with_its_status(void)
 {
@@ -95,6 +96,89 @@ static void task_cannot_run_its_stack(void)
 static void task_cannot_pass_its_memory_limit(void)
 {
 	expect_exception("glutton", EXC_NO_MEMORY, 0);
+}
+
+/* All that is left of our limit, in tasks that use none of it. */
+static unsigned take_the_rest(handle_t *task, unsigned most)
+{
+	uint64_t limit, used, threads, handles;
+	unsigned count = 0;
+
+	EXPECT_OK(sys_task_info(HANDLE_NONE, &limit, &used, &threads, &handles));
+	for (uint64_t bytes = align_down(limit - used, PAGE_BYTES);
+	     bytes >= REST_SMALLEST && count < most;) {
+		if (sys_task_create(bytes, &task[count]) == KERR_OK) {
+			count++;
+		} else {
+			bytes = align_down(bytes / 2, PAGE_BYTES);
+		}
+	}
+	return count;
+}
+
+/* For role_late: between its two calls this task has no memory left. */
+static void be_poor_meanwhile(void *endpoint)
+{
+	const handle_t *const extra = endpoint;
+	handle_t task[64];
+	struct ipc_message m;
+
+	EXPECT_OK(sys_ipc_recv(*extra, 0, HANDLE_NONE, in_time(), &m));
+	const unsigned count = take_the_rest(task, 64);
+	EXPECT(count > 0);
+	EXPECT_OK(sys_ipc_reply_recv(*extra, IPC_INFO(0, 0), HANDLE_NONE, in_time(), &m));
+	for (unsigned i = 0; i < count; i++) {
+		EXPECT_OK(sys_task_kill(task[i]));
+		EXPECT_OK(sys_handle_close(task[i]));
+	}
+	EXPECT_OK(sys_ipc_reply(IPC_INFO(0, 0), HANDLE_NONE, &m));
+}
+
+/* Its program is paid out of its own limit, which is set aside for it. */
+static void task_needs_nothing_that_its_parent_has_left(void)
+{
+	const uint64_t before = used_bytes();
+	struct role_result r;
+	handle_t endpoint;
+
+	EXPECT_OK(sys_endpoint_create(&endpoint));
+	struct thread *const t = start_thread(be_poor_meanwhile, &endpoint, PRIORITY_DEFAULT);
+
+	if (run_role("late", endpoint, CHILD_LIMIT, &r)) {
+		EXPECT_EQ(r.exception_kind, 0);
+		EXPECT(r.ended);
+		EXPECT_EQ(r.status, 0);
+	}
+	(void)sys_handle_revoke(endpoint);
+	thread_join(t);
+	EXPECT_OK(sys_handle_close(endpoint));
+	EXPECT(all_came_back(before));
+}
+
+/* Who may manage a task may let it pay, as far as its limit goes. */
+static void task_pays_for_memory_made_for_it(void)
+{
+	uint64_t limit, before, used, threads, handles, at;
+	handle_t task, memory, reader;
+
+	EXPECT_OK(sys_task_create(MIB, &task));
+	EXPECT_OK(sys_task_info(task, &limit, &before, &threads, &handles));
+	EXPECT_OK(sys_mem_create(MEM_ANON, 2 * MIB, task, 0, &memory));
+	EXPECT_OK(sys_mem_map(HANDLE_NONE, memory, 0, 0, 2 * MIB, VM_READ | VM_WRITE, &at));
+	EXPECT_OK(sys_mem_advise(HANDLE_NONE, at, MIB / 2, VM_WILLNEED));
+	EXPECT_OK(sys_task_info(task, &limit, &used, &threads, &handles));
+	EXPECT(used >= before + MIB / 2);
+	EXPECT_EQ(sys_mem_advise(HANDLE_NONE, at, 2 * MIB, VM_WILLNEED), KERR_NO_MEMORY);
+	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, at, 2 * MIB));
+	EXPECT_OK(sys_handle_close(memory));
+
+	EXPECT_OK(sys_handle_dup(task, RIGHT_READ, HANDLE_NONE, &reader));
+	EXPECT_EQ(sys_mem_create(MEM_ANON, PAGE_BYTES, reader, 0, &memory), KERR_DENIED);
+	EXPECT_EQ(sys_mem_create(MEM_SECRET, PAGE_BYTES, task, 0, &memory), KERR_HANDLE);
+	EXPECT_OK(sys_task_kill(task));
+	EXPECT_EQ(sys_mem_create(MEM_ANON, PAGE_BYTES, task, 0, &memory), KERR_DEAD);
+	EXPECT_OK(sys_handle_close(reader));
+	EXPECT_OK(sys_handle_close(task));
 }
 
 static void task_cannot_pass_its_limit_by_handles(void)
@@ -244,6 +328,8 @@ const struct test tests_task[] = {
 	TEST(task_cannot_run_its_stack),
 	TEST(task_cannot_pass_its_memory_limit),
 	TEST(task_cannot_pass_its_limit_by_handles),
+	TEST(task_needs_nothing_that_its_parent_has_left),
+	TEST(task_pays_for_memory_made_for_it),
 	TEST(task_shares_memory_that_it_was_given),
 	TEST(task_serves_calls_of_another),
 	TEST(task_death_wakes_its_callers),

@@ -13,7 +13,7 @@
 #include <perch/start.h>
 
 struct spawn_options {
-	uint64_t limit_bytes; /* memory of all kinds */
+	uint64_t limit_bytes; /* memory of all kinds, the program's own included */
 	uint64_t number;      /* badge of its messages to the parent, not 0 */
 	handle_t parent;      /* endpoint with RIGHT_RECEIVE; none: nobody listens */
 	handle_t console;     /* given on with what rights the parent has, as the others below */
@@ -34,7 +34,7 @@ struct child {
 
 /*
  * Start it. On an error nothing of it is left. KERR_RANGE: the arguments are too long;
- * KERR_NO_MEMORY: what others give back within a minute was not enough.
+ * KERR_NO_MEMORY: its limit is too small, or what others give back within a minute was not enough.
  */
 enum kerr spawn(const struct elf_program *program, const struct spawn_options *options,
 		struct child *out);
