@@ -30,6 +30,8 @@ struct thread *interrupt_from_el0(const struct thread *t, uint32_t iar);
  * The one: enum quick. The other: the thread to run now, nullptr: nothing has happened, be slow.
  */
 uint64_t entry_el0_signal(struct thread *self);
+uint64_t entry_el0_wait(struct thread *self);
+uint64_t entry_el0_ack(struct thread *self);
 struct thread *entry_el0_yield(struct thread *self);
 
 /*

@@ -169,27 +169,52 @@ void event_signal_interrupt(struct event *ev, uint64_t bits)
 
 /* ---- waits ---- */
 
+/* With the lock held. */
+static enum kerr wait_locked(struct thread *self, struct event *ev, uint64_t bits, uint64_t due,
+			     uint64_t *out)
+{
+	const uint64_t taken = (load_relaxed(&ev->bits) & bits) != 0 ? take(ev, bits) : 0;
+
+	if (taken != 0) {
+		*out = taken;
+		return KERR_OK;
+	}
+	if (kobj_is_dead(&ev->obj)) {
+		return KERR_DEAD;
+	}
+	if (due == DEADLINE_POLL) {
+		return KERR_TIMEOUT;
+	}
+	self->ipc.event_bits = bits;
+	event_queue_add(ev, self);
+	ipc_block(self, THREAD_EVENT_WAIT, due);
+	return KERR_OK; /* of no importance: it waits */
+}
+
 enum kerr event_wait(struct thread *self, struct event *ev, uint64_t bits, uint64_t due,
 		     uint64_t *out)
 {
-	enum kerr e = KERR_OK;
-	uint64_t taken;
-
 	spin_lock(&ev->lock);
-	taken = take(ev, bits);
-	if (taken != 0) {
-		*out = taken;
-	} else if (kobj_is_dead(&ev->obj)) {
-		e = KERR_DEAD;
-	} else if (due == DEADLINE_POLL) {
-		e = KERR_TIMEOUT;
-	} else {
-		self->ipc.event_bits = bits;
-		event_queue_add(ev, self);
-		ipc_block(self, THREAD_EVENT_WAIT, due);
-	}
+	const enum kerr e = wait_locked(self, ev, bits, due, out);
+
 	spin_unlock(&ev->lock);
 	return e;
+}
+
+bool event_wait_quick(struct thread *self, struct event *ev)
+{
+	uint64_t *const x = self->regs.x;
+
+	if (x[1] == 0 || x[2] > DEADLINE_POLL || !spin_try_bare(&ev->lock)) {
+		return false;
+	}
+	const enum kerr e = wait_locked(self, ev, x[1], x[2], &x[0]);
+
+	if (self->state == THREAD_RUNNING) {
+		x[8] = (uint64_t)e; /* else it is its waker's */
+	}
+	spin_unlock_bare(&ev->lock);
+	return true;
 }
 
 bool event_cancel(struct event *ev, struct thread *t, enum kerr why, bool only_due)

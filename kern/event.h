@@ -70,6 +70,13 @@ void event_signal_interrupt(struct event *ev, uint64_t bits);
 enum kerr event_wait(struct thread *self, struct event *ev, uint64_t bits, uint64_t due,
 		     uint64_t *out);
 
+/*
+ * The same as the call has it, x0 and x8 included: bits in x1, a deadline in x2. False: no bit, a
+ * deadline that is a time, or the lock is taken; nothing has changed. Pre: SPx, masked, before the
+ * door, all of self's registers saved.
+ */
+bool event_wait_quick(struct thread *self, struct event *ev);
+
 /* Bind t to the event. KERR_EXISTS: one of them is bound; KERR_DEAD: t has ended. */
 enum kerr event_bind(struct event *ev, struct thread *t);
 

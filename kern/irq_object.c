@@ -63,7 +63,7 @@ enum kerr irq_object_bind(struct irq_object *irq, struct event *ev, uint64_t bit
 	return e;
 }
 
-enum kerr irq_object_ack(struct irq_object *irq)
+enum kerr irq_object_ack(const struct irq_object *irq)
 {
 	if (load_acquire((const uint64_t *)(const void *)&irq->event) == 0) {
 		return KERR_ABSENT;

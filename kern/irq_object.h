@@ -28,7 +28,7 @@ enum kerr irq_object_create(struct memcharge *payer, uint32_t number, bool edge,
 enum kerr irq_object_bind(struct irq_object *irq, struct event *ev, uint64_t bits);
 
 /* KERR_ABSENT: it is not bound. */
-enum kerr irq_object_ack(struct irq_object *irq);
+enum kerr irq_object_ack(const struct irq_object *irq);
 
 /* Who has claimed it; nullptr: nobody. For this stay in the kernel. */
 const struct irq_object *irq_object_of(uint32_t number);

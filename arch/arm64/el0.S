@@ -73,7 +73,31 @@ el0_quick:
 	b.eq	event_signal_fast
 	cmp	x8, #NR_THREAD_YIELD
 	b.eq	thread_yield_fast
-	b	el0_sync_slow
+	cmp	x8, #NR_EVENT_WAIT
+	b.eq	el0_wait
+	cmp	x8, #NR_IRQ_ACK
+	b.ne	el0_sync_slow
+
+	/* What a driver does besides (kern/quick.c). It may block, so it is saved altogether. */
+	save_rest
+	bl	entry_el0_ack
+	b	el0_called
+el0_wait:
+	save_rest
+	bl	entry_el0_wait
+el0_called:
+	cmp	x0, #QUICK_LEAVE
+	b.eq	el0_exit
+	ldr	x0, [x18, #PCPU_CURRENT]
+	b.hi	el0_saved_slow		/* QUICK_SLOW */
+	mov	x18, x0
+	ldp	x29, x30, [x18, #TH_X(29)]
+	load_words x18
+	mrs	x18, tpidrro_el0
+	msr	tpidrro_el0, xzr
+	eret
+	dsb	nsh			/* nothing is speculated past the ERET */
+	isb
 
 	/* The same in C (kern/quick.c), which can do more of them. In: x9-x15 = 0. */
 	.global el0_yield

@@ -91,8 +91,9 @@
 #define NR_EVENT_WAIT 30
 #define NR_IRQ_ACK 34
 
-/* What entry_el0_signal() answers: enum quick of kern/quick.h. */
+/* What entry_el0_signal() and the like answer: enum quick of kern/quick.h. */
 #define QUICK_DONE 0
+#define QUICK_LEAVE 1
 #define QUICK_SLOW 2
 
 #define ESR_EC_SHIFT 26

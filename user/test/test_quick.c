@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * user/test/test_quick.c - signals and yields, which have a short way when nothing is unusual
+ * user/test/test_quick.c - signals, waits, yields, which have a short way when nothing is unusual
  * (arch/arm64/quick_fast.S): one test for each reason to leave it, and for what it leaves behind.
  */
 #include "user/test/test.h"
@@ -55,6 +55,23 @@ static void event_signal_needs_a_handle_of_an_event(void)
 	EXPECT_OK(sys_handle_close(reader));
 	EXPECT_OK(sys_handle_close(event));
 	EXPECT_OK(sys_handle_close(endpoint));
+}
+
+static void event_wait_needs_a_handle_that_reads(void)
+{
+	handle_t event, writer;
+	uint64_t bits = 0;
+
+	EXPECT_OK(sys_event_create(&event));
+	EXPECT_OK(sys_handle_dup(event, RIGHT_WRITE, HANDLE_NONE, &writer));
+	EXPECT_OK(sys_event_signal(event, 1));
+	EXPECT_EQ(sys_event_wait(writer, 1, DEADLINE_POLL, &bits), KERR_DENIED);
+	EXPECT_EQ(sys_event_wait(HANDLE_NONE, 1, DEADLINE_POLL, &bits), KERR_HANDLE);
+	EXPECT_EQ(sys_irq_ack(event), KERR_HANDLE);
+	EXPECT_OK(sys_event_wait(event, 1, DEADLINE_POLL, &bits));
+	EXPECT_EQ(bits, 1);
+	EXPECT_OK(sys_handle_close(writer));
+	EXPECT_OK(sys_handle_close(event));
 }
 
 /* Beyond the first page of the table, which is all that the short way looks at. */
@@ -414,6 +431,7 @@ static void thread_yield_to_one_that_steps(void)
 
 const struct test tests_quick[] = {
 	TEST(event_signal_needs_a_handle_of_an_event),
+	TEST(event_wait_needs_a_handle_that_reads),
 	TEST(event_signal_takes_any_handle),
 	TEST(event_signal_wakes_who_is_less_urgent_later),
 	TEST(event_signal_lets_the_more_urgent_run_at_once),
