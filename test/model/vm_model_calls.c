@@ -139,7 +139,11 @@ static unsigned any_prot(struct vm_model *m)
 {
 	static const unsigned prots[] = { VM_READ, VM_READ | VM_WRITE, VM_READ | VM_WRITE,
 					  VM_READ | VM_EXEC, 0 };
+	const unsigned writable_code = VM_PROT_MASK;
 
+	if (model_once_in(m, 16)) {
+		return writable_code; /* SP2 */
+	}
 	return model_once_in(m, 16) ? (unsigned)model_any(m, 64)
 				    : prots[model_any(m, array_len(prots))];
 }
