@@ -134,15 +134,6 @@ static bool wait_for_acks(struct park *p)
 	return true;
 }
 
-noinline keeps_registers void park_let_go(uint64_t targets, uint64_t gen)
-{
-	for (; targets != 0; targets &= targets - 1) {
-		const unsigned cpu = (unsigned)__builtin_ctzll(targets);
-
-		store_release(&mailbox_of(cpu)->release, gen);
-	}
-}
-
 /* PK2: before the break only. The generation is dead; whoever parks for it late leaves at once. */
 static void park_abandon(struct park *p)
 {

@@ -53,7 +53,6 @@ static always_inline struct park_state *the_park(void)
 keeps_registers void token_wait(uint64_t ticket);
 keeps_registers void park_send(uint64_t targets);
 keeps_registers enum kerr park_wait(struct park *p);
-keeps_registers void park_let_go(uint64_t targets, uint64_t gen);
 
 static always_inline bool token_is_ours(const struct park_state *s)
 {
@@ -121,7 +120,7 @@ static always_inline struct park_window open_window(struct park_state *s, struct
 		if (concerns(space, m)) {
 			store_release(&m->request, w.gen);
 		} else {
-			w.targets &= ~CPU_BIT(cpu);
+			w.targets ^= others & -others;
 			spared++;
 		}
 	}
@@ -147,29 +146,27 @@ static always_inline void send_requests(struct park_window *w)
 }
 
 /*
- * How many targets acknowledged exactly this generation; 0: not all of them have. One after the
+ * Have all targets acknowledged exactly this generation? *count: how many they are. One after the
  * other: what has been answered stays answered until the release. PK1
  */
-static always_inline uint64_t count_acks(const struct park_window *w)
+static always_inline bool all_acked(const struct park_window *w, uint64_t *count)
 {
-	uint64_t count = 0;
-
 	for (uint64_t left = w->targets; left != 0; left &= left - 1) {
 		if (load_acquire(&mailbox_of((unsigned)__builtin_ctzll(left))->ack) != w->gen) {
-			return 0;
+			return false;
 		}
-		count++;
+		(*count)++;
 	}
-	return count;
+	return true;
 }
 
 /* log2 with one bit of fraction: two buckets an octave, from 2 ticks on. */
-static always_inline unsigned histogram_bucket(uint64_t ticks)
+static always_inline uint64_t histogram_bucket(uint64_t ticks)
 {
-	const unsigned shift = 62 - (unsigned)__builtin_clzll(ticks | 2);
+	const uint64_t above = (uint64_t)__builtin_clzll(ticks | 2);
 
 	static_assert(2 * 62 + 3 < PARK_HIST_BUCKETS, "all ticks have a bucket");
-	return 2 * shift + (unsigned)(ticks >> shift);
+	return 2 * 62 + (ticks << above >> 62) - 2 * above;
 }
 
 /* `parked` CPUs answered, `ticks` after they were first asked. */
@@ -197,9 +194,9 @@ static always_inline enum kerr park_ask(struct park *p, struct park_window *w)
 
 	send_requests(w);
 	cpu_wfe();
-	const uint64_t parked = count_acks(w);
+	uint64_t parked = 0;
 
-	if (unlikely(parked == 0)) {
+	if (unlikely(!all_acked(w, &parked))) {
 		p->window = *w;
 		const enum kerr e = park_wait(p);
 
@@ -244,7 +241,9 @@ static always_inline void note_held(const struct park_space *space, uint64_t tic
 /* Let the targets go, and close their window. */
 static always_inline void close_parked(const struct park_space *space, const struct park_window *w)
 {
-	park_let_go(w->targets, w->gen);
+	for (uint64_t left = w->targets; left != 0; left &= left - 1) {
+		store_release(&mailbox_of((unsigned)__builtin_ctzll(left))->release, w->gen);
+	}
 	close_window(w);
 	const uint64_t ticks = counter_now() - w->record->time;
 

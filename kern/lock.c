@@ -11,6 +11,7 @@
 #include <memmap.h>
 
 #include "kern/assert.h"
+#include "kern/lock_open.h"
 
 static bool (*wait_hook)(void);
 static void (*slow_hook)(const struct spinlock *lock, uint64_t ticks);
@@ -110,13 +111,6 @@ void interrupt_end(const struct interrupted *was, uint64_t place)
 	}
 }
 
-static always_inline void own(struct spinlock *lock, struct cpubase *cpu, uint32_t held)
-{
-	store_relaxed(&lock->owner, (uint64_t)(uintptr_t)cpu);
-	cpu->lock[held] = lock;
-	cpu->lock_count = held + 1;
-}
-
 static struct spinlock *contended; /* [a] a stack that only grows */
 
 const struct spinlock *spin_contended(void)
@@ -141,7 +135,7 @@ static void note_wait(struct spinlock *lock, uint64_t ticks)
 	}
 }
 
-static noinline void wait_for(struct spinlock *lock, uint64_t ticket)
+noinline void lock_wait_for(struct spinlock *lock, uint64_t ticket)
 {
 	struct cpubase *cpu = this_cpu();
 	struct spinlock *outer = cpu->lock_wanted; /* of what this interrupts */
@@ -152,7 +146,7 @@ static noinline void wait_for(struct spinlock *lock, uint64_t ticket)
 		wait_round();
 	} while (load_acquire(&lock->serving) != ticket);
 	cpu->lock_wanted = outer;
-	own(lock, cpu, cpu->lock_count);
+	lock_own(lock, cpu, cpu->lock_count);
 	const uint64_t ticks = wait_end(&wait);
 
 	note_wait(lock, ticks);
@@ -161,40 +155,21 @@ static noinline void wait_for(struct spinlock *lock, uint64_t ticket)
 	}
 }
 
-static always_inline bool may_take(const struct cpubase *cpu, uint32_t held,
-				   const struct spinlock *lock)
-{
-	return held == 0 || (held < LOCKS_HELD_MAX && cpu->lock[held - 1]->rank < lock->rank);
-}
-
-/* An interrupt may want what lies below, while whoever has this one waits for us. */
-static always_inline bool may_take_open(const struct cpubase *cpu, uint32_t held)
-{
-	return held == 0 || cpu->lock[held - 1]->rank >= LOCK_OPEN_FIRST ||
-	       cpu->lock[held - 1]->rank == LOCK_STRESS;
-}
-
-static always_inline bool may_give(const struct cpubase *cpu, uint32_t held,
-				   const struct spinlock *lock)
-{
-	return held > 0 && cpu->lock[held - 1] == lock;
-}
-
 /*
  * The facts that a lock is taken and given under, one by one. Whoever sees them violated says so
  * here as its last act, and needs no frame for it when they hold.
  */
-static noinline void may_not_take(const struct spinlock *lock)
+noinline void lock_may_not_take(const struct spinlock *lock)
 {
 	const struct cpubase *cpu = this_cpu();
 	const uint32_t held = cpu->lock_count;
 
 	KASSERT(held < LOCKS_HELD_MAX);
 	KASSERT(held == 0 || cpu->lock[held - 1]->rank < lock->rank); /* R7 */
-	KASSERT(may_take_open(cpu, held));
+	KASSERT(lock_may_take_open(cpu, held));
 }
 
-static noinline void may_not_give(const struct spinlock *lock)
+noinline void lock_may_not_give(const struct spinlock *lock)
 {
 	const struct cpubase *cpu = this_cpu();
 	const uint32_t held = cpu->lock_count;
@@ -207,23 +182,6 @@ static noinline void is_not_masked(void)
 	KASSERT(this_cpu()->mask_depth > 0);
 }
 
-/* What is rare is called last: no frame is needed. */
-static always_inline void take(struct spinlock *lock, struct cpubase *cpu, uint32_t held, bool may)
-{
-	if (unlikely(!may)) {
-		may_not_take(lock);
-		return;
-	}
-	/* Drawn before `serving` is read: pairs with ticket_pass(). */
-	const uint64_t ticket = fetch_add_seq_cst(&lock->next, 1);
-
-	if (unlikely(load_seq_cst(&lock->serving) != ticket)) {
-		wait_for(lock, ticket);
-		return;
-	}
-	own(lock, cpu, held);
-}
-
 /* Interrupts are masked, `state` was before. */
 static always_inline void take_masked(struct spinlock *lock, uint64_t state, uint64_t place)
 {
@@ -231,7 +189,7 @@ static always_inline void take_masked(struct spinlock *lock, uint64_t state, uin
 	const uint32_t held = cpu->lock_count;
 
 	mask_begin(cpu, state, place);
-	take(lock, cpu, held, may_take(cpu, held, lock));
+	lock_take(lock, cpu, held, lock_may_take(cpu, held, lock));
 }
 
 static noinline void take_by_priority(struct spinlock *lock, uint64_t place)
@@ -239,18 +197,10 @@ static noinline void take_by_priority(struct spinlock *lock, uint64_t place)
 	take_masked(lock, arch_irq_mask_priority(), place);
 }
 
-static always_inline void take_open(struct spinlock *lock)
-{
-	struct cpubase *cpu = this_cpu();
-	const uint32_t held = cpu->lock_count;
-
-	take(lock, cpu, held, may_take(cpu, held, lock) && may_take_open(cpu, held));
-}
-
 void spin_lock_at(struct spinlock *lock, uint64_t place) __attribute__((no_thread_safety_analysis))
 {
 	if (spin_is_open(lock)) {
-		take_open(lock);
+		spin_lock_open(lock);
 		return;
 	}
 	if (unlikely(arch_irqs_by_priority != 0)) {
@@ -262,23 +212,14 @@ void spin_lock_at(struct spinlock *lock, uint64_t place) __attribute__((no_threa
 
 void spin_unlock(struct spinlock *lock) __attribute__((no_thread_safety_analysis))
 {
-	struct cpubase *cpu = this_cpu();
-	const uint32_t held = cpu->lock_count;
-	const uint32_t depth = cpu->mask_depth;
+	const uint32_t depth = this_cpu()->mask_depth;
 
-	if (unlikely(!may_give(cpu, held, lock))) {
-		may_not_give(lock);
-		return;
-	}
-	cpu->lock_count = held - 1;
-	store_relaxed(&lock->owner, 0);
-	ticket_pass(&lock->next, &lock->serving, lock->serving);
-	if (spin_is_open(lock)) {
+	if (unlikely(!lock_give(lock)) || spin_is_open(lock)) {
 		return;
 	}
 	if (unlikely(depth == 0)) {
 		is_not_masked();
 		return;
 	}
-	mask_end(cpu, depth);
+	mask_end(this_cpu(), depth);
 }

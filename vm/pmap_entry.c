@@ -301,7 +301,7 @@ const struct inval_windows pmap_windows[][2] = {
 	[BBM_NAIVE] = { WINDOWS(pmap_retry), USER_WINDOWS(pmap_retry) },
 };
 
-noinline void pmap_note_failure(enum kerr e, uint64_t culprits)
+noinline enum kerr pmap_note_failure(enum kerr e, uint64_t culprits)
 {
 	if (e == KERR_PINNED) {
 		count(CTR_refused);
@@ -310,6 +310,7 @@ noinline void pmap_note_failure(enum kerr e, uint64_t culprits)
 	} else if (e == KERR_BUSY) {
 		park_report_culprits(culprits);
 	}
+	return e;
 }
 
 static enum kerr flush(struct inval_batch *b)
@@ -317,10 +318,7 @@ static enum kerr flush(struct inval_batch *b)
 	const enum half half = b->park.space != nullptr ? USER_HALF : KERNEL_HALF;
 	const enum kerr e = inval_flush(b, &pmap_windows[inval_mode()][half]);
 
-	if (e != KERR_OK) {
-		pmap_note_failure(e, b->park.culprits);
-	}
-	return e;
+	return e == KERR_OK ? KERR_OK : pmap_note_failure(e, b->park.culprits);
 }
 
 static void add_change(struct inval_batch *b, const struct pmap_change *c)
@@ -566,7 +564,7 @@ void pmap_fill_table(pte_t *table, pte_t block, unsigned level, unsigned loose)
 		}
 	}
 	table_account_uniform(table);
-	pmap_loosen_group(table, loose);
+	pmap_loosen_group(table, notes_of(table), loose);
 }
 
 void pmap_clear_table(pte_t *table)
@@ -574,7 +572,7 @@ void pmap_clear_table(pte_t *table)
 	clear_slots(table, PT_ENTRIES);
 }
 
-void pmap_loosen_group(pte_t *table, unsigned group)
+keeps_registers void pmap_loosen_group(pte_t *table, struct table_notes *notes, unsigned group)
 {
 	pte_t *slot = &table[group * CONT_ENTRIES];
 
@@ -587,5 +585,5 @@ void pmap_loosen_group(pte_t *table, unsigned group)
 		slot = unseen_pair(slot, (pte_t){ a.v & ~PTE_CONT }, (pte_t){ b.v & ~PTE_CONT });
 	}
 	/* nothing else depends on the bit */
-	notes_of(table)->contiguous &= ~(UINT32_C(1) << group);
+	notes->contiguous &= ~(UINT32_C(1) << group);
 }

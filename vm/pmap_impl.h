@@ -201,7 +201,7 @@ void pmap_fill_table(pte_t *table, pte_t block, unsigned level, unsigned loose);
 /* Empty an unreachable table; its notes are the caller's. */
 void pmap_clear_table(pte_t *table);
 /* Take Contiguous off a group of an unreachable table. */
-void pmap_loosen_group(pte_t *table, unsigned group);
+keeps_registers void pmap_loosen_group(pte_t *table, struct table_notes *notes, unsigned group);
 /*
  * Valid to valid with nothing but permissions and software bits changed; the caller invalidates.
  * Pages: `count` neighbours of one level-3 table, all of them mapped, none in a run.

@@ -11,6 +11,7 @@
  * FAILURE  A demotion needs no memory when the table was saved; for other blocks the caller
  *          reserved before the first step. KERR_BUSY or KERR_PINNED: what was mapped is mapped.
  */
+#include "kern/lock_open.h"
 #include "pcpu/pcpu.h"
 #include "vm/pmap_update.h"
 
@@ -112,8 +113,9 @@ static always_inline bool saved_is_ready(uint64_t saved, const struct table_note
 	return ((notes->contiguous >> loose | saved) & SAVED_STALE) == 0;
 }
 
-/* Make it so. */
-static noinline void saved_make_ready(pte_t block, uint64_t saved, unsigned loose)
+/* Make it so. `notes`: the table's. */
+static always_inline void saved_make_ready(pte_t block, uint64_t saved, struct table_notes *notes,
+					   unsigned loose)
 {
 	pte_t *table = saved_table(saved);
 
@@ -121,7 +123,7 @@ static noinline void saved_make_ready(pte_t block, uint64_t saved, unsigned loos
 		count(CTR_demote_stale);
 		pmap_fill_table(table, block, 3, loose);
 	} else {
-		pmap_loosen_group(table, loose);
+		pmap_loosen_group(table, notes, loose);
 	}
 }
 
@@ -203,7 +205,7 @@ static noinline enum kerr demote_leaf(struct pmap *pmap, struct reserve *r, stru
 	pte_t *table = saved != 0 ? saved_table(saved) : reserved_table(r, w, loose);
 
 	if (saved != 0 && !saved_is_ready(saved, notes_of(table), loose)) {
-		saved_make_ready(w->entry, saved, loose);
+		saved_make_ready(w->entry, saved, notes_of(table), loose);
 	}
 
 	*saved_of(walk_notes(w), w->slot) = (uint64_t)(uintptr_t)table; /* if the park fails */
@@ -365,7 +367,7 @@ enum kerr pmap_promote(struct pmap *pmap, va_t start, uint64_t size)
 	if (e != KERR_OK) {
 		return e;
 	}
-	spin_lock(&pmap->lock);
+	spin_lock_open(&pmap->lock);
 	pmap->caller = caller_pc_framed();
 	e = pmap_alive(pmap);
 	if (likely(e == KERR_OK)) {
@@ -373,7 +375,7 @@ enum kerr pmap_promote(struct pmap *pmap, va_t start, uint64_t size)
 			e = pmap_promote_range(pmap, start, size);
 		}
 	}
-	spin_unlock(&pmap->lock);
+	spin_unlock_open(&pmap->lock);
 	return e;
 }
 
@@ -453,8 +455,10 @@ static always_inline bool demote_near(struct pmap *pmap, va_t at, enum kerr *e)
 	if (unlikely(off >= near.bytes)) {
 		return false;
 	}
-	if (unlikely(!saved_is_ready(saved, heap_tag_near(&near, off), loose_group(at)))) {
-		saved_make_ready(w.entry, saved, loose_group(at));
+	struct table_notes *notes = heap_tag_near(&near, off);
+
+	if (unlikely(!saved_is_ready(saved, notes, loose_group(at)))) {
+		saved_make_ready(w.entry, saved, notes, loose_group(at));
 	}
 	*e = demote_2m(pmap, &w, table, pte_table(pa(near.pa.v + off)), at);
 	return true;
@@ -467,7 +471,7 @@ enum kerr pmap_demote(struct pmap *pmap, va_t start, uint64_t size, uint64_t byt
 	if (e != KERR_OK) {
 		return e;
 	}
-	spin_lock(&pmap->lock);
+	spin_lock_open(&pmap->lock);
 	pmap->caller = caller_pc_framed();
 	e = pmap_alive(pmap);
 	if (likely(e == KERR_OK)) {
@@ -476,6 +480,6 @@ enum kerr pmap_demote(struct pmap *pmap, va_t start, uint64_t size, uint64_t byt
 			e = demote_range(pmap, start, size, bytes);
 		}
 	}
-	spin_unlock(&pmap->lock);
+	spin_unlock_open(&pmap->lock);
 	return e;
 }

@@ -22,8 +22,8 @@ extern const struct inval_windows pmap_windows[][2];
 /* Any entry, in any mode; its table's notes are the caller's. */
 enum kerr pmap_flush_one(struct pmap *pmap, struct pmap_change c);
 
-/* Count and report why a change did not happen. */
-void pmap_note_failure(enum kerr e, uint64_t culprits);
+/* Count and report why a change did not happen. Returns why: not KERR_OK. */
+enum kerr pmap_note_failure(enum kerr e, uint64_t culprits);
 
 /* What becomes of an entry of level 2. */
 enum resize { TABLE_TO_BLOCK, BLOCK_TO_TABLE };
@@ -84,9 +84,5 @@ static always_inline enum kerr update_block(struct pmap *pmap, const struct pmap
 	b.entry[0].expected = c->expected;
 	const enum kerr e = inval_flush_block(&b);
 
-	if (unlikely(e != KERR_OK)) {
-		pmap_note_failure(e, b.park.culprits);
-		return e;
-	}
-	return KERR_OK;
+	return likely(e == KERR_OK) ? KERR_OK : pmap_note_failure(e, b.park.culprits);
 }

@@ -79,7 +79,7 @@ static va_t region[BOOT_GICR_REGIONS]; /* [c] */
 static unsigned priority_shift; /* [c] see PRIORITY */
 static bool pmr_needs_dsb; /* [c] ICC_CTLR_EL1.PMHE */
 static struct gicv3_cpu cpu_state[MAX_CPUS];
-struct ipi_direct ipi_direct;
+uint64_t ipi_direct;
 
 static uint64_t own_affinity(void)
 {
@@ -277,11 +277,8 @@ enum kerr gicv3_init_cpu(unsigned cpu, uint64_t mpidr)
 		      aff0 / 16 << ICC_SGI1R_RS_SHIFT;
 	self->target = UINT64_C(1) << aff0 % 16;
 	self->redist = redist;
-	if (cpu == 0) {
-		ipi_direct.sgi1r = self->sgi1r;
-	}
-	if (self->target == UINT64_C(1) << cpu && self->sgi1r == ipi_direct.sgi1r) {
-		fetch_or_acq_rel(&ipi_direct.cpus, self->target);
+	if (self->target == UINT64_C(1) << cpu && self->sgi1r == 0) {
+		fetch_or_acq_rel(&ipi_direct, self->target);
 	}
 	return KERR_OK;
 }
