@@ -15,8 +15,18 @@
 #include "vm/object_impl.h"
 #include "vm/space_impl.h"
 
-/* Pages of one step of a visit, unless a superpage is larger. */
-#define VISIT_PAGES RESERV_PAGES
+/*
+ * Where one step of a visit that begins at `page` ends. No leaf reaches over it whose demotion
+ * would take a table, so that a visit cannot run out of memory: pages are mapped by reservations,
+ * up to a run of their blocks; physical memory by its addresses, up to 1 GiB in one leaf.
+ */
+static uint64_t step_end(const struct memory_object *object, uint64_t page)
+{
+	const uint64_t pages = object_is_paged(object) ? RESERV_PAGES : page_of(GIB);
+	const uint64_t base = page_of(object->base.v); /* 0 of an object of pages */
+
+	return align_down(base + page, pages) + pages - base;
+}
 
 static unsigned pages_at(const struct memory_object *object, uint64_t index)
 {
@@ -140,7 +150,7 @@ static bool next_stretch(struct memory_object *object, uint64_t *first, uint64_t
 		spin_unlock(&object->lock);
 		*first = *first > from ? *first : from;
 	}
-	*to = align_down(*first, VISIT_PAGES) + VISIT_PAGES;
+	*to = step_end(object, *first);
 	*to = *to < end ? *to : end;
 	return *first < end;
 }

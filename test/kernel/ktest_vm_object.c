@@ -6,6 +6,7 @@
 #include <memmap.h>
 
 #include "arch/arm64/cpu.h"
+#include "pcpu/heap.h"
 #include "pcpu/pcpu.h"
 #include "test/kernel/ktest.h"
 #include "test/kernel/vm_user.h"
@@ -141,6 +142,30 @@ static void physical_memory_is_mapped_as_large_as_it_fits(void)
 	close_space();
 }
 
+/* A revocation takes the entry as it is, though no table can be had to take it apart. */
+static void a_gigabyte_in_one_entry_is_revoked_without_memory(void)
+{
+	const uint64_t base = UINT64_C(0xc000000000);
+	const uint64_t skew = 6 * MIB; /* the object begins in the middle of a GiB */
+	struct memory_object *object;
+
+	REQUIRE(open_space());
+	REQUIRE(object_create_phys(pa(base + skew), 2 * GIB - skew, false, &charge, &object) ==
+		KERR_OK);
+	EXPECT_EQ(user_map(space, object, 0, AT + skew, 2 * GIB - skew, VM_RW), KERR_OK);
+	EXPECT_EQ(fault_touch(space, va(AT + skew), VM_WRITE), FAULT_RESOLVED);
+	EXPECT_EQ(fault_touch(space, va(AT + GIB + 5 * MIB), VM_WRITE), FAULT_RESOLVED);
+	EXPECT_EQ(user_leaf(space, AT + GIB), GIB);
+	heap_fail_after(0);
+	EXPECT_EQ(object_unmap_all(object), KERR_OK);
+	EXPECT_EQ(heap_fail_after(UINT64_MAX), 0);
+	EXPECT_EQ(user_leaf(space, AT + skew), 0);
+	EXPECT_EQ(user_leaf(space, AT + GIB), 0);
+	EXPECT_EQ(fault_touch(space, va(AT + GIB), VM_WRITE), FAULT_BAD_ACCESS);
+	object_unref(object);
+	close_space();
+}
+
 /* ---- a pager in the kernel ---- */
 
 struct test_pager {
@@ -254,6 +279,8 @@ const struct ktest ktest_vm_object[] = {
 	  1 },
 	{ "physical_memory_is_mapped_as_large_as_it_fits",
 	  physical_memory_is_mapped_as_large_as_it_fits, 1 },
+	{ "a_gigabyte_in_one_entry_is_revoked_without_memory",
+	  a_gigabyte_in_one_entry_is_revoked_without_memory, 1 },
 	{ "pages_come_from_a_pager", pages_come_from_a_pager, 1 },
 	{ "collapse_and_discard_by_access", collapse_and_discard_by_access, 1 },
 	{ nullptr, nullptr, 0 },
