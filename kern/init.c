@@ -220,6 +220,7 @@ static void settle(void)
 {
 	const uint64_t limit = counter_now() + SETTLE_SECONDS * arch_counter_hz();
 
+	task_kill_all(); /* if init died: its memory names it, so it does not end by itself */
 	kobj_put(&init_task->obj);
 	while (task_any() || reclaim_pending()) {
 		if (counter_now() > limit) {
