@@ -403,7 +403,7 @@ void work_user_asid(void)
 	in_crowd(nullptr);
 	others_stop();
 	asid_set_bits(cpu_features.asid_bits);
-	/* Where there are numbers for all spaces (from 14 CPUs on) each may keep its own for good. */
+	/* Where there are numbers for all spaces (from 14 CPUs on) each may keep its own. */
 	CHECK(CROWD < 1u << narrowest() || asid_generations() > generations + 10);
 	for (unsigned n = 0; n < CROWD; n++) {
 		run_space(&crowd[n]);
