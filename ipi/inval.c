@@ -129,7 +129,7 @@ static always_inline struct inval_span span_of(const struct inval_batch *batch, 
 
 	return extent == SPANS ? batch->span[i]
 			       : (struct inval_span){
-					 .va = block->va,
+					 .va = va(block->tag & ~REC_SPAN_BITS),
 					 .pa = block->pa,
 					 .size = BLOCK_BYTES,
 					 .tag = block->tag,
@@ -182,10 +182,12 @@ static always_inline enum kerr check(const struct inval_batch *batch, enum exten
 		KASSERT(never_pinned(&s, extent)); /* R3, again */
 	}
 	for (uint32_t i = 0; i < entries_of(batch, extent); i++) {
-		const uint64_t now = arch_pte_load(batch->entry[i].slot).v;
+		const struct inval_entry *e = &batch->entry[i];
+		const uint64_t expected = e->expected.v;
+		const uint64_t now = arch_pte_load(e->slot).v;
 
 		/* A CPU may have set AF since, if that is its business (FEAT_HAFDBS). */
-		if (((now ^ batch->entry[i].expected.v) & ~PTE_AF) != 0) {
+		if (((now ^ expected) & ~PTE_AF) != 0) {
 			return KERR_CHANGED;
 		}
 	}
@@ -225,16 +227,11 @@ static always_inline void note_took(const struct inval_batch *batch, enum extent
 }
 
 /* Counted by kind: a leaf takes one, and so does anything that is not done page by page. */
-static always_inline void note_tlbi(const struct inval_batch *batch, enum extent extent,
-				    uint64_t *counter)
+static always_inline void note_tlbi(const struct inval_batch *batch, uint64_t *counter)
 {
 	static_assert((int)CTR_tlbi_range - (int)CTR_tlbi_va == (int)INVAL_RANGE &&
 			      (int)CTR_tlbi_all - (int)CTR_tlbi_va == (int)INVAL_ALL,
 		      "the counters are in the order of the kinds");
-	if (extent == BLOCK) {
-		counter[batch->tlbi_counter]++;
-		return;
-	}
 	if (unlikely(batch->kind == INVAL_PAGES)) {
 		for (uint32_t i = 0; i < batch->span_count; i++) {
 			counter[CTR_tlbi_va] += batch->span[i].operands;
@@ -248,13 +245,20 @@ static always_inline void note_tlbi(const struct inval_batch *batch, enum extent
 	counter[CTR_tlbi_va + (unsigned)batch->kind] += batch->kind == INVAL_ALL ? 1 : batch->count;
 }
 
-/* A user space without a number was never in a TTBR0. Asked under the park, which keeps it out. */
-static always_inline uint64_t *counter_of_breaks(const struct inval_batch *batch)
+/* A call: expanded beside what is usual, it would make that one look for its counter. */
+static noinline keeps_registers void note_unloaded(uint64_t breaks)
 {
-	const struct park_space *space = batch->park.space;
-	const bool unloaded = unlikely(space != nullptr) && load_relaxed(&space->asid) == 0;
+	count_add(CTR_breaks_unloaded, breaks);
+}
 
-	return &pcpu_this()->counter[unloaded ? CTR_breaks_unloaded : CTR_breaks];
+/* A user space without a number was never in a TTBR0. Asked under the park, which keeps it out. */
+static always_inline void note_breaks(const struct park_space *space, uint64_t breaks)
+{
+	if (unlikely(space != nullptr) && load_relaxed(&space->asid) == 0) {
+		note_unloaded(breaks);
+	} else {
+		count_add(CTR_breaks, breaks);
+	}
 }
 
 static always_inline void note_after(const struct inval_batch *batch, enum extent extent,
@@ -268,7 +272,9 @@ static always_inline void note_after(const struct inval_batch *batch, enum exten
 	}
 	p->counter[CTR_windows]++;
 	p->counter[CTR_makes] += count;
-	note_tlbi(batch, extent, p->counter);
+	if (extent == SPANS) { /* a block's is counted by who planned it */
+		note_tlbi(batch, p->counter);
+	}
 }
 
 static always_inline enum kerr park_all(struct park_state *state, struct park *park,
@@ -285,6 +291,7 @@ static always_inline enum kerr park_all(struct park_state *state, struct park *p
 static always_inline enum kerr open_and_change(struct park_state *state, struct inval_batch *batch,
 					       enum extent extent)
 {
+	const struct park_space *space = batch->park.space;
 	struct park_window w;
 	enum kerr e = park_all(state, &batch->park, extent, &w);
 
@@ -293,20 +300,20 @@ static always_inline enum kerr open_and_change(struct park_state *state, struct 
 	}
 	e = check(batch, extent);
 	if (unlikely(e != KERR_OK)) {
-		park_close(batch->park.space, &w);
+		park_close(space, &w);
 		return e;
 	}
 	if (extent == SPANS && batch->count == INVAL_MAX && batch->span_count == 1 &&
-	    batch->park.space != nullptr && cpu_features.hafdbs) {
+	    space != nullptr && cpu_features.hafdbs) {
 		keep_access_flags(batch);
 	}
 	struct record *last = note_before(batch, extent);
 
-	*counter_of_breaks(batch) += mode_of(extent) != BBM_BBML2 ? entries_of(batch, extent) : 0;
+	note_breaks(space, mode_of(extent) != BBM_BBML2 ? entries_of(batch, extent) : 0);
 	batch->window(batch); /* R4 */
 	const uint64_t ticks = counter_now() - last->time;
 
-	park_close(batch->park.space, &w);
+	park_close(space, &w);
 	note_after(batch, extent, ticks);
 	note_took(batch, extent, last, ticks);
 	return KERR_OK;

@@ -70,9 +70,9 @@ struct inval_windows {
 
 /* One entry of a table. The window reads these, and nothing else. */
 struct inval_entry {
+	pte_t expected; /* what it must still be under the park */
 	pte_t *slot;
 	pte_t fresh;
-	pte_t expected; /* what it must still be under the park */
 	uint64_t tlbi;  /* operand */
 };
 
@@ -89,19 +89,18 @@ struct inval_span {
 
 /* A block, aligned, 2 MiB: what a batch has instead of spans if it is all that changes. */
 struct inval_block {
-	va_t va;
+	uint64_t tag; /* rec_span(): where it lies, and for the record */
 	pa_t pa; /* the memory behind it */
-	uint64_t tag; /* rec_span(), for the record */
 };
 
+/* What a block's flush reads together lies together: two words are one load. */
 struct inval_batch {
 	struct park park;
-	uint64_t caller; /* who asked for the change: for the records */
-	inval_window *window;
 	enum inval_kind kind;
-	enum counter tlbi_counter; /* of a block: what its one TLBI counts as */
 	uint32_t count; /* entries */
 	uint32_t span_count;
+	inval_window *window;
+	uint64_t caller; /* who asked for the change: for the records */
 	struct inval_block block;
 	struct inval_entry entry[INVAL_MAX];
 	struct inval_span span[INVAL_MAX];
@@ -185,8 +184,8 @@ enum kerr inval_flush(struct inval_batch *batch, const struct inval_windows *win
 
 /*
  * The same for the entry of one block, planned by the caller: park.space, caller, window (of the
- * usual kind), tlbi_counter, block and entry[0] are set, nothing else of the batch need be. Mode
- * park only.
+ * usual kind), block and entry[0] are set, nothing else of the batch need be. Mode park only. The
+ * TLBI is the caller's to count.
  */
 uint64_t inval_block_on_spx(void *batch);
 

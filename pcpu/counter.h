@@ -18,6 +18,10 @@
 	X(makes, "entries made valid again in a window")                         \
 	X(breaks, "valid entries made invalid in a window")                      \
 	X(breaks_unloaded, "the same of user spaces that no CPU had loaded yet") \
+	X(parks, "CPUs parked on request: acknowledgements awaited")             \
+	X(ipis_sent, "park interrupts sent")                                     \
+	X(ipis_spared, "CPUs before the door: no interrupt needed")              \
+	X(retries, "parks abandoned before the break and tried again")           \
 	X(protects, "entries changed without a break")                           \
 	X(installs, "invalid entries made valid")                                \
 	X(removes, "valid entries made invalid for good")                        \
@@ -27,10 +31,6 @@
 	X(tlbi_range, "TLBI by range")                                           \
 	X(tlbi_all, "TLBI of everything")                                        \
 	X(tlbi_asid, "TLBI of one address space")                                \
-	X(parks, "CPUs parked on request: acknowledgements awaited")             \
-	X(ipis_sent, "park interrupts sent")                                     \
-	X(ipis_spared, "CPUs before the door: no interrupt needed")              \
-	X(retries, "parks abandoned before the break and tried again")           \
 	X(busy_errors, "changes given up: a CPU did not park")                   \
 	X(park_answers, "parks answered on this CPU")                            \
 	X(park_polls, "of these, from a wait loop")                              \

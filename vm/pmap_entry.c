@@ -301,7 +301,7 @@ const struct inval_windows pmap_windows[][2] = {
 	[BBM_NAIVE] = { WINDOWS(pmap_retry), USER_WINDOWS(pmap_retry) },
 };
 
-noinline enum kerr pmap_note_failure(enum kerr e, uint64_t culprits)
+noinline void pmap_note_failure(enum kerr e, uint64_t culprits)
 {
 	if (e == KERR_PINNED) {
 		count(CTR_refused);
@@ -310,7 +310,6 @@ noinline enum kerr pmap_note_failure(enum kerr e, uint64_t culprits)
 	} else if (e == KERR_BUSY) {
 		park_report_culprits(culprits);
 	}
-	return e;
 }
 
 static enum kerr flush(struct inval_batch *b)
@@ -318,7 +317,10 @@ static enum kerr flush(struct inval_batch *b)
 	const enum half half = b->park.space != nullptr ? USER_HALF : KERNEL_HALF;
 	const enum kerr e = inval_flush(b, &pmap_windows[inval_mode()][half]);
 
-	return e == KERR_OK ? KERR_OK : pmap_note_failure(e, b->park.culprits);
+	if (e != KERR_OK) {
+		pmap_note_failure(e, b->park.culprits);
+	}
+	return e;
 }
 
 static void add_change(struct inval_batch *b, const struct pmap_change *c)

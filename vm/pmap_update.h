@@ -22,8 +22,8 @@ extern const struct inval_windows pmap_windows[][2];
 /* Any entry, in any mode; its table's notes are the caller's. */
 enum kerr pmap_flush_one(struct pmap *pmap, struct pmap_change c);
 
-/* Count and report why a change did not happen. Returns why: not KERR_OK. */
-enum kerr pmap_note_failure(enum kerr e, uint64_t culprits);
+/* Count and report why a change did not happen. `e`: not KERR_OK. */
+void pmap_note_failure(enum kerr e, uint64_t culprits);
 
 /* What becomes of an entry of level 2. */
 enum resize { TABLE_TO_BLOCK, BLOCK_TO_TABLE };
@@ -37,14 +37,17 @@ static always_inline enum counter counter_of(const struct pmap *pmap, enum inval
 	return kind == INVAL_RANGE ? CTR_tlbi_range : CTR_tlbi_va;
 }
 
-/* What of a plan depends on the kind, which is known when it is compiled. */
-static always_inline void plan_kind(struct inval_batch *b, const struct pmap *pmap,
-				    enum inval_kind kind, va_t at)
+/*
+ * What of a plan depends on the kind, which is known when it is compiled. Returns what the TLBI
+ * will count as.
+ */
+static always_inline enum counter plan_kind(struct inval_batch *b, const struct pmap *pmap,
+					    enum inval_kind kind, va_t at)
 {
 	b->block.tag = rec_span(at.v, BLOCK_BYTES, kind);
-	b->tlbi_counter = counter_of(pmap, kind);
 	b->window = pmap->windows->window[kind][INVAL_ONE];
 	b->entry[0].tlbi = inval_operand(kind, at, BLOCK_BYTES, kind == INVAL_RANGE);
+	return counter_of(pmap, kind);
 }
 
 /*
@@ -64,25 +67,30 @@ static always_inline enum kerr update_block(struct pmap *pmap, const struct pmap
 	KASSERT(pte_is_block(block));
 	KASSERT(pte_is_table(promote ? c->expected : c->fresh, 2));
 	struct inval_batch b;
+	enum counter tlbi;
 
 	switch (inval_usual_kind(promote)) {
 	case INVAL_VA:
-		plan_kind(&b, pmap, INVAL_VA, c->va);
+		tlbi = plan_kind(&b, pmap, INVAL_VA, c->va);
 		break;
 	case INVAL_RANGE:
-		plan_kind(&b, pmap, INVAL_RANGE, c->va);
+		tlbi = plan_kind(&b, pmap, INVAL_RANGE, c->va);
 		break;
 	default:
-		plan_kind(&b, pmap, INVAL_ALL, c->va);
+		tlbi = plan_kind(&b, pmap, INVAL_ALL, c->va);
 	}
 	b.park.space = space_of(pmap);
 	b.caller = pmap->caller;
-	b.block.va = c->va;
 	b.block.pa = pte_pa(block);
 	b.entry[0].slot = c->slot;
 	b.entry[0].fresh = c->fresh;
 	b.entry[0].expected = c->expected;
 	const enum kerr e = inval_flush_block(&b);
 
-	return likely(e == KERR_OK) ? KERR_OK : pmap_note_failure(e, b.park.culprits);
+	if (unlikely(e != KERR_OK)) {
+		pmap_note_failure(e, b.park.culprits);
+		return e;
+	}
+	count(tlbi);
+	return KERR_OK;
 }

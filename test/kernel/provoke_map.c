@@ -274,7 +274,11 @@ void provoke_trace(void)
 	span->pa = pte_pa(w.entry);
 	span->size = BLOCK_BYTES;
 	span->operands = 1;
-	batch.entry[0] = (struct inval_entry){ w.slot, w.entry, w.entry, 0 };
+	batch.entry[0] = (struct inval_entry){
+		.expected = w.entry,
+		.slot = w.slot,
+		.fresh = w.entry,
+	};
 	spin_lock(&kernel_pmap.lock);
 	(void)inval_flush(&batch, &traced_windows);
 	spin_unlock(&kernel_pmap.lock);
