@@ -123,7 +123,7 @@ FACTS = {
     "deadlock": [
         r"^  cpu1 DID NOT STOP .* door=kernel$",
         rf"^  cpu1 masked interrupts last at {NUMBER} be_deaf\+0x",
-        r"^  #\d+ \w+ park_(others|begin)\+",
+        r"^  #\d+ \w+ park_wait\+",
         r"^  #\d+ \w+ provoke_deadlock\+",
     ],
     "nmi": [r"^elr: open_the_mask\+0x", r"^backtrace cpu0:\n.* open_the_mask\+"],
