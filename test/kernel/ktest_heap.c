@@ -63,6 +63,16 @@ static bool map_fresh(void)
 	return e == KERR_OK;
 }
 
+/* A thread that stores to FRESH, and then ends by its UDF. */
+static struct thread *cast_toucher(void)
+{
+	return stage_cast(stage.task, &(struct thread_start){ .pc = STUB(el0_spin_until),
+							      .sp = WORD(GO),
+							      .arg = FRESH,
+							      .affinity = ME,
+							      .priority = 1 });
+}
+
 static void a_fault_outlives_an_empty_heap(void)
 {
 	const struct heap_stats before = heap_stats();
@@ -70,12 +80,7 @@ static void a_fault_outlives_an_empty_heap(void)
 	if (!stage_open()) {
 		return;
 	}
-	struct thread *t =
-		stage_cast(stage.task, &(struct thread_start){ .pc = STUB(el0_spin_until),
-							       .sp = WORD(GO),
-							       .arg = FRESH,
-							       .affinity = ME,
-							       .priority = 1 });
+	struct thread *t = cast_toucher();
 
 	EXPECT(map_fresh());
 	struct taken *taken = take_all();
@@ -98,12 +103,7 @@ static void a_limit_is_no_reason_to_grow(void)
 	if (!stage_open()) {
 		return;
 	}
-	struct thread *t =
-		stage_cast(stage.task, &(struct thread_start){ .pc = STUB(el0_spin_until),
-							       .sp = WORD(GO),
-							       .arg = FRESH,
-							       .affinity = ME,
-							       .priority = 1 });
+	struct thread *t = cast_toucher();
 
 	EXPECT(map_fresh());
 	const uint64_t limit = stage.task->charge.limit_bytes;
