@@ -12,6 +12,7 @@
 #include "kern/log.h"
 #include "kern/run.h"
 #include "kern/work.h"
+#include "pcpu/heap.h"
 #include "pcpu/pcpu.h"
 #include "test/kernel/programs.h"
 #include "vm/frame.h"
@@ -32,7 +33,6 @@ static const struct ktest *const suites[] = {
 static const char *current;
 static bool failed;
 static const char *skipped;
-static uint64_t frames_gone;
 
 void ktest_fail(const char *file, int line, const char *fact)
 {
@@ -47,23 +47,19 @@ void ktest_fail_values(const char *file, int line, const char *fact, uint64_t is
 	failed = true;
 }
 
-void ktest_frames_gone(uint64_t frames)
-{
-	frames_gone += frames;
-}
-
 void ktest_skip(const char *reason)
 {
 	skipped = reason;
 }
 
-/* R10, PM2, W^X, whole runs: whatever the test did. */
-static void look_after(struct frame_stats before)
+/* R10, PM2, W^X, whole runs: whatever the test did. The pinned heap may have grown by frames. */
+static void look_after(struct frame_stats before, unsigned blocks)
 {
 	struct pmap_audit audit;
 	const struct frame_stats now = frame_stats();
+	const unsigned grown = heap_stats().blocks - blocks;
 
-	EXPECT_EQ(now.free + frames_gone, before.free);
+	EXPECT_EQ(now.free + grown * (BLOCK_BYTES / PAGE_BYTES), before.free);
 	EXPECT_EQ(now.total, before.total);
 	EXPECT(frame_audit());
 	EXPECT(pmap_audit(&kernel_pmap, &audit));
@@ -88,17 +84,17 @@ static unsigned cpus_here(void)
 static void run_one(const struct ktest *test)
 {
 	const struct frame_stats before = frame_stats();
+	const unsigned blocks = heap_stats().blocks;
 
 	current = test->name;
 	failed = false;
 	skipped = nullptr;
-	frames_gone = 0;
 	if (cpus_here() < test->least_cpus) {
 		ktest_skip("too few CPUs");
 		return;
 	}
 	test->run();
-	look_after(before);
+	look_after(before, blocks);
 }
 
 unsigned ktest_main(void)

@@ -43,8 +43,6 @@ extern const struct ktest ktest_lifeboat[];
 
 void ktest_fail(const char *file, int line, const char *fact);
 void ktest_fail_values(const char *file, int line, const char *fact, uint64_t is, uint64_t wanted);
-/* The test gave frames away for good: the books are closed with so many less. */
-void ktest_frames_gone(uint64_t frames);
 /* The machine cannot do this: the test counts as neither. */
 void ktest_skip(const char *reason);
 

@@ -171,6 +171,11 @@ static void progress(bool now)
 		(unsigned long long)stress.corruptions);
 }
 
+uint64_t stress_frames(void)
+{
+	return frame_stats().free + heap_stats().blocks * (BLOCK_BYTES / PAGE_BYTES);
+}
+
 /* R10 and PM2, after each workload. */
 static void audit(uint64_t frames_before)
 {
@@ -178,12 +183,12 @@ static void audit(uint64_t frames_before)
 
 	CHECK(pmap_audit(&kernel_pmap, &a));
 	CHECK(frame_audit());
-	CHECK(frame_stats().free == frames_before);
+	CHECK(stress_frames() == frames_before);
 }
 
 static void run_workload(const struct workload *w, uint64_t share)
 {
-	const uint64_t frames = frame_stats().free;
+	const uint64_t frames = stress_frames();
 
 	stress.workload = w->name;
 	for (uint64_t i = 0; i < share; i++) {

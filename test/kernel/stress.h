@@ -61,6 +61,8 @@ extern struct stress stress;
 	} while (0)
 void stress_fail(const char *file, int line, const char *fact);
 
+/* Frames that are free, or that the pinned heap has taken, which it may do at any time. */
+uint64_t stress_frames(void);
 uint64_t stress_random(void);
 uint64_t stress_below(uint64_t limit);
 

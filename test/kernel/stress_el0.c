@@ -4,7 +4,7 @@
  *
  * THEORY   init is started as at a boot with run=stress, finds the program of that name on its RAM
  *          disk, and that starts tasks and threads that promote and demote their own memory. When
- *          it has ended, every frame and every page of the pinned heap must be back.
+ *          it has ended, every frame must be back.
  */
 #include <bootinfo.h>
 #include <string.h>
@@ -13,14 +13,12 @@
 #include "kern/format.h"
 #include "kern/init.h"
 #include "kern/run.h"
-#include "pcpu/heap.h"
 #include "test/kernel/stress.h"
-#include "vm/frame.h"
 
 void work_el0(void)
 {
 	static char args[BOOT_ARGS_BYTES];
-	const uint64_t frames = frame_stats().free;
+	const uint64_t frames = stress_frames();
 
 	if (inval_mode() == BBM_RETRY || inval_mode() == BBM_NAIVE) {
 		return; /* programs judge themselves by the promise of the other modes */
@@ -29,5 +27,5 @@ void work_el0(void)
 	ksnprintf(args, sizeof(args), "run=stress console=kernel seed=%llu",
 		  (unsigned long long)bootargs.seed);
 	CHECK(init_visit(args) == 0);
-	CHECK(frame_stats().free == frames);
+	CHECK(stress_frames() == frames);
 }

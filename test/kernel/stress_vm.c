@@ -10,6 +10,7 @@
 #include <arch/barrier.h>
 #include <arch/page.h>
 #include <memmap.h>
+#include <string.h>
 
 #include "arch/arm64/timer.h"
 #include "ipi/park.h"
@@ -18,6 +19,7 @@
 #include "kern/work.h"
 #include "pcpu/pcpu.h"
 #include "test/kernel/crew.h"
+
 #include "test/kernel/stress.h"
 #include "test/kernel/vm_user.h"
 #include "vm/frame.h"
@@ -300,6 +302,8 @@ void work_pager(void)
 	uint64_t value;
 
 	load_stop();
+	/* What was asked of the object before, after the last answer, is not asked of this one. */
+	memset(pager.asked, 0, sizeof(pager.asked));
 	CHECK(space_create(&charge, &crew.space) == KERR_OK);
 	CHECK(object_create_pager(BLOCK_BYTES, &pager_ops, nullptr, &charge, &object) == KERR_OK);
 	CHECK(user_map(crew.space, object, 0, AT, BLOCK_BYTES, VM_RW) == KERR_OK);
