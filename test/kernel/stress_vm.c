@@ -19,7 +19,6 @@
 #include "kern/work.h"
 #include "pcpu/pcpu.h"
 #include "test/kernel/crew.h"
-
 #include "test/kernel/stress.h"
 #include "test/kernel/vm_user.h"
 #include "vm/frame.h"
