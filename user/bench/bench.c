@@ -17,23 +17,19 @@
 #include <perch/calls.h>
 #include <perch/spawn.h>
 #include <perch/thread.h>
-#include <perch/time.h>
 
 #include <memmap.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/test/rtc.h"
+#include "user/bench/bench.h"
 
-#define SAMPLES 33u
 #define RW (VM_READ | VM_WRITE)
 #define SERVER_NUMBER 1u
 #define SERVER_LIMIT (4 * MIB)
 #define NS_PER_S UINT64_C(1000000000)
 #define OVERHEAD_ID 63u /* IDS - 1 in test/bench/count.c */
-#define PAUSE_NS UINT64_C(100000)
-#define DUE_STEP_NS UINT64_C(10000) /* whole ticks, of any counter of a multiple of 100 kHz */
 
 /* The page that client and server share. */
 struct stamps {
@@ -44,38 +40,7 @@ struct stamps {
 	volatile uint64_t fp;       /* the server uses FP registers */
 };
 
-static struct {
-	uint64_t overhead; /* of two stamps */
-	uint64_t id;       /* of the case that is measured: marks and lines have it */
-	const char *only;
-	handle_t endpoint, parent;
-	struct child server;
-	struct stamps *stamps;
-	uint64_t sample[SAMPLES];
-	uint64_t back[SAMPLES]; /* of the way back, where both are measured */
-	bool failed;
-	handle_t event;
-	struct thread *thread;
-	volatile uint64_t woke;
-	struct rtc rtc;
-} bench;
-
-/* What is measured begins after the one and ends before the other. */
-static inline uint64_t stamp_begin(uint64_t id)
-{
-	register uint64_t x0 __asm__("x0") = id;
-
-	__asm__ volatile("hint #126\n\tisb\n\tmrs %0, cntvct_el0" : "+r"(x0) : : "memory");
-	return x0;
-}
-
-static inline uint64_t stamp_end(void)
-{
-	uint64_t ticks;
-
-	__asm__ volatile("isb\n\tmrs %0, cntvct_el0\n\thint #127" : "=r"(ticks) : : "memory");
-	return ticks;
-}
+struct bench bench;
 
 static int compare(const void *a, const void *b)
 {
@@ -84,13 +49,12 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static uint64_t less_overhead(uint64_t ticks)
+uint64_t less_overhead(uint64_t ticks)
 {
 	return ticks > bench.overhead ? ticks - bench.overhead : 0;
 }
 
-/* A sample was `units` of what the figure is for. The next case has the next number. */
-static void report(const char *name, unsigned units, const char *goal)
+void report(const char *name, unsigned units, const char *goal)
 {
 	const unsigned long id = bench.id++;
 	uint64_t hz;
@@ -108,16 +72,16 @@ static void report(const char *name, unsigned units, const char *goal)
 	       (unsigned long)(bench.sample[SAMPLES - 1] * per_tick / units), goal, units, id);
 }
 
-/* Measure `statement` SAMPLES times. */
-#define MEASURE(name, goal, statement)                                       \
-	do {                                                                 \
-		for (unsigned i = 0; i < SAMPLES; i++) {                     \
-			const uint64_t from = stamp_begin(bench.id);         \
-			statement;                                           \
-			bench.sample[i] = less_overhead(stamp_end() - from); \
-		}                                                            \
-		report(name, 1, goal);                                       \
-	} while (0)
+bool on_fresh_thread(void (*fn)(void *), void *argument)
+{
+	struct thread *thread;
+
+	if (thread_create(fn, argument, nullptr, &thread) != KERR_OK) {
+		return false;
+	}
+	thread_join(thread);
+	return true;
+}
 
 /* One half of a message's way there and back. */
 struct half {
@@ -190,18 +154,6 @@ static void serve_messages(void *argument)
 		h.word = EXC_SKIP;
 		h.info = IPC_INFO(excepted ? 1 : IPC_INFO_WORDS(h.info), 0);
 	}
-}
-
-/* Run fn on a thread that has not used FP registers, and wait for its end. */
-static bool on_fresh_thread(void (*fn)(void *), void *argument)
-{
-	struct thread *thread;
-
-	if (thread_create(fn, argument, nullptr, &thread) != KERR_OK) {
-		return false;
-	}
-	thread_join(thread);
-	return true;
 }
 
 static int serve(void)
@@ -346,140 +298,6 @@ static void measure_two(void)
 	}
 }
 
-/* Waits for the event, and notes when it runs. */
-static void wake(void *argument)
-{
-	uint64_t bits;
-
-	(void)argument;
-	(void)sys_thread_set_affinity(HANDLE_NONE, 1);
-	while (sys_event_wait(bench.event, 3, DEADLINE_NONE, &bits) == KERR_OK && bits == 1) {
-		bench.woke = stamp_end();
-	}
-}
-
-/* Runs `waiter` beside `sample`, and ends it by bit 1 of the event. */
-static void with_waiter(void (*waiter)(void *), uint32_t priority, void (*sample)(void *))
-{
-	if (sys_event_create(&bench.event) != KERR_OK ||
-	    thread_create(waiter, nullptr, &(struct thread_options){ .priority = priority },
-			  &bench.thread) != KERR_OK) {
-		printf("bench: failed: no thread\n");
-		return;
-	}
-	(void)time_sleep_ns(1000000); /* it waits now */
-	bench.failed = !on_fresh_thread(sample, nullptr);
-	(void)sys_event_signal(bench.event, 2);
-	thread_join(bench.thread);
-	(void)sys_handle_close(bench.event);
-}
-
-static void sample_signal(void *argument)
-{
-	handle_t pause;
-	uint64_t bits;
-
-	(void)argument;
-	(void)sys_thread_set_affinity(HANDLE_NONE, 1);
-	if (sys_event_create(&pause) != KERR_OK) {
-		return;
-	}
-	for (unsigned i = 0; i < SAMPLES; i++) {
-		const uint64_t from = stamp_begin(bench.id);
-		(void)sys_event_signal(bench.event, 1);
-		bench.sample[i] = less_overhead(stamp_end() - from);
-		/* It runs, and waits again. No objects that end: the next sample would pay. */
-		(void)sys_event_wait(pause, 1, time_now_ns() + PAUSE_NS, &bits);
-	}
-	(void)sys_handle_close(pause);
-}
-
-/*
- * One sample of it. The driver is more urgent and on this CPU: once it has noted its time it waits
- * again before this thread goes on. Without icount that takes the host's time, however long.
- */
-static bool interrupt_once(handle_t timer, uint64_t hz, uint64_t *ticks)
-{
-	const uint64_t step = time_now_ns() / DUE_STEP_NS + 6;
-	const uint64_t due = step * (hz / (NS_PER_S / DUE_STEP_NS));
-
-	bench.woke = 0;
-	if (sys_timer_set(timer, step * DUE_STEP_NS) != KERR_OK) {
-		return false;
-	}
-	while (bench.woke == 0 && stamp_begin(bench.id) < due + hz) {
-	}
-	*ticks = less_overhead(bench.woke - due);
-	return bench.woke >= due;
-}
-
-/* From the moment the timer's interrupt is due to the driver thread that waits for it. */
-static void sample_interrupt(void *argument)
-{
-	handle_t timer;
-	uint64_t hz;
-
-	(void)argument;
-	(void)sys_thread_set_affinity(HANDLE_NONE, 1);
-	/* Less urgent than the driver from here on, and for good: a thread cannot raise itself. */
-	(void)sys_thread_set_priority(HANDLE_NONE, PRIORITY_DEFAULT - 4);
-	__asm__("mrs %0, cntfrq_el0" : "=r"(hz));
-	if (sys_timer_create(bench.event, 1, &timer) != KERR_OK) {
-		bench.failed = true;
-		return;
-	}
-	for (unsigned i = 0; i < SAMPLES; i++) {
-		bench.failed = bench.failed || !interrupt_once(timer, hz, &bench.sample[i]);
-	}
-	(void)sys_handle_close(timer);
-}
-
-/* ---- a device's interrupt ---- */
-
-/* The driver: it notes when it runs, silences the device, and lets it interrupt again. */
-static void drive_rtc(void *argument)
-{
-	uint64_t bits;
-
-	(void)argument;
-	(void)sys_thread_set_affinity(HANDLE_NONE, 1);
-	while (sys_event_wait(bench.event, 3, DEADLINE_NONE, &bits) == KERR_OK && bits == 1) {
-		bench.woke = stamp_end();
-		bench.rtc.reg[RTC_MASK] = 0;
-		(void)sys_irq_ack(bench.rtc.irq);
-	}
-}
-
-static void sample_device(void *argument)
-{
-	(void)argument;
-	(void)sys_thread_set_affinity(HANDLE_NONE, 1);
-	(void)sys_thread_set_priority(HANDLE_NONE, PRIORITY_DEFAULT - 4);
-	bench.failed = sys_irq_bind(bench.rtc.irq, bench.event, 1) != KERR_OK;
-	for (unsigned i = 0; i < SAMPLES && !bench.failed; i++) {
-		bench.woke = 0;
-		const uint64_t from = stamp_begin(bench.id);
-		bench.rtc.reg[RTC_MASK] = 1;
-		while (bench.woke == 0) {
-		}
-		bench.sample[i] = less_overhead(bench.woke - from);
-	}
-}
-
-static void measure_interrupts(void)
-{
-	if (rtc_open(&bench.rtc)) {
-		with_waiter(drive_rtc, PRIORITY_DEFAULT, sample_device);
-		report("irq_to_driver", 1, "200");
-		rtc_close(&bench.rtc);
-	}
-	with_waiter(wake, PRIORITY_DEFAULT, sample_interrupt);
-	report("timer_to_driver", 1, "none");
-	if (bench.failed) {
-		printf("bench: failed: the driver did not run\n");
-	}
-}
-
 static void nothing(void *argument)
 {
 	(void)argument;
@@ -558,8 +376,6 @@ int main(int argc, char **argv)
 	}
 	measure_two();
 	child_end(&bench.server);
-	with_waiter(wake, PRIORITY_DEFAULT - 2, sample_signal);
-	report("signal_lower", 1, "130");
-	measure_interrupts();
+	measure_events();
 	return EXIT_SUCCESS;
 }
