@@ -23,22 +23,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/bench/bench.h"
+#include "user/bench/message.h"
 
 #define RW (VM_READ | VM_WRITE)
 #define SERVER_NUMBER 1u
 #define SERVER_LIMIT (4 * MIB)
 #define NS_PER_S UINT64_C(1000000000)
 #define OVERHEAD_ID 63u /* IDS - 1 in test/bench/count.c */
-
-/* The page that client and server share. */
-struct stamps {
-	volatile uint64_t received; /* by the server, right after its receive */
-	volatile uint64_t replies;  /* by the server, right before the reply before that */
-	volatile uint64_t yielding; /* the server yields all the time */
-	volatile uint64_t reply_id; /* of the case that the way back is */
-	volatile uint64_t fp;       /* the server uses FP registers */
-};
 
 struct bench bench;
 
@@ -83,25 +74,14 @@ bool on_fresh_thread(void (*fn)(void *), void *argument)
 	return true;
 }
 
-/* One half of a message's way there and back. */
-struct half {
-	uint64_t number; /* CALL_IPC_CALL or CALL_IPC_REPLY_RECV */
-	handle_t endpoint;
-	uint64_t id;               /* of the case that begins with it */
-	uint64_t word; /* in and out: the first; what the others are is all the same */
-	uint64_t info; /* in and out */
-	uint64_t before, after;
-};
-
-/* From SVC to SVC: a message that is in its registers already. */
-static enum kerr exchange(struct half *h)
+enum kerr exchange(struct half *h)
 {
 	register uint64_t x0 __asm__("x0") = h->id;
 	register uint64_t x8 __asm__("x8") = h->number;
 	register uint64_t x9 __asm__("x9") = h->endpoint;
 	register uint64_t x10 __asm__("x10") = h->info;
-	register uint64_t x11 __asm__("x11") = HANDLE_NONE;
-	register uint64_t x12 __asm__("x12") = DEADLINE_NONE;
+	register uint64_t x11 __asm__("x11") = h->reply;
+	register uint64_t x12 __asm__("x12") = h->deadline;
 	uint64_t before, after;
 
 	__asm__ volatile("hint #126\n\tmov x0, %[word]\n\tisb\n\tmrs %[before], cntvct_el0\n\t"
@@ -156,7 +136,7 @@ static void serve_messages(void *argument)
 	}
 }
 
-static int serve(void)
+static int serve(void (*messages)(void *))
 {
 	struct ipc_message m;
 	uint64_t at;
@@ -167,13 +147,13 @@ static int serve(void)
 	    sys_ipc_reply(IPC_INFO(0, 0), HANDLE_NONE, &m) != KERR_OK) {
 		return EXIT_FAILURE;
 	}
-	(void)on_fresh_thread(serve_messages, (void *)(uintptr_t)at);
+	(void)on_fresh_thread(messages, (void *)(uintptr_t)at);
 	return EXIT_FAILURE;
 }
 
-static bool start_server(const char *program_name)
+bool start_server(const char *program_name, const char *role)
 {
-	const char *const words[] = { program_name, "role=server" };
+	const char *const words[] = { program_name, role };
 	struct ipc_message m = { 0 };
 	struct elf_program program;
 	const void *archive;
@@ -222,7 +202,7 @@ static void sample_ipc(void *words)
 	}
 }
 
-static void report_back(const char *name, const char *goal)
+void report_back(const char *name, const char *goal)
 {
 	memcpy(bench.sample, bench.back, sizeof bench.sample);
 	report(name, 1, goal);
@@ -361,7 +341,10 @@ int main(int argc, char **argv)
 	bench.only = "";
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "role=server") == 0) {
-			return serve();
+			return serve(serve_messages);
+		}
+		if (strcmp(argv[i], "role=cases") == 0) {
+			return serve(serve_ipc_cases);
 		}
 		if (strncmp(argv[i], "only=", 5) == 0) {
 			bench.only = argv[i] + 5;
@@ -370,12 +353,18 @@ int main(int argc, char **argv)
 	(void)sys_thread_set_affinity(HANDLE_NONE, 1);
 	calibrate();
 	measure_simple();
-	if (!start_server(argv[0])) {
+	if (!start_server(argv[0], "role=server")) {
 		printf("bench: failed: no server\n");
 		return EXIT_FAILURE;
 	}
 	measure_two();
 	child_end(&bench.server);
 	measure_events();
+	if (!start_server(argv[0], "role=cases")) {
+		printf("bench: failed: no server\n");
+		return EXIT_FAILURE;
+	}
+	measure_ipc_cases();
+	child_end(&bench.server);
 	return EXIT_SUCCESS;
 }
