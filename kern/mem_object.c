@@ -22,7 +22,6 @@ struct mem_owner {
 	struct memory_object *memory;
 	struct memcharge *payer;
 };
-#define RESERVS_A_STEP 4 /* of an end */
 
 static struct slab_class owners = SLAB_CLASS("memory owners", struct mem_owner);
 
@@ -36,12 +35,7 @@ static bool mem_revoke(struct kobj *obj)
 
 static enum kobj_end mem_end(struct kobj *obj)
 {
-	struct memory_object *memory = ((struct mem_object *)obj)->memory;
-
-	if (!object_drop_some(memory, RESERVS_A_STEP)) {
-		return END_MORE;
-	}
-	object_unref(memory);
+	object_unref(((struct mem_object *)obj)->memory);
 	slab_free(&mem_objects, obj, obj->payer);
 	return END_GONE;
 }
@@ -76,9 +70,8 @@ static struct mem_owner *owner_new(struct task *task, struct endpoint *ep, uint6
 	return o;
 }
 
-static bool owner_free(struct reclaim_node *node)
+static void owner_free(struct mem_owner *o)
 {
-	struct mem_owner *o = (struct mem_owner *)(void *)node; /* first */
 	struct kobj *task = o->task;
 
 	if (o->ep != nullptr) {
@@ -86,13 +79,31 @@ static bool owner_free(struct reclaim_node *node)
 	}
 	slab_free(&owners, o, o->payer);
 	kobj_put(task);
+}
+
+/* One step; nobody looks at the memory, nor at its pager. */
+static bool end_memory(struct reclaim_node *node)
+{
+	struct mem_owner *o = (struct mem_owner *)(void *)node; /* first */
+
+	if (!object_end(o->memory)) {
+		return false;
+	}
+	memcharge_return_ends(o->payer);
+	owner_free(o);
 	return true;
 }
 
-/* The memory has ended; a fault that was under way may still look at its pager. */
-static void memory_ended(void *owner)
+/*
+ * Nobody names the memory any more; a fault that was under way may still look at its pager. What it
+ * holds comes back in steps (R8), whatever becomes of who let go of it last.
+ */
+static void memory_ends(void *arg)
 {
-	reclaim_defer(&((struct mem_owner *)owner)->reclaim, owner_free);
+	struct mem_owner *o = arg;
+
+	memcharge_return_begins(o->payer);
+	reclaim_defer(&o->reclaim, end_memory);
 }
 
 /* ---- pagers ---- */
@@ -143,11 +154,11 @@ enum kerr mem_object_create(struct task *task, const struct mem_request *request
 			slab_free(&mem_objects, m, &task->charge);
 		}
 		if (owner != nullptr) {
-			(void)owner_free(&owner->reclaim);
+			owner_free(owner);
 		}
 		return e;
 	}
-	object_on_end(owner->memory, memory_ended, owner);
+	object_on_end(owner->memory, memory_ends, owner);
 	kobj_init(&m->obj, &mem_ops, &task->charge);
 	kobj_paid_by(&m->obj, &task->obj);
 	m->memory = owner->memory;

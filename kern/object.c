@@ -46,6 +46,7 @@ static bool end_step(struct reclaim_node *node)
 {
 	struct kobj *obj = OBJECT_OF(node);
 	struct kobj *payer_task = obj->payer_task;
+	struct memcharge *payer = obj->payer;
 
 	switch (obj->ops->end(obj)) {
 	case END_MORE:
@@ -56,6 +57,7 @@ static bool end_step(struct reclaim_node *node)
 	case END_GONE:
 		break;
 	}
+	memcharge_return_ends(payer);
 	if (payer_task != nullptr) {
 		kobj_put(payer_task);
 	}
@@ -69,6 +71,7 @@ void kobj_put(struct kobj *obj)
 
 	KASSERT(refs != 0); /* R10: given back once */
 	if (refs == 1) {
+		memcharge_return_begins(obj->payer);
 		reclaim_defer(&obj->reclaim, end_step);
 	}
 }

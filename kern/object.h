@@ -45,7 +45,7 @@ struct kobj_ops {
 /* First in every object. */
 struct kobj {
 	const struct kobj_ops *ops; /* [c] */
-	struct memcharge *payer;    /* [c] who paid for it */
+	struct memcharge *payer;    /* [c] who paid for it; lives as long */
 	struct kobj *payer_task; /* [c] the task that has that charge, referenced; or nullptr */
 	uint64_t refs; /* [a] */
 	uint64_t dead; /* [a] revoked, or at its end */

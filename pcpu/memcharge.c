@@ -38,3 +38,24 @@ uint64_t memcharge_used(const struct memcharge *charge)
 {
 	return load_relaxed(&charge->used_bytes);
 }
+
+void memcharge_return_begins(struct memcharge *charge)
+{
+	if (charge != nullptr) {
+		fetch_add_relaxed(&charge->returning, 1);
+	}
+}
+
+void memcharge_return_ends(struct memcharge *charge)
+{
+	if (charge != nullptr) {
+		const uint64_t was = fetch_add_seq_cst(&charge->returning, UINT64_MAX);
+
+		KASSERT(was != 0);
+	}
+}
+
+bool memcharge_is_returning(const struct memcharge *charge)
+{
+	return charge != nullptr && load_acquire(&charge->returning) != 0;
+}

@@ -32,6 +32,8 @@ struct fault {
 	void *pager;
 	bool changed;
 	bool deferred; /* the page is busy: nothing could be done now */
+	bool short_of; /* memory was refused before: see whether some is on its way back */
+	bool returning; /* it was, before it was asked for again */
 };
 
 const char *fault_verdict_name(enum fault_verdict verdict)
@@ -319,6 +321,12 @@ static bool allows(const struct region *r, unsigned access)
 	return access == VM_READ ? r->prot != 0 : (r->prot & access) != 0;
 }
 
+static bool is_returning(const struct fault *f)
+{
+	return memcharge_is_returning(f->space->charge) ||
+	       memcharge_is_returning(f->object->charge);
+}
+
 static enum fault_verdict resolve_once(struct fault *f)
 {
 	enum fault_verdict verdict = FAULT_BAD_ADDRESS;
@@ -331,6 +339,9 @@ static enum fault_verdict resolve_once(struct fault *f)
 		verdict = FAULT_BAD_ACCESS;
 		if (allows(f->r, f->access)) {
 			spin_lock(&f->object->lock);
+			if (f->short_of) {
+				f->returning = is_returning(f);
+			}
 			verdict = resolve_locked(f);
 			spin_unlock(&f->object->lock);
 		}
@@ -390,6 +401,14 @@ enum fault_verdict vm_fault(struct space *space, va_t at, uint64_t esr, struct f
 		return FAULT_HARDWARE;
 	}
 	verdict = resolve(&f);
+	if (verdict == FAULT_NO_MEMORY) {
+		f.short_of = true;
+		verdict = resolve(&f);
+	}
+	if (verdict == FAULT_NO_MEMORY && f.returning) {
+		f.deferred = true; /* it will fault again, until that has come */
+		verdict = FAULT_RESOLVED;
+	}
 	out->offset = f.page * PAGE_BYTES;
 	out->pager = f.pager;
 	out->changed = f.changed;

@@ -68,6 +68,10 @@ enum kerr object_create(enum memory_kind kind, uint64_t bytes, struct memcharge 
 	} else if (kind == MEM_DMA) {
 		e = object_dma_take(object);
 	}
+	if (e != KERR_OK && kind == MEM_SECRET) {
+		object_unref(object); /* a part of it may be there */
+		return e;
+	}
 	if (e != KERR_OK) {
 		object_free(object);
 		return e;
@@ -137,61 +141,88 @@ bool object_ref_try(struct memory_object *object)
 	return true;
 }
 
-/* Nobody names the object any more, and nobody maps it. False: no reservation was left. */
-static bool drop_reserv(struct memory_object *object)
+/* What a step of an end may do: a block given back, or 16 frames that were held apart, count one. */
+#define UNITS_A_STEP 8
+#define SECRET_UNITS 4 /* 16 pages zeroed */
+
+/* A reservation leaves its object. Object's lock. Returns how many pages it had. */
+static unsigned take_out(struct memory_object *object, const struct reserv *rv)
+{
+	object->resident -= rv->count;
+	object_index_clear(object, rv->index);
+	return rv->count;
+}
+
+/* A part of the first reservation. Returns what it counts; 0: there is none. */
+static unsigned end_unit(struct memory_object *object)
 {
 	spin_lock(&object->lock); /* reserv_reclaim() may look at the same one */
 	struct reserv *rv = object_index_from(object, 0);
-	const uint64_t count = rv != nullptr ? rv->count : 0;
 
-	if (rv != nullptr) {
-		object_index_clear(object, rv->index);
-		object->resident -= count;
-	}
 	spin_unlock(&object->lock);
 	if (rv == nullptr) {
-		return false;
+		return 0;
 	}
-	if (object->kind == MEM_SECRET) {
-		object_secret_restore(object, rv);
+	/* Only we take it out. */
+	if (object->kind == MEM_SECRET && !object_secret_back(object, rv)) {
+		return SECRET_UNITS;
 	}
+	spin_lock(&object->lock);
+	const unsigned first = reserv_first(rv);
+
+	if (first < RESERV_PAGES && !reserv_is_block(rv)) {
+		spin_unlock(&object->lock);
+		object_end_group(object, (uint64_t)rv->index * RESERV_PAGES + first);
+		return 1;
+	}
+	const unsigned count = take_out(object, rv);
+
+	spin_unlock(&object->lock);
 	object_pager_forget(object, rv);
 	reserv_destroy(rv, object->charge);
 	memcharge_give(object->charge, count * PAGE_BYTES);
-	return true;
+	return 1;
 }
 
-bool object_drop_some(struct memory_object *object, unsigned reservs)
+bool object_end(struct memory_object *object)
 {
-	if (load_acquire(&object->refs) != 1) {
-		return true; /* others go on using it */
-	}
-	while (reservs > 0 && drop_reserv(object)) {
-		reservs--;
-	}
-	return reservs > 0;
-}
+	unsigned units = 0;
 
-static void destroy(struct memory_object *object)
-{
-	while (drop_reserv(object)) {
+	while (units < UNITS_A_STEP) {
+		const unsigned did = end_unit(object);
+
+		if (did == 0) {
+			break;
+		}
+		units += did;
+	}
+	if (units >= UNITS_A_STEP || (object->kind == MEM_DMA && !object_dma_zero(object)) ||
+	    !cas_acquire(&object->refs, 1, 0)) { /* somebody looks for spares */
+		return false;
 	}
 	if (object->kind == MEM_DMA) {
 		object_dma_give(object);
 	}
-	void (*ended)(void *) = object->ended;
-	void *arg = object->ended_arg;
-
 	object_free(object);
-	if (ended != nullptr) {
-		ended(arg);
+	return true;
+}
+
+/* Nobody names the object any more, and no region shows it. */
+static void begin_end(struct memory_object *object)
+{
+	store_release(&object->refs, 1); /* the end's own: its spares are found as any other's */
+	if (object->ends != nullptr) {
+		object->ends(object->ends_arg);
+		return;
+	}
+	while (!object_end(object)) {
 	}
 }
 
 void object_on_end(struct memory_object *object, void (*fn)(void *arg), void *arg)
 {
-	object->ended = fn;
-	object->ended_arg = arg;
+	object->ends = fn;
+	object->ends_arg = arg;
 }
 
 void object_unref(struct memory_object *object)
@@ -202,7 +233,7 @@ void object_unref(struct memory_object *object)
 	KASSERT(was > 0);
 	if (was == 1) {
 		dmb_ish();
-		destroy(object);
+		begin_end(object);
 	}
 }
 

@@ -47,8 +47,19 @@ enum kerr object_create(enum memory_kind kind, uint64_t bytes, struct memcharge 
 enum kerr object_create_phys(pa_t base, uint64_t bytes, bool cached, struct memcharge *charge,
 			     struct memory_object **out);
 
-/* Call fn(arg) when the object is gone: what its charge and its pager belong to may go then. */
+/*
+ * Call fn(arg) when the last reference is dropped, in whatever context that is: it sees to it that
+ * object_end() is called until that says true. What the object's charge and its pager belong to may
+ * go then. Without it the object ends at once.
+ */
 void object_on_end(struct memory_object *object, void (*fn)(void *arg), void *arg);
+
+/*
+ * One step of the end (R8): up to 8 blocks of 2 MiB, or 128 pages that lie apart or are to be
+ * zeroed. What is not back yet is still charged. True: the object is gone.
+ * Pre: fn was called. No lock held.
+ */
+bool object_end(struct memory_object *object);
 
 /*
  * A device that the kernel has mapped for itself, and lets a program drive: objects may show these
@@ -57,15 +68,8 @@ void object_on_end(struct memory_object *object, void (*fn)(void *arg), void *ar
 void object_share_device(pa_t base, uint64_t bytes);
 
 void object_ref(struct memory_object *object);
-/* The last one destroys the object. No lock held. */
+/* The last one begins its end. No lock held. */
 void object_unref(struct memory_object *object);
-
-/*
- * Before that, for who may come back: if the caller's reference is the last, give back up to so
- * many of the object's reservations, 2 MiB each at most. False: call again.
- * Pre: nobody finds the object otherwise, and no region shows it. No lock held.
- */
-bool object_drop_some(struct memory_object *object, unsigned reservs);
 
 enum memory_kind object_kind(const struct memory_object *object);
 uint64_t object_bytes(const struct memory_object *object);

@@ -194,13 +194,24 @@ static void wake_waiters(void)
 	} while (w != nullptr);
 }
 
+#define ZERO_BYTES (128 * PAGE_BYTES) /* of one step (R8) */
+
+bool object_dma_zero(struct memory_object *object)
+{
+	const va_t from = va(pool.window.v + (object->base.v - pool.base.v));
+	const uint64_t left = object->bytes - object->zeroed;
+	const uint64_t to = object->zeroed + (left < ZERO_BYTES ? left : ZERO_BYTES);
+
+	for (; object->zeroed < to; object->zeroed += PAGE_BYTES) {
+		arch_page_zero(va(from.v + object->zeroed));
+	}
+	return object->zeroed == object->bytes;
+}
+
 void object_dma_give(struct memory_object *object)
 {
 	const uint64_t offset = object->base.v - pool.base.v;
 
-	for (uint64_t off = 0; off < object->bytes; off += PAGE_BYTES) {
-		arch_page_zero(va(pool.window.v + offset + off));
-	}
 	spin_lock(&pool.lock);
 	give((uint32_t)page_of(offset), (uint32_t)page_of(object->bytes));
 	spin_unlock(&pool.lock);

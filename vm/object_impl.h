@@ -33,8 +33,9 @@ struct memory_object {
 	pa_t base;                /* [c] MEM_PHYS, MEM_DMA */
 	const struct pager_ops *ops; /* [c] MEM_PAGER */
 	void *pager;                 /* [c] */
-	void (*ended)(void *arg);    /* [c] or nullptr */
-	void *ended_arg;             /* [c] */
+	void (*ends)(void *arg);     /* [c] or nullptr */
+	void *ends_arg;              /* [c] */
+	uint64_t zeroed; /* MEM_DMA, MEM_SECRET, at their end: up to here it is zero again */
 };
 
 static inline uint64_t page_of(uint64_t offset)
@@ -74,6 +75,8 @@ enum kerr object_reserv(struct memory_object *object, uint64_t page, struct rese
  * looked up, or made.
  */
 enum kerr object_populate(struct memory_object *object, uint64_t page, struct reserv **rv);
+/* The end of the pages of a group of 16 from `page` on. */
+void object_end_group(struct memory_object *object, uint64_t page);
 /* Claim [first, end) pages for an operation that takes mappings away; false: one is under way. */
 bool object_claim(struct memory_object *object, uint64_t first, uint64_t end);
 void object_release(struct memory_object *object);
@@ -99,8 +102,14 @@ void object_pager_forget(struct memory_object *object, struct reserv *rv);
 
 /* object_secret.c */
 enum kerr object_secret_fill(struct memory_object *object, struct window_budget *budget);
-void object_secret_restore(struct memory_object *object, struct reserv *rv);
+/*
+ * One step of its end, reservations in their order: 64 KiB zeroed, after the last of them all of it
+ * back in the linear map. True: that was done before; it can be freed.
+ */
+bool object_secret_back(struct memory_object *object, const struct reserv *rv);
 
 /* object_dma.c */
 enum kerr object_dma_take(struct memory_object *object);
+/* One step of its end: a part is zeroed. True: all of it is. */
+bool object_dma_zero(struct memory_object *object);
 void object_dma_give(struct memory_object *object);

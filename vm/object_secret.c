@@ -10,7 +10,7 @@
  *          pages that only this CPU uses: kernel code on SP0 is not preempted by other kernel
  *          code, so one such place per CPU needs no lock. The tables under these places are made
  *          with the first secret, so that giving one back needs no memory.
- * FAILURE  Creation undoes what it did. Giving back cannot fail, but that a CPU may not park; a
+ * FAILURE  Creation leaves whole reservations to the object's end. Giving back cannot fail, but that a CPU may not park; a
  *          frame that could not be put back is lost to the linear map's promotion, nothing else.
  */
 #include <arch/atomic.h>
@@ -96,55 +96,73 @@ static void scrub(pa_t base, uint64_t bytes)
 	KASSERT(e == KERR_OK); /* small entries: no window */
 }
 
-/* Zeroed, back into the linear map, and promoted. */
-static void put_back(pa_t base, uint64_t bytes)
+/* Frames from *page on to `end`, in stretches that lie together, each given to fn. */
+static enum kerr each_stretch(const struct reserv *rv, unsigned *page, unsigned end,
+			      enum kerr (*fn)(pa_t base, uint64_t bytes))
+{
+	enum kerr e = KERR_OK;
+
+	while (*page < end && e == KERR_OK) {
+		const pa_t base = reserv_frame(rv, *page);
+		unsigned count = 1;
+
+		while (*page + count < end &&
+		       reserv_frame(rv, *page + count).v == base.v + count * PAGE_BYTES) {
+			count++;
+		}
+		e = fn(base, count * PAGE_BYTES);
+		*page += e == KERR_OK ? count : 0;
+	}
+	return e;
+}
+
+static enum kerr scrub_stretch(pa_t base, uint64_t bytes)
 {
 	for (uint64_t off = 0; off < bytes; off += PLACE_BYTES) {
 		const uint64_t left = bytes - off;
 
 		scrub(pa(base.v + off), left < PLACE_BYTES ? left : PLACE_BYTES);
 	}
-	const enum kerr e =
-		pmap_map(&kernel_pmap, va(LINEAR_BASE + base.v), base, bytes, PMAP_WRITE);
+	return KERR_OK;
+}
+
+static void scrub_pages(const struct reserv *rv, unsigned first, unsigned end)
+{
+	const enum kerr e = each_stretch(rv, &first, end, scrub_stretch);
+
+	KASSERT(e == KERR_OK);
+}
+
+/* Into the linear map, and promoted. What lies together goes at once: its tables are there. */
+static enum kerr put_back_stretch(pa_t base, uint64_t bytes)
+{
+	return pmap_map(&kernel_pmap, va(LINEAR_BASE + base.v), base, bytes, PMAP_WRITE);
+}
+
+static void put_back(const struct reserv *rv, unsigned end)
+{
+	unsigned page = 0;
+	const enum kerr e = each_stretch(rv, &page, end, put_back_stretch);
 
 	KASSERT(e == KERR_OK); /* its tables stayed when it was carved out */
 }
 
-/* The frames of a reservation, in stretches that lie together, each given to fn. */
-static enum kerr each_stretch(const struct reserv *rv, unsigned end,
-			      enum kerr (*fn)(pa_t base, uint64_t bytes), unsigned *done)
+bool object_secret_back(struct memory_object *object, const struct reserv *rv)
 {
-	enum kerr e = KERR_OK;
+	const uint64_t base = (uint64_t)rv->index * BLOCK_BYTES;
+	const uint64_t end = base + rv->pages * PAGE_BYTES;
+	const uint64_t from = object->zeroed > base ? object->zeroed : base;
+	const uint64_t to = end - from < PLACE_BYTES ? end : from + PLACE_BYTES;
 
-	for (unsigned page = 0; page < end && e == KERR_OK;) {
-		const pa_t base = reserv_frame(rv, page);
-		unsigned count = 1;
-
-		while (page + count < end &&
-		       reserv_frame(rv, page + count).v == base.v + count * PAGE_BYTES) {
-			count++;
-		}
-		e = fn(base, count * PAGE_BYTES);
-		page += e == KERR_OK ? count : 0;
-		*done = page;
+	if (from >= end) {
+		return true;
 	}
-	return e;
-}
-
-static enum kerr put_back_stretch(pa_t base, uint64_t bytes)
-{
-	put_back(base, bytes);
-	return KERR_OK;
-}
-
-void object_secret_restore(struct memory_object *object, struct reserv *rv)
-{
-	unsigned done = 0;
-
-	(void)object;
-	const enum kerr e = each_stretch(rv, rv->pages, put_back_stretch, &done);
-
-	KASSERT(e == KERR_OK);
+	scrub_pages(rv, (unsigned)page_of(from - base), (unsigned)page_of(to - base));
+	if (to == end) {
+		put_back(rv, rv->pages);
+	}
+	object->zeroed = to;
+	return false;
 }
 
 static enum kerr carve_stretch(pa_t base, uint64_t bytes)
@@ -171,17 +189,15 @@ static enum kerr fill_one(struct memory_object *object, uint64_t index)
 		spin_unlock(&object->lock);
 	} while (e == KERR_OK && ++page < rv->pages);
 	if (e == KERR_OK) {
-		e = each_stretch(rv, rv->pages, carve_stretch, &done);
+		e = each_stretch(rv, &done, rv->pages, carve_stretch);
 	}
 	rv = object_index_get(object, index);
 	if (e == KERR_OK || rv == nullptr) {
 		return e;
 	}
 	/* Undo: what was carved goes back; what is only populated is freed like any other page. */
-	unsigned again = 0;
-	const enum kerr undone = each_stretch(rv, done, put_back_stretch, &again);
-
-	KASSERT(undone == KERR_OK);
+	scrub_pages(rv, 0, done);
+	put_back(rv, done);
 	spin_lock(&object->lock);
 	object_index_clear(object, index);
 	object->resident -= rv->count;
@@ -189,20 +205,6 @@ static enum kerr fill_one(struct memory_object *object, uint64_t index)
 	memcharge_give(object->charge, rv->count * PAGE_BYTES);
 	reserv_destroy(rv, object->charge);
 	return e;
-}
-
-/* Give back what was filled before a failure. */
-static void unfill(struct memory_object *object, uint64_t end)
-{
-	for (uint64_t index = 0; index < end; index++) {
-		struct reserv *rv = object_index_get(object, index);
-
-		object_secret_restore(object, rv);
-		object_index_clear(object, index);
-		object->resident -= rv->count;
-		memcharge_give(object->charge, rv->count * PAGE_BYTES);
-		reserv_destroy(rv, object->charge);
-	}
 }
 
 enum kerr object_secret_fill(struct memory_object *object, struct window_budget *budget)
@@ -215,9 +217,6 @@ enum kerr object_secret_fill(struct memory_object *object, struct window_budget 
 		e = budget_take(budget, 4);
 		if (e == KERR_OK) {
 			e = fill_one(object, index);
-		}
-		if (e != KERR_OK) {
-			unfill(object, index);
 		}
 	}
 	return e;

@@ -52,10 +52,11 @@ struct pmap {
 	struct spinlock lock;
 	pte_t *root;
 	uint64_t caller; /* [lock] who asked for the change that is going on: for the records */
-	bool user;       /* [c] vm/pmap_user.h; the next three are for user maps only */
+	bool user;       /* [c] vm/pmap_user.h; the next four are for user maps only */
 	struct park_space space;  /* its window, its ASID */
 	struct memcharge *charge; /* [c] who pays for its tables */
 	uint64_t table_pages;     /* [lock] pinned pages that it has */
+	uint64_t ended_to; /* its end: below this address its tables are freed */
 	const struct inval_windows *windows; /* [c] those of mode park, for its half */
 	struct park_space *own; /* [c] &space if it is a user map, else nullptr */
 };

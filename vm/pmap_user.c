@@ -164,62 +164,134 @@ void pmap_user_retire(struct pmap *pmap)
 	}
 }
 
-/* The tables under an entry of level 2: the one linked, or the one saved. */
-static void free_level3(struct pmap *pmap, const struct table_notes *notes, const pte_t *table,
-			unsigned i)
+/* What one step of the end looks at: so many empty entries, or fewer that tables hang from. */
+#define STEP_ENTRIES 1024
+#define ENTRIES_A_TABLE 32
+
+/* The tables under an entry of level 2: the one linked, or the one saved. Returns how many. */
+static unsigned free_level3(struct pmap *pmap, const struct table_notes *notes, const pte_t *table,
+			    unsigned i)
 {
 	const uint64_t saved = notes->saved[i];
+	unsigned freed = 0;
 
 	if (saved != 0) {
 		table_free(pmap, (pte_t *)(uintptr_t)(saved & ~SAVED_STALE));
+		freed++;
 	}
 	if (pte_is_table(table[i], 2)) {
 		table_free(pmap, table_under(table[i]));
+		freed++;
+	}
+	return freed;
+}
+
+/* The tables from the root to the entry where the last step ended, and the entries. */
+struct path {
+	pte_t *table[3];
+	unsigned next[3];
+	unsigned level;
+};
+
+static struct path path_to_here(const struct pmap *pmap)
+{
+	const va_t at = va(pmap->ended_to);
+	struct path p = { .table = { pmap->root }, .next = { level_index(at, 0) } };
+
+	while (p.level < 2) {
+		const pte_t e = p.table[p.level][p.next[p.level]];
+
+		if (!pte_is_table(e, p.level)) {
+			break;
+		}
+		p.next[p.level]++;
+		p.level++;
+		p.table[p.level] = table_under(e);
+		p.next[p.level] = level_index(at, p.level);
+	}
+	return p;
+}
+
+static void stop_here(struct pmap *pmap, const struct path *p)
+{
+	uint64_t at = 0;
+
+	for (unsigned level = 0; level <= p->level; level++) {
+		/* Above the last one `next` is past the entry that leads down. */
+		at += (p->next[level] - (level < p->level ? 1 : 0)) * level_bytes(level);
+	}
+	pmap->ended_to = at;
+}
+
+/* The next entry of the path: what hangs from it is freed, or is where the path goes on. */
+static unsigned end_entry(struct pmap *pmap, struct path *p)
+{
+	pte_t *table = p->table[p->level];
+	const unsigned i = p->next[p->level]++;
+
+	if (p->level == 2) {
+		return free_level3(pmap, notes_of(table), table, i);
+	}
+	if (pte_is_table(table[i], p->level)) {
+		p->level++;
+		p->table[p->level] = table_under(table[i]);
+		p->next[p->level] = 0;
+	}
+	return 0;
+}
+
+/* The last table of the path is empty: it goes, and in the root also what led there. */
+static void leave_table(struct pmap *pmap, struct path *p)
+{
+	table_free(pmap, p->table[p->level]);
+	if (p->level == 1) {
+		/* A root that is given back leads nowhere. */
+		pmap_write_entry(&pmap->root[p->next[0] - 1], (pte_t){ 0 });
 	}
 }
 
 /*
  * Depth-first, children before their parent; stops looking when only the path to here is left,
- * so that a sparse space costs what it has.
+ * so that a sparse space costs what it has. False: some are left, for the next step.
  */
-static void free_tables(struct pmap *pmap)
+static bool free_tables(struct pmap *pmap)
 {
-	pte_t *table[3] = { pmap->root };
-	unsigned next[3] = { 0 };
-	unsigned level = 0;
+	struct path p = path_to_here(pmap);
+	int left = STEP_ENTRIES;
 
 	for (;;) {
 		/* Of the path each table is one page; level 2 has a second, for what it saved. */
-		const bool done = pmap->table_pages == level + (level == 2 ? 2u : 1u);
+		const bool done = pmap->table_pages == p.level + (p.level == 2 ? 2u : 1u);
 
-		if (next[level] == PT_ENTRIES || done) {
-			table_free(pmap, table[level]);
-			if (level-- == 0) {
-				return;
+		if (p.next[p.level] == PT_ENTRIES || done) {
+			leave_table(pmap, &p);
+			if (p.level-- == 0) {
+				return true;
 			}
-			continue;
-		}
-		const unsigned i = next[level]++;
-
-		if (level == 2) {
-			free_level3(pmap, notes_of(table[2]), table[2], i);
-		} else if (pte_is_table(table[level][i], level)) {
-			table[level + 1] = table_under(table[level][i]);
-			if (level == 0) {
-				/* A root that is given back leads nowhere. */
-				pmap_write_entry(&pmap->root[i], (pte_t){ 0 });
-			}
-			next[++level] = 0;
+		} else if (left <= 0) {
+			stop_here(pmap, &p);
+			return false;
+		} else {
+			left -= 1 + (int)end_entry(pmap, &p) * ENTRIES_A_TABLE;
 		}
 	}
 }
 
-void pmap_user_destroy(struct pmap *pmap)
+bool pmap_user_end(struct pmap *pmap)
 {
 	pmap_user_retire(pmap);
-	free_tables(pmap);
+	if (!free_tables(pmap)) {
+		return false;
+	}
 	KASSERT(pmap->table_pages == 0); /* R10 */
 	pmap->root = nullptr;
+	return true;
+}
+
+void pmap_user_destroy(struct pmap *pmap)
+{
+	while (!pmap_user_end(pmap)) {
+	}
 }
 
 bool pmap_user_query(struct pmap *pmap, va_t at, pte_t *entry, uint64_t *bytes)

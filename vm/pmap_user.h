@@ -50,8 +50,13 @@ void pmap_activate(struct pmap *pmap);
  */
 void pmap_user_retire(struct pmap *pmap);
 
-/* Retire, then free the tables: a cost per table, not per page. Pre: as above; nobody else uses it.
+/*
+ * One step of its end (R8): retired, and some 32 of its tables freed. A cost per table, not per page.
+ * True: they are all gone. Pre: as above; nobody else uses it.
  */
+bool pmap_user_end(struct pmap *pmap);
+
+/* All steps. */
 void pmap_user_destroy(struct pmap *pmap);
 
 /* The leaf at va: its entry, and the bytes of one TLB entry. False: not mapped. Takes the lock. */

@@ -65,6 +65,18 @@ static inline bool reserv_has(const struct reserv *rv, unsigned page)
 	return (rv->bits[page / 64] >> page % 64 & 1) != 0;
 }
 
+/* The first page that is populated; RESERV_PAGES: none. */
+static inline unsigned reserv_first(const struct reserv *rv)
+{
+	unsigned word = 0;
+
+	while (word < RESERV_PAGES / 64 && rv->bits[word] == 0) {
+		word++;
+	}
+	return word == RESERV_PAGES / 64 ? RESERV_PAGES
+					 : word * 64 + (unsigned)__builtin_ctzll(rv->bits[word]);
+}
+
 /* A block that is still whole: full, it can be mapped at once. */
 static inline bool reserv_is_block(const struct reserv *rv)
 {

@@ -8,7 +8,6 @@
 #include "vm/space_impl.h"
 
 #define REGIONS_A_STEP 16 /* of an end */
-#define RESERVS_A_STEP 4  /* the same */
 
 static struct slab_class space_class = SLAB_CLASS("space", struct space);
 static struct slab_class region_class = SLAB_CLASS("region", struct region);
@@ -76,15 +75,12 @@ static bool detach_some(struct space *space)
 	return true;
 }
 
-/* Some of those that were detached, and what they showed. False: none is left. */
+/* Some of those that were detached, and their part in what they showed. False: none is left. */
 static bool free_some(struct space *space)
 {
 	for (unsigned n = 0; n < REGIONS_A_STEP && space->gone != nullptr; n++) {
 		struct region *r = space->gone;
 
-		if (r->object != nullptr && !object_drop_some(r->object, RESERVS_A_STEP)) {
-			return true;
-		}
 		space->gone = r->object_next;
 		if (r->object != nullptr) {
 			object_unref(r->object);
@@ -108,8 +104,7 @@ bool space_end(struct space *space)
 	pmap_user_retire(&space->pmap);
 	if (!detach_some(space)) {
 		/* Now nobody finds the tables through an object either. */
-		pmap_user_destroy(&space->pmap);
-		space->detached = true;
+		space->detached = pmap_user_end(&space->pmap);
 	}
 	return false;
 }

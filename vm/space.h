@@ -50,8 +50,8 @@ struct space {
 enum kerr space_create(struct memcharge *charge, struct space **out);
 
 /*
- * One step of its end (R8): 16 regions detached, all tables freed, or what 16 regions showed. Cost
- * per table, per region and per reservation. True: it is gone. Pre: no thread runs in it, or will;
+ * One step of its end (R8): 16 regions detached, some 32 tables freed, or 16 regions; what nobody
+ * else uses of what they showed ends then. True: it is gone. Pre: no thread runs in it, or will;
  * CPUs that still have it loaded are switched off it. No lock held.
  */
 bool space_end(struct space *space);

@@ -41,7 +41,7 @@
 #define TH_IPC_BOUND 536
 #define TH_IPC_EXCEPTED 544
 #define TH_RUN_END 704
-#define TASK_HANDLES 176
+#define TASK_HANDLES 184
 #define TH_SPACE 360 /* of its task's map: the window, then the ASID; and TH_ROOT behind it */
 #define TH_ROOT 368
 #define TH_ZEROS 376 /* two registers' worth of nothing */

@@ -84,10 +84,11 @@ void pmap_user_retire(struct pmap *pmap)
 	memset(pmap->root, 0, FAKE_PAGES * sizeof(struct fake_leaf));
 }
 
-void pmap_user_destroy(struct pmap *pmap)
+bool pmap_user_end(struct pmap *pmap)
 {
 	free(pmap->root);
 	pmap->root = nullptr;
+	return true;
 }
 
 bool pmap_user_query(struct pmap *pmap, va_t at, pte_t *entry, uint64_t *bytes)

@@ -473,31 +473,70 @@ static void long_objects_cost_what_is_touched(void **state)
 	close_space();
 }
 
-/* Who ends an object does so in steps, unless somebody else goes on using it. */
-static void the_last_user_gives_it_back_in_steps(void **state)
+static void note_end(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+/* Reservations of one page each, in pieces: what a step gives back is bounded by pages. */
+static struct memory_object *apart(unsigned reservs, unsigned pages)
 {
 	struct memory_object *object = anon(64 * BLOCK_BYTES);
-	unsigned steps = 1;
 
-	(void)state;
-	open_space();
-	for (unsigned i = 0; i < 7; i++) {
+	for (unsigned i = 0; i < reservs; i++) {
 		struct reserv *rv = nullptr;
 
 		spin_lock(&object->lock);
-		assert_int_equal(object_populate(object, i * 3 * RESERV_PAGES + i, &rv), KERR_OK);
+		for (unsigned p = 0; p < pages; p++) {
+			assert_int_equal(object_populate(object, i * RESERV_PAGES + p, &rv),
+					 KERR_OK);
+		}
+		while (reserv_shrink(rv)) {
+		}
 		spin_unlock(&object->lock);
 	}
-	object_ref(object);
-	assert_true(object_drop_some(object, 2));
-	assert_int_equal(object_resident(object), 7 * PAGE_BYTES);
-	object_unref(object);
-	for (; !object_drop_some(object, 2); steps++) {
-		assert_int_equal(object_resident(object), (7 - 2 * steps) * PAGE_BYTES);
+	return object;
+}
+
+static unsigned end_in_steps(struct memory_object *object, uint64_t pages_a_step)
+{
+	uint64_t left = object_resident(object);
+	unsigned steps = 1;
+
+	while (!object_end(object)) {
+		const uint64_t now = object_resident(object);
+
+		assert_in_range(left - now, PAGE_BYTES, pages_a_step * PAGE_BYTES);
+		left = now;
+		steps++;
 	}
-	assert_int_equal(steps, 4);
-	assert_int_equal(object_resident(object), 0);
+	return steps;
+}
+
+/* The last user begins the end of an object, which goes in steps; nobody before does. */
+static void the_last_user_gives_it_back_in_steps(void **state)
+{
+	struct memory_object *object;
+	unsigned ends = 0;
+
+	(void)state;
+	open_space();
+	object = apart(3, RESERV_PAGES);
+	object_on_end(object, note_end, &ends);
+	object_ref(object);
 	object_unref(object);
+	assert_int_equal(ends, 0);
+	assert_int_equal(object_resident(object), 3 * BLOCK_BYTES);
+	object_unref(object);
+	assert_int_equal(ends, 1);
+	assert_int_equal(end_in_steps(object, 8 * RESERV_PAGES), 1); /* three blocks */
+
+	object = apart(4, RESERV_PAGES - 1);
+	object_on_end(object, note_end, &ends);
+	object_unref(object);
+	/* 32 groups each, and what they leave */
+	assert_int_equal(end_in_steps(object, 8 * RESERV_RUN), 4 * 32 / 8 + 1);
+	assert_int_equal(ends, 2);
 	close_space();
 }
 

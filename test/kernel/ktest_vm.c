@@ -65,6 +65,47 @@ static void the_end_of_many_regions_goes_in_steps(void)
 	EXPECT_EQ(reserv_stats().listed, 0);
 }
 
+#define MANY_TABLES 100u
+#define TABLES_A_STEP 40u
+
+static bool fill_many_tables(struct space *space)
+{
+	struct memory_object *object;
+	bool ok = object_create(MEM_ANON, PAGE_BYTES, &charge, nullptr, &object) == KERR_OK;
+
+	for (unsigned i = 0; ok && i < MANY_TABLES; i++) {
+		const uint64_t at = AT + i * BLOCK_BYTES;
+
+		ok = user_map(space, object, 0, at, PAGE_BYTES, VM_RW) == KERR_OK &&
+		     user_fill(space, at, PAGE_BYTES, i);
+	}
+	if (ok) {
+		object_unref(object);
+	}
+	return ok;
+}
+
+/* R8: and over how many tables its pages are spread. */
+static void the_end_of_many_tables_goes_in_steps(void)
+{
+	struct space *space = open_space();
+	uint64_t tables;
+	uint64_t most = 0;
+
+	REQUIRE(space != nullptr && fill_many_tables(space));
+	tables = space->pmap.table_pages;
+	EXPECT(tables > MANY_TABLES);
+	while (tables != 0 && !space_end(space)) {
+		const uint64_t now = space->pmap.table_pages;
+
+		most = tables - now > most ? tables - now : most;
+		tables = now;
+	}
+	EXPECT(most > 1 && most <= TABLES_A_STEP);
+	space_destroy(space);
+	EXPECT_EQ(memcharge_used(&charge), 0);
+}
+
 static void superpages_come_by_themselves(void)
 {
 	const uint64_t windows = counter_sum(CTR_promote_2m);
@@ -259,6 +300,7 @@ static void spaces_without_memory_are_refused(void)
 
 const struct ktest ktest_vm[] = {
 	{ "the_end_of_many_regions_goes_in_steps", the_end_of_many_regions_goes_in_steps, 1 },
+	{ "the_end_of_many_tables_goes_in_steps", the_end_of_many_tables_goes_in_steps, 1 },
 	{ "superpages_come_by_themselves", superpages_come_by_themselves, 1 },
 	{ "runs_of_32m_come_by_themselves", runs_of_32m_come_by_themselves, 1 },
 	{ "rights_are_what_the_region_says", rights_are_what_the_region_says, 1 },
