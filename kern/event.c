@@ -11,6 +11,7 @@
 #include "kern/event_queue.h"
 #include "kern/ipc_wait.h"
 #include "kern/sched.h"
+#include "kern/thread.h"
 #include "pcpu/slab.h"
 
 #define END_STEPS 16
@@ -276,8 +277,16 @@ enum kerr event_bind(struct event *ev, struct thread *t)
 	if (e != KERR_OK) {
 		kobj_put(&ev->obj);
 		kobj_put(&t->obj);
-	} else if (load_relaxed(&ev->bits) != 0) {
-		ipc_wake_bound(t);
+	} else {
+		if (load_relaxed(&ev->bits) != 0) {
+			ipc_wake_bound(t);
+		}
+		/*
+		 * A fast message (arch/arm64/ipc_fast.S) looks for a binding first and receives then,
+		 * with no barrier between the two. Its own CPU does not look in the middle of one: so
+		 * that one looks once more whether t receives and the event has bits.
+		 */
+		thread_ask(t, REQUEST_EVENT);
 	}
 	return e;
 }

@@ -20,7 +20,8 @@
 static struct slab_class tasks = SLAB_CLASS("task", struct task);
 static uint64_t last_number; /* [a] */
 static struct spinlock all_lock = SPINLOCK("tasks", LOCK_OBJECT);
-static struct task *all; /* [l] of all_lock */
+static struct task *all; /* [l] of all_lock: but for those in */
+static struct task *killed; /* [l] the same: whom task_kill_all() has been at */
 
 #define TASK_OF(kobj) ((struct task *)(void *)(kobj)) /* obj is first */
 
@@ -106,14 +107,30 @@ static bool tear_down(struct reclaim_node *node)
 	return true;
 }
 
+/* With the lock held. */
+static void list_add(struct task **list, struct task *task)
+{
+	task->all_next = *list;
+	task->all_at = list;
+	if (*list != nullptr) {
+		(*list)->all_at = &task->all_next;
+	}
+	*list = task;
+}
+
+/* With the lock held: out of whichever list it is in. */
+static void list_remove(struct task *task)
+{
+	*task->all_at = task->all_next;
+	if (task->all_next != nullptr) {
+		task->all_next->all_at = task->all_at;
+	}
+}
+
 static void all_add(struct task *task)
 {
 	spin_lock(&all_lock);
-	task->all_next = all;
-	if (all != nullptr) {
-		all->all_prev = task;
-	}
-	all = task;
+	list_add(&all, task);
 	if (task->obj.payer_task != nullptr) {
 		struct task *parent = parent_of(task);
 
@@ -131,14 +148,7 @@ static void all_remove(struct task *task)
 {
 	spin_lock(&all_lock);
 	leave_parent(task);
-	if (task->all_next != nullptr) {
-		task->all_next->all_prev = task->all_prev;
-	}
-	if (task->all_prev != nullptr) {
-		task->all_prev->all_next = task->all_next;
-	} else {
-		all = task->all_next;
-	}
+	list_remove(task);
 	spin_unlock(&all_lock);
 }
 
@@ -318,36 +328,36 @@ void task_kill(struct task *task)
 	}
 }
 
-/* The first from `task` on that has not come to its end, referenced. With the lock held. */
-static struct task *first_alive(struct task *task)
+/* One more (R8); false: there is none. One whose end is on its way needs no killing. */
+static bool kill_next(void)
 {
-	while (task != nullptr && !kobj_get(&task->obj)) {
-		task = task->all_next;
+	spin_lock(&all_lock);
+	struct task *task = all;
+	bool alive = false;
+
+	if (task != nullptr) {
+		list_remove(task);
+		list_add(&killed, task);
+		alive = kobj_get(&task->obj);
 	}
-	return task;
+	spin_unlock(&all_lock);
+	if (alive) {
+		task_kill(task);
+		kobj_put(&task->obj);
+	}
+	return task != nullptr;
 }
 
 void task_kill_all(void)
 {
-	spin_lock(&all_lock);
-	struct task *task = first_alive(all);
-
-	spin_unlock(&all_lock);
-	while (task != nullptr) {
-		task_kill(task);
-		spin_lock(&all_lock);
-		struct task *next = first_alive(task->all_next); /* ours is still in the list */
-
-		spin_unlock(&all_lock);
-		kobj_put(&task->obj);
-		task = next;
+	while (kill_next()) {
 	}
 }
 
 bool task_any(void)
 {
 	spin_lock(&all_lock);
-	const bool any = all != nullptr;
+	const bool any = all != nullptr || killed != nullptr;
 
 	spin_unlock(&all_lock);
 	return any;

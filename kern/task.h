@@ -45,7 +45,7 @@ struct task {
 	struct space *space; /* [c] until the teardown */
 	struct reclaim_node teardown;
 	bool ending; /* [l] the teardown is on its way, or done */
-	struct task *all_next, *all_prev; /* of all tasks */
+	struct task *all_next, **all_at; /* of all tasks, and what points at us there */
 	struct task *children;            /* those that it made and has not killed */
 	struct task *child_next, *child_prev;
 	bool is_child; /* it is in such a list */

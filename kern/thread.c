@@ -16,6 +16,7 @@
 #include "arch/arm64/sysreg.h"
 #include "kern/assert.h"
 #include "kern/fpu.h"
+#include "kern/ipc_wait.h"
 #include "kern/sched_impl.h"
 #include "kern/task.h"
 #include "pcpu/slab.h"
@@ -225,7 +226,8 @@ static bool obey_locked(struct runq *q, struct thread *t, uint64_t what)
 {
 	const bool kill = (what & REQUEST_KILL) != 0;
 
-	if (t->state == THREAD_DEAD || (t->state == THREAD_STOPPED && !kill)) {
+	if ((what & (REQUEST_STOP | REQUEST_KILL)) == 0 || t->state == THREAD_DEAD ||
+	    (t->state == THREAD_STOPPED && !kill)) {
 		return true;
 	}
 	if (thread_waits(t)) {
@@ -262,6 +264,9 @@ void thread_serve_request(struct thread *t)
 	if (waits) {
 		/* If somebody else ends the wait, thread_wake() asks again. */
 		(void)ipc_cancel(t, KERR_CANCELLED);
+	}
+	if (mine && (what & REQUEST_EVENT) != 0) {
+		ipc_wake_bound(t);
 	}
 	if (!mine && list_request(t, what)) {
 		return;

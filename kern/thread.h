@@ -54,7 +54,8 @@ enum thread_state {
 enum thread_request {
 	REQUEST_STOP = 1,
 	REQUEST_KILL = 2,
-	REQUEST_LISTED = 4, /* thread.c's own */
+	REQUEST_EVENT = 4, /* see whether the event that it was just bound to has bits for it */
+	REQUEST_LISTED = 8, /* thread.c's own */
 };
 
 struct thread {
@@ -165,8 +166,8 @@ enum kerr thread_read_regs(struct thread *t, struct thread_regs *out);
 enum kerr thread_write_regs(struct thread *t, const struct thread_regs *regs);
 
 /*
- * Ask the thread's CPU to stop or kill it: soon, not at once. A wait in a call ends with
- * KERR_CANCELLED; a thread that waits for its page or its exception's answer stops when it has it.
+ * Ask the thread's CPU for something: soon, not at once. When it stops or dies, a wait in a call ends
+ * with KERR_CANCELLED; if it waits for its page or its exception's answer it stops when it has it.
  */
 void thread_ask(struct thread *t, enum thread_request request);
 

@@ -19,6 +19,7 @@ unsigned wakes[THREADS];
 unsigned timers;
 struct timerq_node *timer_set;
 struct thread *excepted;
+struct thread *asked;
 uint64_t verdict;
 void (*at_change)(struct thread *t);
 
@@ -70,6 +71,12 @@ void thread_wake(struct thread *t, enum kerr error)
 	wakes[t - thread]++;
 	t->regs.x[8] = (uint64_t)error;
 	t->state = THREAD_RUNNING;
+}
+
+void thread_ask(struct thread *t, enum thread_request request)
+{
+	assert_int_equal(request, REQUEST_EVENT);
+	asked = t;
 }
 
 void sched_set_priority(struct thread *t, uint8_t priority)

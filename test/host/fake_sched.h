@@ -22,3 +22,6 @@ extern void (*at_change)(struct thread *t);
 /* The last answer to an exception. */
 extern struct thread *excepted;
 extern uint64_t verdict;
+
+/* By thread_ask(): whose CPU is to look whether its event has bits. */
+extern struct thread *asked;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test/host/test_waiting.c - queues of threads beside a flat list, and crowds at an event. As
+ * test/host/test_waiting.c - queues of threads beside a flat list, crowds at an event, bindings. As
  * test_ipc.c, on a scheduler that only writes down (fake_sched.h).
  */
 #include <string.h>
@@ -404,6 +404,33 @@ static int begin(void **state)
 	return 0;
 }
 
+/* ---- a binding ---- */
+
+/* As ipc_reply_recv in assembly: it saw no binding, and is in the queue only after it was bound. */
+static void a_binding_meets_who_begins_to_receive(void **state)
+{
+	struct endpoint *ep = nullptr;
+	struct event *ev = nullptr;
+
+	(void)state;
+	asked = nullptr;
+	assert_int_equal(endpoint_create(&charge, &ep), KERR_OK);
+	assert_int_equal(event_create(&charge, &ev), KERR_OK);
+	event_signal(ev, 0x30);
+	assert_int_equal(event_bind(ev, &thread[2]), KERR_OK);
+	thread[2].ipc.bound = nullptr;
+	(void)ipc_recv(&thread[2], ep, nullptr, DEADLINE_NONE);
+	thread[2].ipc.bound = ev;
+	assert_int_equal(thread[2].state, THREAD_RECEIVING);
+	assert_ptr_equal(asked, &thread[2]); /* its CPU looks, as soon as that is over */
+	ipc_wake_bound(&thread[2]);
+	assert_int_equal(thread[2].state, THREAD_RUNNING);
+	assert_int_equal(thread[2].regs.x[0], 0x30);
+	event_unbind_event(ev);
+	kobj_put(&ev->obj);
+	kobj_put(&ep->obj);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -415,6 +442,7 @@ int main(void)
 		TEST(a_signal_wakes_a_crowd_one_by_one),
 		TEST(an_interrupt_wakes_one_of_a_crowd),
 		TEST(a_crowd_is_revoked_in_steps),
+		TEST(a_binding_meets_who_begins_to_receive),
 	};
 
 	return cmocka_run_group_tests(tests, boot, nullptr);

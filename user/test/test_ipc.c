@@ -284,46 +284,6 @@ static void ipc_malformed_info_is_refused(void)
 	EXPECT_OK(sys_handle_close(endpoint));
 }
 
-struct listener {
-	handle_t endpoint;
-	enum kerr error[2];
-	struct ipc_message got[2];
-};
-
-static void listen_twice(void *argument)
-{
-	struct listener *const l = argument;
-
-	for (unsigned i = 0; i < 2; i++) {
-		l->error[i] = sys_ipc_recv(l->endpoint, 0, HANDLE_NONE, in_time(), &l->got[i]);
-	}
-}
-
-static void ipc_bound_event_wakes_the_receiver(void)
-{
-	struct listener l = { 0 };
-	struct ipc_message m = { .word = { 42 } };
-	handle_t event;
-
-	EXPECT_OK(sys_endpoint_create(&l.endpoint));
-	EXPECT_OK(sys_event_create(&event));
-	struct thread *const t = start_thread(listen_twice, &l, PRIORITY_DEFAULT);
-	EXPECT_OK(sys_event_bind(event, thread_handle(t)));
-	EXPECT_EQ(sys_event_bind(event, thread_handle(t)), KERR_EXISTS);
-	await_state(thread_handle(t), THREAD_IS_RECEIVING);
-	EXPECT_OK(sys_event_signal(event, 0x21));
-	EXPECT_OK(sys_ipc_send(l.endpoint, IPC_INFO(1, 0), in_time(), &m));
-	thread_join(t);
-	EXPECT_OK(l.error[0]);
-	EXPECT(l.got[0].info & IPC_FLAG_EVENT);
-	EXPECT_EQ(l.got[0].word[0], 0x21);
-	EXPECT_OK(l.error[1]);
-	EXPECT_EQ(l.got[1].info & IPC_FLAG_EVENT, 0);
-	EXPECT_EQ(l.got[1].word[0], 42);
-	EXPECT_OK(sys_handle_close(event));
-	EXPECT_OK(sys_handle_close(l.endpoint));
-}
-
 static void ipc_transfers_handles(void)
 {
 	handle_t endpoint, event, arrived;
@@ -457,7 +417,6 @@ const struct test tests_ipc[] = {
 	TEST(ipc_send_needs_no_answer),
 	TEST(ipc_words_beyond_the_count_are_zero),
 	TEST(ipc_malformed_info_is_refused),
-	TEST(ipc_bound_event_wakes_the_receiver),
 	TEST(ipc_transfers_handles),
 	TEST(ipc_transfer_needs_its_right),
 	TEST(ipc_transfers_two_handles_at_once),
