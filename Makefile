@@ -43,6 +43,7 @@ KERN := kern/bootargs.c kern/fatal.c kern/fdt.c kern/fdt_dev.c kern/fdt_mem.c ke
 	kern/ipc_message.c kern/ipc_wait.c \
 	kern/quick.c \
 	kern/quick_fault.c \
+	kern/quick_ipc.c \
 	kern/quick_irq.c \
 	kern/irq_object.c kern/runq.c kern/sched.c kern/sched_cpu.c kern/task.c kern/thread.c \
 	kern/timer_object.c kern/timerq.c \

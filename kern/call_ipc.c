@@ -6,28 +6,14 @@
  */
 #include <gen/call_args.h>
 
-#include "arch/arm64/timer.h"
 #include "kern/event.h"
-#include "kern/ipc.h"
+#include "kern/ipc_wait.h"
 #include "kern/irq_object.h"
 #include "kern/task.h"
 #include "kern/thread.h"
 #include "kern/timer_object.h"
 
-#define DUE_FIRST 2 /* ticks; less has a meaning of its own */
-
 #define SENDER_RIGHTS (RIGHT_SEND | RIGHT_TRANSFER | RIGHT_DUPLICATE)
-
-/* Nanoseconds of a deadline to ticks of the counter; NONE and POLL stay as they are. */
-static uint64_t due_of(uint64_t deadline_ns)
-{
-	if (deadline_ns == DEADLINE_NONE || deadline_ns == DEADLINE_POLL) {
-		return deadline_ns;
-	}
-	const uint64_t ticks = timer_ns_to_ticks(deadline_ns);
-
-	return ticks < DUE_FIRST ? DUE_FIRST : ticks;
-}
 
 /* A handle for the creator, with every right; it takes the object over. */
 static enum kerr publish(struct thread *self, struct kobj *obj, struct call_result *r)
@@ -87,7 +73,7 @@ enum kerr call_ipc_call(struct thread *self, const struct call_ipc_call_args *a,
 	const struct ipc_message m = message_of(self, &a->endpoint, a->info, true);
 
 	(void)r;
-	return ipc_send(self, (struct endpoint *)a->endpoint.obj, &m, due_of(a->deadline));
+	return ipc_send(self, (struct endpoint *)a->endpoint.obj, &m, ipc_due_of(a->deadline));
 }
 
 enum kerr call_ipc_send(struct thread *self, const struct call_ipc_send_args *a,
@@ -96,7 +82,7 @@ enum kerr call_ipc_send(struct thread *self, const struct call_ipc_send_args *a,
 	const struct ipc_message m = message_of(self, &a->endpoint, a->info, false);
 
 	(void)r;
-	return ipc_send(self, (struct endpoint *)a->endpoint.obj, &m, due_of(a->deadline));
+	return ipc_send(self, (struct endpoint *)a->endpoint.obj, &m, ipc_due_of(a->deadline));
 }
 
 enum kerr call_ipc_recv(struct thread *self, const struct call_ipc_recv_args *a,
@@ -104,7 +90,7 @@ enum kerr call_ipc_recv(struct thread *self, const struct call_ipc_recv_args *a,
 {
 	(void)r;
 	return ipc_recv(self, (struct endpoint *)a->endpoint.obj, (struct reply *)a->reply.obj,
-			due_of(a->deadline));
+			ipc_due_of(a->deadline));
 }
 
 enum kerr call_ipc_reply(struct thread *self, const struct call_ipc_reply_args *a,
@@ -127,7 +113,7 @@ enum kerr call_ipc_reply_recv(struct thread *self, const struct call_ipc_reply_r
 	if (e != KERR_OK && e != KERR_ABSENT) {
 		return e;
 	}
-	return ipc_recv(self, (struct endpoint *)a->endpoint.obj, reply, due_of(a->deadline));
+	return ipc_recv(self, (struct endpoint *)a->endpoint.obj, reply, ipc_due_of(a->deadline));
 }
 
 enum kerr call_event_create(struct thread *self, struct call_result *r)
@@ -153,7 +139,7 @@ enum kerr call_event_wait(struct thread *self, const struct call_event_wait_args
 	if (a->bits == 0) {
 		return KERR_INVALID;
 	}
-	return event_wait(self, (struct event *)a->event.obj, a->bits, due_of(a->deadline),
+	return event_wait(self, (struct event *)a->event.obj, a->bits, ipc_due_of(a->deadline),
 			  &r->x[0]);
 }
 
@@ -220,6 +206,6 @@ enum kerr call_timer_set(struct thread *self, const struct call_timer_set_args *
 {
 	(void)self;
 	(void)r;
-	timer_object_set((struct timer_object *)a->timer.obj, due_of(a->deadline));
+	timer_object_set((struct timer_object *)a->timer.obj, ipc_due_of(a->deadline));
 	return KERR_OK;
 }

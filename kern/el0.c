@@ -43,6 +43,7 @@ static_assert(CALL_NULL == NR_NULL && CALL_IPC_CALL == NR_IPC_CALL);
 static_assert(CALL_THREAD_YIELD == NR_THREAD_YIELD && CALL_EVENT_SIGNAL == NR_EVENT_SIGNAL);
 static_assert(CALL_EVENT_WAIT == NR_EVENT_WAIT && CALL_IRQ_ACK == NR_IRQ_ACK);
 static_assert(CALL_IPC_REPLY_RECV == NR_IPC_REPLY_RECV && CALL_IPC_RECV == NR_IPC_RECV);
+static_assert(CALL_IPC_SEND == NR_IPC_RECV + 1 && CALL_IPC_REPLY == NR_IPC_RECV + 2);
 static_assert(ESR_EC_SVC64 == EC_SVC64);
 static_assert(offsetof(struct thread, regs) == TH_REGS);
 static_assert(offsetof(struct thread, regs.sp) == TH_SP);

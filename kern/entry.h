@@ -42,6 +42,12 @@ struct thread *entry_el0_fault(struct thread *self, uint64_t esr, uint64_t far);
 struct thread *entry_el0_answer(struct thread *self);
 
 /*
+ * Messages (kern/quick_ipc.c), on SPx, all registers saved: the same, or QUICK_LEAVE, done, and the
+ * CPU looks for another thread.
+ */
+struct thread *entry_el0_ipc(struct thread *self);
+
+/*
  * quick_fast.S has signalled, but for what it left to C: a CPU is idle that may take `woken`, or,
  * that nullptr, somebody was bound to the event just then. QUICK_DONE or _LEAVE.
  */

@@ -97,6 +97,31 @@ static inline struct kobj *handle_quick(const struct handle_table *table, uint64
 	return slot->obj;
 }
 
+/* The same of any page, and with the slot, which has the badge. */
+static inline const struct handle_slot *handle_quick_slot(const struct handle_table *table,
+							  uint64_t h, enum kobj_type type,
+							  uint8_t rights)
+{
+	const uint64_t index = h & UINT16_MAX;
+	const uint64_t page = index < HANDLE_MAX
+				      ? load_acquire((const uint64_t *)(const void *)&table
+							     ->page[index / HANDLE_PAGE_SLOTS])
+				      : 0;
+
+	if (page == 0) {
+		return nullptr;
+	}
+	const struct handle_slot *slot =
+		(const struct handle_slot *)page + index % HANDLE_PAGE_SLOTS;
+	const uint64_t word = load_acquire(&slot->word); /* as in handle_get() */
+
+	if (word >> 8 != (h >> 16 << 8 | (uint64_t)type) || (word & rights) != rights ||
+	    kobj_is_dead(slot->obj)) {
+		return nullptr;
+	}
+	return slot;
+}
+
 /* A new handle on obj; takes a reference of its own. KERR_DEAD: obj is at its end. */
 enum kerr handle_new(struct handle_table *table, struct kobj *obj, uint8_t rights, uint64_t badge,
 		     handle_t *out);

@@ -7,8 +7,11 @@
 #include <arch/atomic.h>
 #include <arch/cpu.h>
 
+#include "arch/arm64/timer.h"
 #include "kern/assert.h"
 #include "kern/sched.h"
+
+#define DUE_FIRST 2 /* ticks; less has a meaning of its own */
 
 static void set_wait(struct thread *t, struct kobj *obj)
 {
@@ -162,6 +165,21 @@ void ipc_block(struct thread *self, enum thread_state why, uint64_t due)
 	if (due != DEADLINE_NONE) {
 		timerq_add(&self->deadline, due, deadline_passed);
 	}
+}
+
+void ipc_deadline_begin_held(struct thread *self)
+{
+	timerq_add_held(&self->deadline, self->ipc.due, deadline_passed);
+}
+
+uint64_t ipc_due_of(uint64_t deadline_ns)
+{
+	if (deadline_ns == DEADLINE_NONE || deadline_ns == DEADLINE_POLL) {
+		return deadline_ns;
+	}
+	const uint64_t ticks = timer_ns_to_ticks(deadline_ns);
+
+	return ticks < DUE_FIRST ? DUE_FIRST : ticks;
 }
 
 void ipc_release_slot(struct thread *t)

@@ -234,6 +234,24 @@ struct thread *sched_yield_quick(struct thread *self) __attribute__((no_thread_s
 	return next;
 }
 
+struct thread *sched_take_turn(struct pcpu *p)
+{
+	struct runq *q = p->runq;
+	const int top = runq_top(q);
+	struct thread *next = top >= 0 ? q->head[top] : nullptr;
+
+	if (next == nullptr || (next->affinity & CPU_BIT(p->base.cpu)) == 0) {
+		return nullptr;
+	}
+	runq_remove(q, next);
+	sched_switch_to(p, q, next);
+	prepare(p, next);
+	if ((q->ready >> top & 1) != 0) {
+		irq_timer_no_later(p->slice_end);
+	}
+	return next;
+}
+
 void sched_timer(void)
 {
 	timerq_run();

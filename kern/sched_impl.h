@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * kern/sched_impl.h - what sched.c (queues), sched_cpu.c (what a CPU does between two threads),
- * quick_irq.c and quick_fault.c (one thread for another) share. Nobody else includes it.
+ * quick_irq.c, quick_fault.c and quick_ipc.c (one thread for another) share. Nobody else includes
+ * it.
  */
 #pragma once
 
@@ -63,6 +64,12 @@ static always_inline void sched_run_instead(struct pcpu *p, struct thread *self,
 
 /* The CPU runs next from here on (SQ2); nullptr: nothing. q, its queue, is locked. */
 void sched_switch_to(struct pcpu *p, struct runq *q, struct thread *next);
+
+/*
+ * The thread that ran waits, or is in the queue: the next in turn runs; nullptr: there is none, or
+ * it may not run here, and sched_next() is to choose. The queue of this CPU is locked. SPx, masked.
+ */
+struct thread *sched_take_turn(struct pcpu *p);
 
 /* Idle pull: a thread that waits for another CPU, and not the one which that CPU still holds. */
 struct thread *sched_pull(struct pcpu *p);

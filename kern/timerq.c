@@ -107,12 +107,10 @@ static void take_out(struct timerq *q, struct timerq_node *node)
 	store_release(&node->cpu, 0);
 }
 
-void timerq_add(struct timerq_node *node, uint64_t deadline, void (*fn)(struct timerq_node *))
+static void add(struct timerq *q, struct timerq_node *node, uint64_t deadline,
+		void (*fn)(struct timerq_node *))
 {
-	struct timerq *q = &queues[cpu_number()];
-
 	KASSERT(load_relaxed(&node->cpu) == 0);
-	spin_lock(&q->lock);
 	node->deadline = deadline != 0 ? deadline : 1;
 	node->fn = fn;
 	node->rank = 1;
@@ -120,6 +118,14 @@ void timerq_add(struct timerq_node *node, uint64_t deadline, void (*fn)(struct t
 	q->first = q->root->deadline;
 	store_release(&node->cpu, (uint64_t)cpu_number() + 1);
 	irq_timer_no_later(node->deadline);
+}
+
+void timerq_add(struct timerq_node *node, uint64_t deadline, void (*fn)(struct timerq_node *))
+{
+	struct timerq *q = &queues[cpu_number()];
+
+	spin_lock(&q->lock);
+	add(q, node, deadline, fn);
 	spin_unlock(&q->lock);
 }
 
@@ -175,6 +181,26 @@ void timerq_take_unlock(struct timerq_node *due) __attribute__((no_thread_safety
 void timerq_leave(void) __attribute__((no_thread_safety_analysis))
 {
 	spin_unlock_bare(&queues[cpu_number()].lock);
+}
+
+bool timerq_try_enter(void)
+{
+	return spin_try_bare(&queues[cpu_number()].lock);
+}
+
+void timerq_add_held(struct timerq_node *node, uint64_t deadline, void (*fn)(struct timerq_node *))
+{
+	add(&queues[cpu_number()], node, deadline, fn);
+}
+
+void timerq_cancel_held(struct timerq_node *node)
+{
+	const uint64_t cpu = load_relaxed(&node->cpu);
+
+	if (cpu != 0) {
+		KASSERT(cpu == (uint64_t)cpu_number() + 1);
+		take_out(&queues[cpu_number()], node);
+	}
 }
 
 void timerq_run(void)

@@ -45,6 +45,15 @@ void timerq_take_unlock(struct timerq_node *due);
 void timerq_leave(void);
 
 /*
+ * For who has other locks besides: lock this CPU's queue if it is free, until timerq_leave(). Then,
+ * as often as one likes, timerq_add(), and timerq_cancel() of a node that is in no other queue.
+ * Pre: on SPx.
+ */
+bool timerq_try_enter(void);
+void timerq_add_held(struct timerq_node *node, uint64_t deadline, void (*fn)(struct timerq_node *));
+void timerq_cancel_held(struct timerq_node *node);
+
+/*
  * Run the first that is due, if one is. Programs choose how many deadlines pass together, and each
  * may wake a thread (R8): what is left interrupts again as soon as it can, because its deadline is
  * past when the timer is set to it. Pre: this CPU's timer interrupt, on SPx.

@@ -76,9 +76,14 @@ el0_quick:
 	cmp	x8, #NR_EVENT_WAIT
 	b.eq	el0_wait
 	cmp	x8, #NR_IRQ_ACK
-	b.ne	el0_sync_slow
+	b.eq	el0_ack
+	sub	x17, x8, #NR_IPC_RECV	/* or send, or reply */
+	cmp	x17, #2
+	b.ls	el0_ipc
+	b	el0_sync_slow
 
 	/* What a driver does besides (kern/quick.c). It may block, so it is saved altogether. */
+el0_ack:
 	save_rest
 	bl	entry_el0_ack
 	b	el0_called
@@ -164,6 +169,23 @@ el0_answer:
 	enter_slice
 	bl	entry_el0_answer
 	b	el0_quick_or_slow
+
+	/* Messages in C. The second: x19-x30 saved already. In: x13-x15 = 0, if they were burnt. */
+	.global el0_ipc
+el0_ipc:
+	save_words
+	save_kept
+	b	1f
+	.global el0_ipc_kept
+el0_ipc_kept:
+	save_words
+1:	enter_slice
+	bl	entry_el0_ipc
+	cmp	x0, #QUICK_LEAVE
+	b.hi	el0_resume_in_space
+	b.eq	el0_exit
+	ldr	x0, [x18, #PCPU_CURRENT]
+	b	el0_saved_slow
 
 	.global el0_sync_slow
 el0_sync_slow:

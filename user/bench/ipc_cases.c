@@ -82,7 +82,7 @@ static void close_what_came(const struct half *h)
 	}
 }
 
-/* What was asked for with this message. Whose caller is in the other slot is answered from there. */
+/* What was asked for with this message. A caller in the other slot is answered from there. */
 static void become(struct stamps *stamps, struct half *h, handle_t reply, uint64_t *priority)
 {
 	const handle_t slot = stamps->reply != 0 ? reply : HANDLE_NONE;
