@@ -6,8 +6,11 @@
 
 #include <memmap.h>
 
+#include "arch/arm64/timer.h"
 #include "kern/task.h"
 #include "kern/thread.h"
+
+#define DUE_FIRST 2 /* ticks; less has a meaning of its own */
 
 enum kerr arg_number(uint64_t x, handle_t *out)
 {
@@ -48,6 +51,16 @@ enum kerr arg_range(const uint64_t *x, uint64_t align, uint64_t max, va_t *addre
 	*address = va(x[0]);
 	*bytes = x[1];
 	return KERR_OK;
+}
+
+uint64_t arg_due(uint64_t deadline_ns)
+{
+	if (deadline_ns == DEADLINE_NONE || deadline_ns == DEADLINE_POLL) {
+		return deadline_ns;
+	}
+	const uint64_t ticks = timer_ns_to_ticks(deadline_ns);
+
+	return ticks < DUE_FIRST ? DUE_FIRST : ticks;
 }
 
 enum kerr arg_handle(struct thread *self, uint64_t x, enum kobj_type type, uint8_t rights,

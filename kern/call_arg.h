@@ -51,6 +51,9 @@ enum kerr arg_flags(uint64_t x, uint64_t mask, uint64_t *out);
 enum kerr arg_range(const uint64_t *x, uint64_t align, uint64_t max, va_t *address,
 		    uint64_t *bytes);
 
+/* Nanoseconds of a deadline to ticks of the counter; NONE and POLL stay as they are. */
+uint64_t arg_due(uint64_t deadline_ns);
+
 /* A handle of the caller's table. KERR_HANDLE, KERR_DENIED, KERR_DEAD. */
 enum kerr arg_handle(struct thread *self, uint64_t x, enum kobj_type type, uint8_t rights,
 		     struct handle_view *out);

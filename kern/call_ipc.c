@@ -7,7 +7,7 @@
 #include <gen/call_args.h>
 
 #include "kern/event.h"
-#include "kern/ipc_wait.h"
+#include "kern/ipc.h"
 #include "kern/irq_object.h"
 #include "kern/task.h"
 #include "kern/thread.h"
@@ -73,7 +73,7 @@ enum kerr call_ipc_call(struct thread *self, const struct call_ipc_call_args *a,
 	const struct ipc_message m = message_of(self, &a->endpoint, a->info, true);
 
 	(void)r;
-	return ipc_send(self, (struct endpoint *)a->endpoint.obj, &m, ipc_due_of(a->deadline));
+	return ipc_send(self, (struct endpoint *)a->endpoint.obj, &m, arg_due(a->deadline));
 }
 
 enum kerr call_ipc_send(struct thread *self, const struct call_ipc_send_args *a,
@@ -82,7 +82,7 @@ enum kerr call_ipc_send(struct thread *self, const struct call_ipc_send_args *a,
 	const struct ipc_message m = message_of(self, &a->endpoint, a->info, false);
 
 	(void)r;
-	return ipc_send(self, (struct endpoint *)a->endpoint.obj, &m, ipc_due_of(a->deadline));
+	return ipc_send(self, (struct endpoint *)a->endpoint.obj, &m, arg_due(a->deadline));
 }
 
 enum kerr call_ipc_recv(struct thread *self, const struct call_ipc_recv_args *a,
@@ -90,7 +90,7 @@ enum kerr call_ipc_recv(struct thread *self, const struct call_ipc_recv_args *a,
 {
 	(void)r;
 	return ipc_recv(self, (struct endpoint *)a->endpoint.obj, (struct reply *)a->reply.obj,
-			ipc_due_of(a->deadline));
+			arg_due(a->deadline));
 }
 
 enum kerr call_ipc_reply(struct thread *self, const struct call_ipc_reply_args *a,
@@ -113,7 +113,7 @@ enum kerr call_ipc_reply_recv(struct thread *self, const struct call_ipc_reply_r
 	if (e != KERR_OK && e != KERR_ABSENT) {
 		return e;
 	}
-	return ipc_recv(self, (struct endpoint *)a->endpoint.obj, reply, ipc_due_of(a->deadline));
+	return ipc_recv(self, (struct endpoint *)a->endpoint.obj, reply, arg_due(a->deadline));
 }
 
 enum kerr call_event_create(struct thread *self, struct call_result *r)
@@ -139,7 +139,7 @@ enum kerr call_event_wait(struct thread *self, const struct call_event_wait_args
 	if (a->bits == 0) {
 		return KERR_INVALID;
 	}
-	return event_wait(self, (struct event *)a->event.obj, a->bits, ipc_due_of(a->deadline),
+	return event_wait(self, (struct event *)a->event.obj, a->bits, arg_due(a->deadline),
 			  &r->x[0]);
 }
 
@@ -206,6 +206,6 @@ enum kerr call_timer_set(struct thread *self, const struct call_timer_set_args *
 {
 	(void)self;
 	(void)r;
-	timer_object_set((struct timer_object *)a->timer.obj, ipc_due_of(a->deadline));
+	timer_object_set((struct timer_object *)a->timer.obj, arg_due(a->deadline));
 	return KERR_OK;
 }

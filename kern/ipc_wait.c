@@ -7,11 +7,8 @@
 #include <arch/atomic.h>
 #include <arch/cpu.h>
 
-#include "arch/arm64/timer.h"
 #include "kern/assert.h"
 #include "kern/sched.h"
-
-#define DUE_FIRST 2 /* ticks; less has a meaning of its own */
 
 static void set_wait(struct thread *t, struct kobj *obj)
 {
@@ -143,8 +140,7 @@ struct thread *ipc_queue_pop(struct ipc_queue *q)
 	return t;
 }
 
-/* On SPx, in the timer's interrupt: it may come late, when t waits for something else. */
-static void deadline_passed(struct timerq_node *node)
+void ipc_deadline_passed(struct timerq_node *node)
 {
 	struct thread *t = thread_of_deadline(node);
 
@@ -163,23 +159,8 @@ void ipc_block(struct thread *self, enum thread_state why, uint64_t due)
 	store_release(&self->ipc.due, due);
 	thread_block(self, why);
 	if (due != DEADLINE_NONE) {
-		timerq_add(&self->deadline, due, deadline_passed);
+		timerq_add(&self->deadline, due, ipc_deadline_passed);
 	}
-}
-
-void ipc_deadline_begin_held(struct thread *self)
-{
-	timerq_add_held(&self->deadline, self->ipc.due, deadline_passed);
-}
-
-uint64_t ipc_due_of(uint64_t deadline_ns)
-{
-	if (deadline_ns == DEADLINE_NONE || deadline_ns == DEADLINE_POLL) {
-		return deadline_ns;
-	}
-	const uint64_t ticks = timer_ns_to_ticks(deadline_ns);
-
-	return ticks < DUE_FIRST ? DUE_FIRST : ticks;
 }
 
 void ipc_release_slot(struct thread *t)

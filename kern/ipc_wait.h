@@ -36,11 +36,11 @@ struct thread *ipc_queue_pop(struct ipc_queue *q);
 /* self waits from here on, until `due`. Pre: it is in a queue whose lock is held, or in a slot. */
 void ipc_block(struct thread *self, enum thread_state why, uint64_t due);
 
-/* The same, if ipc.due is set already, for who has timerq_try_enter()ed. */
-void ipc_deadline_begin_held(struct thread *self);
-
-/* Nanoseconds of a deadline to ticks of the counter; NONE and POLL stay as they are. */
-uint64_t ipc_due_of(uint64_t deadline_ns);
+/*
+ * What the timer calls for a thread's deadline, on SPx: it may come late, when t waits for something
+ * else.
+ */
+void ipc_deadline_passed(struct timerq_node *node);
 
 /* Has t a deadline that has passed? */
 bool ipc_is_due(const struct thread *t);

@@ -25,6 +25,7 @@
 #include <arch/user.h>
 #include <gen/call_nr.h>
 
+#include "kern/call_arg.h"
 #include "kern/entry.h"
 #include "kern/quick_switch.h"
 #include "kern/reclaim.h"
@@ -388,7 +389,7 @@ static always_inline bool find_endpoint(struct exchange *c, uint8_t right)
 	}
 	c->ep = (struct endpoint *)slot->obj;
 	c->badge = slot->badge;
-	c->due = x[X_DEADLINE] == DEADLINE_NONE ? DEADLINE_NONE : ipc_due_of(x[X_DEADLINE]);
+	c->due = x[X_DEADLINE] == DEADLINE_NONE ? DEADLINE_NONE : arg_due(x[X_DEADLINE]);
 	return true;
 }
 

@@ -81,7 +81,7 @@ static always_inline void wait_until(struct thread *self, enum thread_state why,
 	self->state = why;
 	store_release(&self->ipc.due, due);
 	if (due != DEADLINE_NONE) {
-		ipc_deadline_begin_held(self);
+		timerq_add_held(&self->deadline, due, ipc_deadline_passed);
 	}
 	if (due != DEADLINE_NONE || why == THREAD_SENDING || self->ipc.slot_object != nullptr) {
 		self->key = thread_key_slow(self);
