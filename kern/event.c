@@ -282,9 +282,9 @@ enum kerr event_bind(struct event *ev, struct thread *t)
 			ipc_wake_bound(t);
 		}
 		/*
-		 * A fast message (arch/arm64/ipc_fast.S) looks for a binding first and receives then,
-		 * with no barrier between the two. Its own CPU does not look in the middle of one: so
-		 * that one looks once more whether t receives and the event has bits.
+		 * A fast message (arch/arm64/ipc_fast.S) looks for a binding first and receives
+		 * then, with no barrier between the two. Its own CPU does not look in the middle
+		 * of one: so that one looks once more whether t receives and there are bits.
 		 */
 		thread_ask(t, REQUEST_EVENT);
 	}

@@ -166,8 +166,9 @@ enum kerr thread_read_regs(struct thread *t, struct thread_regs *out);
 enum kerr thread_write_regs(struct thread *t, const struct thread_regs *regs);
 
 /*
- * Ask the thread's CPU for something: soon, not at once. When it stops or dies, a wait in a call ends
- * with KERR_CANCELLED; if it waits for its page or its exception's answer it stops when it has it.
+ * Ask the thread's CPU for something: soon, not at once. When it stops or dies, a wait in a call
+ * ends with KERR_CANCELLED; if it waits for its page or its exception's answer it stops when it has
+ * it.
  */
 void thread_ask(struct thread *t, enum thread_request request);
 

@@ -69,7 +69,7 @@ static void bound_event_that_has_bits_wakes_the_receiver(void)
 	EXPECT_OK(sys_handle_close(l.endpoint));
 }
 
-/* A client calls a server once a round, both on one CPU; meanwhile an event is bound to the server. */
+/* A client calls a server once a round, both on one CPU; meanwhile the server gets an event. */
 struct meeting {
 	handle_t endpoint, event, seen;
 	uint64_t cpus; /* where the two run */
@@ -115,7 +115,7 @@ static void call_in_each_round(void *argument)
 	}
 }
 
-/* Signalled before it is bound, or right after: the server hears of it, whatever it does just now. */
+/* Signalled before it is bound, or right after: the server hears of it, whatever it does. */
 static void bind_in_round(struct meeting *meeting, handle_t server, uint64_t round)
 {
 	const bool before = round % 2 == 0;
