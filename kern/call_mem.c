@@ -10,6 +10,7 @@
 #include "kern/ipc.h"
 #include "kern/mem_object.h"
 #include "kern/run.h"
+#include "kern/sched.h"
 #include "kern/task.h"
 #include "kern/thread.h"
 #include "kern/usercopy.h"
@@ -121,12 +122,26 @@ enum kerr call_mem_map(struct thread *self, const struct call_mem_map_args *a,
 	return e;
 }
 
+/* Nobody who is more urgent waits for it: a step after the other. What is left: see mem_advise. */
 enum kerr call_mem_unmap(struct thread *self, const struct call_mem_unmap_args *a,
 			 struct call_result *r)
 {
-	(void)self;
-	(void)r;
-	return space_unmap(space_of(&a->task), a->address, a->bytes);
+	const uint64_t end = a->address.v + a->bytes;
+	enum kerr e = space_check_range(a->address, a->bytes);
+	uint64_t at = a->address.v;
+
+	if (e != KERR_OK) {
+		return e;
+	}
+	do {
+		e = space_unmap_some(space_of(&a->task), &at, end);
+	} while (e == KERR_OK && at < end && !sched_is_asked());
+	if (at < end) {
+		self->regs.x[1] = at;
+		self->regs.x[2] = end - at;
+		r->again = e == KERR_OK;
+	}
+	return e;
 }
 
 enum kerr call_mem_protect(struct thread *self, const struct call_mem_protect_args *a,

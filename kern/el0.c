@@ -223,7 +223,7 @@ void entry_el0_sync(struct thread *t, uint64_t esr, uint64_t far)
 	rec_end(r);
 	(void)grow_pinned_if_low();
 	if (reclaim_pending()) {
-		reclaim_poll(RECLAIM_STEPS);
+		reclaim_poll_until(RECLAIM_STEPS, &pcpu_this()->resched);
 	}
 	KASSERT(pcpu_stack_untouched(pcpu_this()));
 }

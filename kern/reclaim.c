@@ -153,7 +153,7 @@ static void run(struct reclaim_node *node)
 }
 
 /* For the one that runs. */
-static void advance_and_run(unsigned steps)
+static void advance_and_run(unsigned steps, const uint64_t *asked)
 {
 	uint64_t kick;
 
@@ -170,15 +170,25 @@ static void advance_and_run(unsigned steps)
 			return;
 		}
 		run(node);
+		if (load_relaxed(asked) != 0) {
+			return; /* at least one: what is given up comes back also under load */
+		}
+	}
+}
+
+void reclaim_poll_until(unsigned steps, const uint64_t *asked)
+{
+	if (load_relaxed(&runner) == 0 && cas_acquire(&runner, 0, 1)) {
+		advance_and_run(steps, asked);
+		store_release(&runner, 0);
 	}
 }
 
 void reclaim_poll(unsigned steps)
 {
-	if (load_relaxed(&runner) == 0 && cas_acquire(&runner, 0, 1)) {
-		advance_and_run(steps);
-		store_release(&runner, 0);
-	}
+	const uint64_t nobody_asks = 0;
+
+	reclaim_poll_until(steps, &nobody_asks);
 }
 
 void reclaim_poll_quiet(unsigned steps)

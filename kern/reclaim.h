@@ -60,6 +60,9 @@ static inline bool reclaim_pending(void)
  */
 void reclaim_poll(unsigned steps);
 
+/* The same, but after each step also: no further one once *asked, of this CPU, is not 0 (R8). */
+void reclaim_poll_until(unsigned steps, const uint64_t *asked);
+
 /* The same for a kernel program that holds no pointer to any object: this CPU counts as quiet. */
 void reclaim_poll_quiet(unsigned steps);
 

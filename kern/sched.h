@@ -21,6 +21,7 @@
 #include <types.h>
 
 #include "kern/thread.h"
+#include "pcpu/pcpu.h"
 
 #define SCHED_SLICE_MS 10
 
@@ -79,6 +80,15 @@ void sched_announce(const struct thread *t);
 
 /* The rest of the time slice goes to others of the same priority. */
 void sched_yield(void);
+
+/*
+ * Should this CPU look for another thread, or at requests? Then a call that can go on later leaves
+ * the kernel with `again` (R8).
+ */
+static inline bool sched_is_asked(void)
+{
+	return load_relaxed(&pcpu_this()->resched) != 0;
+}
 
 /*
  * The same at once, if that is all there is to do: the thread to run now; nullptr: nothing has

@@ -273,7 +273,7 @@ void sched_give(bool (*until)(void *arg), void *arg)
 	__atomic_fetch_or(&sched_state.giving, CPU_BIT(p->base.cpu), __ATOMIC_RELEASE);
 	for (arch_run_threads(); p->idle_work; arch_run_threads()) {
 		p->idle_work = false; /* until() was perhaps not asked */
-		reclaim_poll(IDLE_RECLAIM_STEPS);
+		reclaim_poll_until(IDLE_RECLAIM_STEPS, &p->runq->ready);
 	}
 	__atomic_fetch_and(&sched_state.giving, ~CPU_BIT(p->base.cpu), __ATOMIC_RELEASE);
 	p->host_until = nullptr;

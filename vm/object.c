@@ -141,7 +141,7 @@ bool object_ref_try(struct memory_object *object)
 	return true;
 }
 
-/* What a step of an end may do: a block given back, or 16 frames that were held apart, count one. */
+/* What a step of an end may do: a block given back, or 16 frames that lie apart, count one. */
 #define UNITS_A_STEP 8
 #define SECRET_UNITS 4 /* 16 pages zeroed */
 

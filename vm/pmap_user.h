@@ -51,8 +51,8 @@ void pmap_activate(struct pmap *pmap);
 void pmap_user_retire(struct pmap *pmap);
 
 /*
- * One step of its end (R8): retired, and some 32 of its tables freed. A cost per table, not per page.
- * True: they are all gone. Pre: as above; nobody else uses it.
+ * One step of its end (R8): retired, and some 32 of its tables freed: a cost per table, not per
+ * page. True: they are all gone. Pre: as above; nobody else uses it.
  */
 bool pmap_user_end(struct pmap *pmap);
 

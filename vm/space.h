@@ -77,8 +77,20 @@ struct space_request {
  */
 enum kerr space_map(struct space *space, const struct space_request *request, va_t *out);
 
-/* Unmap whatever is in the range. Errors: INVALID, RANGE, NO_MEMORY, BUSY (budget, park). */
+/*
+ * Unmap whatever is in the range. Errors: INVALID, RANGE, NO_MEMORY, BUSY (budget, park): nothing
+ * changed, unless others change the range meanwhile.
+ */
 enum kerr space_unmap(struct space *space, va_t at, uint64_t bytes);
+
+/*
+ * One step of that (R8), from *at, which moves on, towards `end`: 16 regions, or 8 MiB of a large
+ * one. Between two steps what is below *at is unmapped, what is above is not.
+ * Pre: the range was checked.
+ */
+enum kerr space_unmap_some(struct space *space, uint64_t *at, uint64_t end);
+/* Page-aligned, and within the user half? RANGE, INVALID. */
+enum kerr space_check_range(va_t at, uint64_t bytes);
 
 /*
  * Change what may be done in a range that is mapped without a hole. Errors: ABSENT, DENIED, INVALID

@@ -9,8 +9,10 @@
 #include "pcpu/slab.h"
 #include "vm/space_impl.h"
 
-/* Regions that one round of an unmapping takes. */
+/* What one step of an unmapping takes (R8): regions that are small, or of a large one so much. */
 #define ROUND_REGIONS 16u
+#define FRONT_BYTES (4 * BLOCK_BYTES)
+#define FRONT_STRETCHES 4u
 
 /* The region that an address cuts in two; nullptr: it is a border, or nothing is there. */
 static struct region *crossing(const struct space *space, uint64_t at)
@@ -142,20 +144,61 @@ void space_merge(struct space *space, uint64_t at, uint64_t end)
 	}
 }
 
-/* Regions of the range that are not dying yet: they are now. Returns how many. Space's lock. */
+/*
+ * Regions of the range that are not dying yet: they are now. Up to the first large one: *large.
+ * Returns how many. Space's lock.
+ */
 static unsigned take_round(struct space *space, uint64_t at, uint64_t end,
-			   struct region *round[ROUND_REGIONS])
+			   struct region *round[ROUND_REGIONS], struct region **large)
 {
+	uint64_t bytes = 0;
 	unsigned count = 0;
 
+	*large = nullptr;
 	for (struct region *r = region_from(&space->tree, at);
 	     r != nullptr && r->base < end && count < ROUND_REGIONS; r = region_next(r)) {
-		if (!r->dying) {
-			r->dying = true; /* SP3 */
-			round[count++] = r;
+		if (r->dying) {
+			continue;
 		}
+		bytes += r->object != nullptr ? r->size : 0;
+		if (bytes > FRONT_BYTES) {
+			*large = r;
+			break;
+		}
+		r->dying = true; /* SP3 */
+		round[count++] = r;
 	}
 	return count;
+}
+
+/*
+ * A large region loses its front: the leaves, and with them the addresses, so that no fault sees
+ * one without the other, nor does a visit. Its last page stays for another step. Space's lock.
+ */
+static void take_front(struct space *space, struct region *r)
+{
+	const uint64_t last = region_end(r) - PAGE_BYTES;
+	uint64_t at = r->base;
+	uint64_t to;
+
+	spin_lock(&r->object->lock);
+	for (unsigned n = 0; n < FRONT_STRETCHES && at < r->base + FRONT_BYTES; n++) {
+		if (!tables_next_locked(r, &at, last, &to)) {
+			at = last;
+			break;
+		}
+		to = to - at > FRONT_BYTES ? align_down(at + FRONT_BYTES, BLOCK_BYTES) : to;
+		to = tables_border(space, to);
+		const enum kerr e = tables_remove(space, va(at), to - at);
+
+		KASSERT(e == KERR_OK); /* no leaf crosses its ends; a CPU that never parks */
+		at = to;
+	}
+	at = at < last ? at : last;
+	space->mapped_bytes -= at - r->base;
+	r->offset += at - r->base;
+	region_resize(&space->tree, r, at, region_end(r) - at);
+	spin_unlock(&r->object->lock);
 }
 
 /* A dying region: its leaves, then its place in the tree and in the object's list. No lock held. */
@@ -186,23 +229,40 @@ static void dismantle(struct space *space, struct region *r)
 	region_free(r, space->charge);
 }
 
-enum kerr space_unmap(struct space *space, va_t at, uint64_t bytes)
+enum kerr space_unmap_some(struct space *space, uint64_t *at, uint64_t end)
 {
 	struct region *round[ROUND_REGIONS];
-	enum kerr e = space_check_range(at, bytes);
-	unsigned count = ROUND_REGIONS;
+	struct region *large = nullptr;
+	unsigned count = 0;
 
-	while (e == KERR_OK && count == ROUND_REGIONS) {
-		count = 0;
-		spin_lock(&space->lock);
-		e = cut_out(space, at.v, at.v + bytes);
-		if (e == KERR_OK) {
-			count = take_round(space, at.v, at.v + bytes, round);
-		}
-		spin_unlock(&space->lock);
-		for (unsigned i = 0; i < count; i++) {
-			dismantle(space, round[i]);
-		}
+	spin_lock(&space->lock);
+	const enum kerr e = cut_out(space, *at, end);
+
+	if (e == KERR_OK) {
+		count = take_round(space, *at, end, round, &large);
+	}
+	const struct region *const last = count > 0 ? round[count - 1] : nullptr;
+	uint64_t to = count == ROUND_REGIONS ? region_end(last) : end;
+
+	if (large != nullptr && count == 0) {
+		take_front(space, large);
+	}
+	to = large != nullptr ? large->base : to;
+	spin_unlock(&space->lock);
+	for (unsigned i = 0; i < count; i++) {
+		dismantle(space, round[i]);
+	}
+	*at = e == KERR_OK ? to : *at;
+	return e;
+}
+
+enum kerr space_unmap(struct space *space, va_t at, uint64_t bytes)
+{
+	const uint64_t end = at.v + bytes;
+	enum kerr e = space_check_range(at, bytes);
+
+	for (uint64_t from = at.v; e == KERR_OK && from < end;) {
+		e = space_unmap_some(space, &from, end);
 	}
 	return e;
 }

@@ -12,9 +12,13 @@ unsigned tables_flags(const struct memory_object *object, unsigned prot);
 
 /*
  * The next stretch of [*at, end), a part of a region, that may be mapped, by what its object has:
- * from *at, which moves on, to *to. False: there is none. Takes the object's lock.
+ * from *at, which moves on, to *to. False: there is none. Takes the object's lock; or has it.
  */
 bool tables_next(const struct region *r, uint64_t *at, uint64_t end, uint64_t *to);
+bool tables_next_locked(const struct region *r, uint64_t *at, uint64_t end, uint64_t *to);
+
+/* The first border of a leaf, or of nothing, at or after an address. */
+uint64_t tables_border(struct space *space, uint64_t at);
 
 /*
  * Make `at` the border of a leaf. BUSY: the budget is used up, or a CPU did not park; NO_MEMORY.
@@ -32,10 +36,6 @@ enum kerr tables_remove(struct space *space, va_t at, uint64_t bytes);
 enum kerr tables_sync(struct space *space, uint64_t at, uint64_t end);
 
 /* space_change.c */
-/*
- * The page-aligned range, within the user half; nullptr lock. RANGE, INVALID.
- */
-enum kerr space_check_range(va_t at, uint64_t bytes);
 /* Are all of [at, end) mapped? Space's lock. */
 bool space_is_covered(const struct space *space, uint64_t at, uint64_t end);
 /* Join regions around [at, end) that continue each other. Space's lock. */

@@ -34,37 +34,44 @@ unsigned tables_flags(const struct memory_object *object, unsigned prot)
 	return flags;
 }
 
-/* The page of an object from which on something may be mapped: `page` or later; *end: how far. */
-static bool populated(struct memory_object *object, uint64_t *page, uint64_t *end)
-{
-	spin_lock(&object->lock);
-	const struct reserv *rv = object_index_from(object, *page / RESERV_PAGES);
-	/* Read now: without the lock a discard may free it. */
-	const uint64_t first = rv != nullptr ? (uint64_t)rv->index * RESERV_PAGES : 0;
-
-	spin_unlock(&object->lock);
-	*page = *page > first ? *page : first;
-	*end = first + RESERV_PAGES;
-	return rv != nullptr;
-}
-
-bool tables_next(const struct region *r, uint64_t *at, uint64_t end, uint64_t *to)
+bool tables_next_locked(const struct region *r, uint64_t *at, uint64_t end, uint64_t *to)
 {
 	*to = end;
 	if (*at >= end || !object_is_paged(r->object)) {
 		return *at < end;
 	}
+	KASSERT_HELD(&r->object->lock);
 	const uint64_t page = page_of(r->offset + (*at - r->base));
-	uint64_t from = page;
-	uint64_t last;
+	const struct reserv *rv = object_index_from(r->object, page / RESERV_PAGES);
 
-	if (!populated(r->object, &from, &last)) {
+	if (rv == nullptr) {
 		return false;
 	}
-	*at += (from - page) * PAGE_BYTES;
-	last = *at + (last - from) * PAGE_BYTES;
+	const uint64_t first = (uint64_t)rv->index * RESERV_PAGES;
+	const uint64_t last = *at + (first + RESERV_PAGES - page) * PAGE_BYTES;
+
+	*at += first > page ? (first - page) * PAGE_BYTES : 0;
 	*to = last < end ? last : end;
 	return *at < end;
+}
+
+bool tables_next(const struct region *r, uint64_t *at, uint64_t end, uint64_t *to)
+{
+	spin_lock(&r->object->lock);
+	const bool found = tables_next_locked(r, at, end, to);
+
+	spin_unlock(&r->object->lock);
+	return found;
+}
+
+uint64_t tables_border(struct space *space, uint64_t at)
+{
+	uint64_t span;
+	pte_t leaf;
+
+	return pmap_user_query(&space->pmap, va(at), &leaf, &span) && !is_aligned(at, span)
+		       ? align_down(at, span) + span
+		       : at;
 }
 
 enum kerr tables_split(struct space *space, uint64_t at)

@@ -106,6 +106,36 @@ static void the_end_of_many_tables_goes_in_steps(void)
 	EXPECT_EQ(memcharge_used(&charge), 0);
 }
 
+/* R8: one step takes 8 MiB at most; what is below it has gone, what is above is as it was. */
+static void unmapping_goes_in_steps(void)
+{
+	const uint64_t bytes = 24 * BLOCK_BYTES;
+	struct space *space = open_space();
+	uint64_t at = AT + PAGE_BYTES;
+
+	REQUIRE(space != nullptr && user_map_anon(space, AT, bytes, VM_RW) == KERR_OK);
+	for (uint64_t off = 0; off < bytes; off += BLOCK_BYTES) {
+		EXPECT(user_fill(space, AT + off, 2 * PAGE_BYTES, off));
+	}
+	for (unsigned n = 0; at < AT + bytes && n < 64; n++) {
+		const uint64_t from = at;
+		struct space_info info;
+
+		EXPECT_EQ(space_unmap_some(space, &at, AT + bytes), KERR_OK);
+		EXPECT(at > from && at - from <= 4 * BLOCK_BYTES);
+		EXPECT(space_query(space, va(at - PAGE_BYTES), &info) == KERR_ABSENT);
+		EXPECT(user_holds(space, AT, PAGE_BYTES, 0));
+		for (uint64_t off = align_up(at, BLOCK_BYTES) - AT; off < bytes;
+		     off += BLOCK_BYTES) {
+			EXPECT(user_holds(space, AT + off, 2 * PAGE_BYTES, off));
+		}
+		EXPECT(space_audit(space));
+	}
+	EXPECT_EQ(at, AT + bytes);
+	EXPECT_EQ(space->mapped_bytes, PAGE_BYTES);
+	close_space(space);
+}
+
 static void superpages_come_by_themselves(void)
 {
 	const uint64_t windows = counter_sum(CTR_promote_2m);
@@ -301,6 +331,7 @@ static void spaces_without_memory_are_refused(void)
 const struct ktest ktest_vm[] = {
 	{ "the_end_of_many_regions_goes_in_steps", the_end_of_many_regions_goes_in_steps, 1 },
 	{ "the_end_of_many_tables_goes_in_steps", the_end_of_many_tables_goes_in_steps, 1 },
+	{ "unmapping_goes_in_steps", unmapping_goes_in_steps, 1 },
 	{ "superpages_come_by_themselves", superpages_come_by_themselves, 1 },
 	{ "runs_of_32m_come_by_themselves", runs_of_32m_come_by_themselves, 1 },
 	{ "rights_are_what_the_region_says", rights_are_what_the_region_says, 1 },
