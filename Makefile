@@ -42,7 +42,6 @@ KERN := kern/bootargs.c kern/fatal.c kern/fdt.c kern/fdt_dev.c kern/fdt_mem.c ke
 	kern/el0.c kern/endpoint.c kern/event.c kern/event_queue.c kern/fpu.c \
 	kern/ipc_message.c kern/ipc_wait.c \
 	kern/quick.c \
-	kern/quick_fault.c \
 	kern/quick_ipc.c \
 	kern/quick_irq.c \
 	kern/irq_object.c kern/runq.c kern/sched.c kern/sched_cpu.c kern/task.c kern/thread.c \
@@ -61,7 +60,7 @@ KERN += kern/call.c kern/call_arg.c kern/call_handle.c kern/call_ipc.c kern/call
 	kern/call_thread.c kern/exception.c kern/grow.c
 ARCH := arch/arm64/start.S arch/arm64/vectors.S arch/arm64/el3.S arch/arm64/probe.S \
 	arch/arm64/el0.S arch/arm64/fpu.S arch/arm64/ipc_fast.S \
-	arch/arm64/quick_fast.S arch/arm64/lifeboat.S \
+	arch/arm64/quick_fast.S arch/arm64/fault_fast.S arch/arm64/lifeboat.S \
 	arch/arm64/bcm_pm.c arch/arm64/boot_mmu.c arch/arm64/cpu.c \
 	arch/arm64/gic.c arch/arm64/gicv2.c arch/arm64/gicv3.c \
 	arch/arm64/page.c arch/arm64/psci.c arch/arm64/timer.c arch/arm64/uart.c \

@@ -15,6 +15,7 @@
 
 #include "arch/arm64/cpu.h"
 #include "arch/arm64/el0.h"
+#include "arch/arm64/fpu.h"
 #include "arch/arm64/sysreg.h"
 #include "ipi/park.h"
 #include "kern/assert.h"
@@ -34,6 +35,8 @@
 #include "pcpu/recorder.h"
 #include "vm/asid.h"
 #include "vm/pmap_user.h"
+#include "vm/region.h"
+#include "vm/space.h"
 
 static_assert(offsetof(struct pcpu, current) == PCPU_CURRENT);
 static_assert(offsetof(struct pcpu, quiet) == PCPU_QUIET);
@@ -114,6 +117,36 @@ static_assert(offsetof(struct event, queue.last) == EV_FIRST + 8);
 static_assert(offsetof(struct event, bound) == EV_BOUND);
 static_assert(KOBJ_EVENT == TYPE_EVENT && RIGHT_WRITE == 1 << RIGHT_WRITE_BIT);
 static_assert(THREAD_PRIORITIES == 64 && KERR_OK == 0); /* what a key's low bits hold */
+
+/* fault_fast.S */
+static_assert(offsetof(struct pcpu, counter[CTR_faults]) == PCPU_FAULTS);
+static_assert(offsetof(struct thread, number) == TH_NUMBER);
+static_assert(offsetof(struct task, handler.obj) == TASK_HANDLER);
+static_assert(offsetof(struct task, handler.badge) == TASK_HANDLER_BADGE);
+static_assert(offsetof(struct task, handler_changes) == TASK_HANDLER_CHANGES);
+static_assert(offsetof(struct task, space) == TASK_SPACE);
+static_assert(offsetof(struct space, lock.next) == SPACE_LOCK);
+static_assert(offsetof(struct spinlock, serving) == offsetof(struct spinlock, next) + 8);
+static_assert(offsetof(struct space, tree.by_address.root) == SPACE_ROOT);
+static_assert(offsetof(struct region, node) == 0);
+static_assert(offsetof(struct avl_node, left) == 0 && offsetof(struct avl_node, right) == 8);
+static_assert(offsetof(struct region, base) == REGION_BASE);
+static_assert(offsetof(struct region, size) == REGION_BASE + 8);
+static_assert(offsetof(struct region, object) == REGION_OBJECT);
+static_assert(offsetof(struct region, prot) == REGION_PROT);
+static_assert(offsetof(struct region, dying) == REGION_DYING);
+static_assert(VM_READ == ACCESS_READ && VM_WRITE == ACCESS_WRITE && VM_EXEC == ACCESS_EXEC);
+static_assert(EXC_PAGE_FAULT == KIND_PAGE_FAULT);
+static_assert(EXC_RESUME == ANSWER_RESUME && EXC_SKIP == ANSWER_SKIP);
+static_assert(EXC_WORD_KIND == 0 && EXC_WORD_THREAD == 1 && EXC_WORD_PC == 2);
+static_assert(EXC_WORD_ADDRESS == 3 && EXC_WORD_ESR == 4 && EXC_WORD_ACCESS == 5);
+static_assert(EXC_WORD_SP == 6 && EXC_WORD_LR == 7);
+static_assert(IPC_FLAG_EXCEPTION == INFO_EXCEPTION);
+static_assert(THREAD_KEY_EXCEPTED >> KEY_EXCEPTED_BIT == 1);
+static_assert(THREAD_KEY_SLOW >> KEY_SLOW_BIT == 1);
+static_assert(ESR_EC_IABT_EL0 == EC_IABT && ESR_EC_DABT_EL0 == EC_DABT);
+static_assert(ESR_WNR == ISS_WNR && ESR_CM == ISS_CM);
+static_assert(CPACR_FPEN_EL1 == CPACR_EL0_TRAPS && CPACR_FPEN_ALL == CPACR_EL0_MAY);
 
 #define RECLAIM_STEPS 4
 

@@ -35,15 +35,8 @@ uint64_t entry_el0_ack(struct thread *self);
 struct thread *entry_el0_yield(struct thread *self);
 
 /*
- * A fault, and the answer to one by ipc_reply_recv (kern/quick_fault.c), on SPx, all registers
- * saved: the thread to run now, nullptr: nothing has happened, be slow.
- */
-struct thread *entry_el0_fault(struct thread *self, uint64_t esr, uint64_t far);
-struct thread *entry_el0_answer(struct thread *self);
-
-/*
- * Messages (kern/quick_ipc.c), on SPx, all registers saved: the same, or QUICK_LEAVE, done, and the
- * CPU looks for another thread.
+ * Messages (kern/quick_ipc.c), on SPx, all registers saved: the thread to run now; nullptr: nothing
+ * has happened, be slow; or QUICK_LEAVE, done, and the CPU looks for another thread.
  */
 struct thread *entry_el0_ipc(struct thread *self);
 

@@ -4,6 +4,7 @@
  */
 #include "kern/exception.h"
 
+#include "arch/arm64/sysreg.h"
 #include "kern/grow.h"
 #include "kern/ipc.h"
 #include "kern/log.h"
@@ -22,15 +23,37 @@ static void kill_for(struct thread *t, uint64_t address, uint64_t esr)
 	thread_die(t, esr);
 }
 
+/* What a page fault wanted to do: VM_READ, VM_WRITE or VM_EXEC. */
+static uint64_t access_of(uint64_t esr)
+{
+	const unsigned ec = ESR_EC(esr);
+
+	if (ec == ESR_EC_IABT_EL0 || ec == ESR_EC_IABT_SAME) {
+		return VM_EXEC;
+	}
+	return (esr & ESR_WNR) != 0 && (esr & ESR_CM) == 0 ? VM_WRITE : VM_READ;
+}
+
+/* The words of the message about t, whose registers are saved (enum exception_word). */
+static void put_words(struct thread *t, enum exception_kind kind, uint64_t address, uint64_t esr)
+{
+	uint64_t *const words = t->ipc.exception;
+
+	words[EXC_WORD_KIND] = kind;
+	words[EXC_WORD_THREAD] = t->number;
+	words[EXC_WORD_PC] = t->regs.pc;
+	words[EXC_WORD_ADDRESS] = address;
+	words[EXC_WORD_ESR] = esr;
+	words[EXC_WORD_ACCESS] = kind == EXC_PAGE_FAULT ? access_of(esr) : 0;
+	words[EXC_WORD_SP] = t->regs.sp;
+	words[EXC_WORD_LR] = t->regs.x[30];
+}
+
 void exception_raise(struct thread *self, enum exception_kind kind, uint64_t address, uint64_t esr)
 {
-	const struct exception e = { .kind = kind,
-				     .address = address,
-				     .esr = esr,
-				     .access = kind == EXC_PAGE_FAULT ? exception_access(esr) : 0 };
 	struct handle_view handler;
 
-	exception_put(self, &e, self->ipc.exception);
+	put_words(self, kind, address, esr);
 	if (!task_handler(self->task, &handler) ||
 	    ipc_send_exception(self, (struct endpoint *)handler.obj, handler.badge,
 			       IPC_FLAG_EXCEPTION) != KERR_OK) {

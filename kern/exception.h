@@ -16,43 +16,7 @@
 #include <abi.h>
 #include <types.h>
 
-#include "arch/arm64/sysreg.h"
 #include "kern/thread.h"
-
-/* What happened, as the words of the message say it (enum exception_word). */
-struct exception {
-	enum exception_kind kind;
-	uint64_t address;
-	uint64_t esr;
-	uint64_t access;
-};
-
-/* What a page fault wanted to do: VM_READ, VM_WRITE or VM_EXEC; 0: it was none. */
-static inline uint64_t exception_access(uint64_t esr)
-{
-	const unsigned ec = ESR_EC(esr);
-
-	if (ec == ESR_EC_IABT_EL0 || ec == ESR_EC_IABT_SAME) {
-		return VM_EXEC;
-	}
-	if (ec == ESR_EC_DABT_EL0 || ec == ESR_EC_DABT_SAME) {
-		return (esr & ESR_WNR) != 0 && (esr & ESR_CM) == 0 ? VM_WRITE : VM_READ;
-	}
-	return 0;
-}
-
-/* The words of the message about t, whose registers are saved. */
-static inline void exception_put(const struct thread *t, const struct exception *e, uint64_t *words)
-{
-	words[EXC_WORD_KIND] = e->kind;
-	words[EXC_WORD_THREAD] = t->number;
-	words[EXC_WORD_PC] = t->regs.pc;
-	words[EXC_WORD_ADDRESS] = e->address;
-	words[EXC_WORD_ESR] = e->esr;
-	words[EXC_WORD_ACCESS] = e->access;
-	words[EXC_WORD_SP] = t->regs.sp;
-	words[EXC_WORD_LR] = t->regs.x[30];
-}
 
 /*
  * self met an exception. It is dead or waits when this returns. `address`: as EXC_WORD_ADDRESS

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * kern/sched_impl.h - what sched.c (queues), sched_cpu.c (what a CPU does between two threads),
- * quick_irq.c, quick_fault.c and quick_ipc.c (one thread for another) share. Nobody else includes
- * it.
+ * quick_irq.c and quick_ipc.c (one thread for another) share. Nobody else includes it.
  */
 #pragma once
 

@@ -294,7 +294,7 @@ enum kerr task_set_handler(struct task *task, const struct handle_view *endpoint
 	spin_lock(&task->lock);
 	old = task->handler.obj;
 	store_relaxed(&task->handler_changes, task->handler_changes + 1);
-	dmb_ish(); /* odd first; pairs with task_peek_handler() */
+	dmb_ish(); /* odd first; pairs with the LDARs of fault_fast.S */
 	task->handler = *endpoint;
 	store_release(&task->handler_changes, task->handler_changes + 1);
 	spin_unlock(&task->lock);

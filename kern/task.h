@@ -76,20 +76,6 @@ enum kerr task_set_handler(struct task *task, const struct handle_view *endpoint
 /* False: there is none. The object is good for this stay in the kernel. */
 bool task_handler(struct task *task, struct handle_view *out);
 
-/*
- * The same without the lock. False also while it changes. Each LDAR is before the loads that follow
- * it, so what lies between two equal even counts was there together.
- */
-static inline bool task_peek_handler(const struct task *task, struct handle_view *out)
-{
-	const uint64_t changes = load_acquire(&task->handler_changes);
-	const uint64_t obj = load_acquire((const uint64_t *)(const void *)&task->handler.obj);
-
-	out->obj = (struct kobj *)obj;
-	out->badge = load_acquire(&task->handler.badge);
-	return obj != 0 && changes % 2 == 0 && load_relaxed(&task->handler_changes) == changes;
-}
-
 /* For thread.c. False: it is dying. */
 bool task_add(struct task *task, struct thread *t);
 void task_remove(struct task *task, struct thread *t);

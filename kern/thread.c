@@ -168,19 +168,21 @@ static bool waits_plainly(const struct thread *t)
 {
 	return (t->state == THREAD_RECEIVING || t->state == THREAD_CALLING ||
 		t->state == THREAD_EVENT_WAIT) &&
-	       t->ipc.due == DEADLINE_NONE && t->ipc.slot_object == nullptr && !t->ipc.excepted;
+	       t->ipc.due == DEADLINE_NONE && t->ipc.slot_object == nullptr;
 }
 
 uint64_t thread_key(const struct thread *t)
 {
+	const bool waits = thread_waits(t);
 	const bool slow = t->not_plain != 0 || t->priority != t->base_priority ||
-			  (t->affinity >> t->cpu & 1) == 0 ||
-			  (thread_waits(t) && !waits_plainly(t)) || arch_predictor_forgets();
+			  (t->affinity >> t->cpu & 1) == 0 || (waits && !waits_plainly(t)) ||
+			  arch_predictor_forgets();
 
 	if (slow) {
 		return thread_key_slow(t);
 	}
-	return (uint64_t)t->cpu << 32 | (t->fpu != nullptr ? THREAD_KEY_FPU : 0) | t->priority;
+	return (uint64_t)t->cpu << 32 | (t->fpu != nullptr ? THREAD_KEY_FPU : 0) |
+	       (waits && t->ipc.excepted != 0 ? THREAD_KEY_EXCEPTED : 0) | t->priority;
 }
 
 /* No thread is left: kernel programs that gave their CPU for so long look again. */

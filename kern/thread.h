@@ -117,7 +117,9 @@ static inline bool thread_waits(const struct thread *t)
  * here.
  */
 #define THREAD_KEY_FPU (UINT64_C(1) << 17) /* alike on both sides */
-#define THREAD_KEY_SLOW (UINT64_C(1) << 62) /* above it the thread's number */
+/* Plain but for this: the answer that it waits for is one to an exception, or a page. */
+#define THREAD_KEY_EXCEPTED (UINT64_C(1) << 61)
+#define THREAD_KEY_SLOW (UINT64_C(1) << 62) /* below it the thread's number */
 #define THREAD_KEY_NUMBER_SHIFT 8 /* keys are alike up to 63 */
 uint64_t thread_key(const struct thread *t);
 

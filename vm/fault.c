@@ -309,7 +309,7 @@ static bool is_endless(const struct fault *f)
 	return true;
 }
 
-/* The region shows memory at an address. */
+/* The region shows memory at an address. fault_fast.S asks the same, and whether it allows(). */
 static bool is_there(const struct region *r)
 {
 	return r != nullptr && !r->dying && r->object != nullptr;
@@ -418,22 +418,6 @@ enum fault_verdict vm_fault(struct space *space, va_t at, uint64_t esr, struct f
 		isb(); /* a walk that was made early ends here */
 	}
 	return verdict;
-}
-
-bool fault_is_refused(struct space *space, va_t at, unsigned access)
-	__attribute__((no_thread_safety_analysis))
-{
-	if (!spin_try_bare(&space->lock)) {
-		return false;
-	}
-	const struct region *r = region_find(&space->tree, at.v);
-	const bool refused = !is_there(r) || !allows(r, access);
-
-	spin_unlock_bare(&space->lock);
-	if (refused) {
-		count(CTR_faults);
-	}
-	return refused;
 }
 
 enum fault_verdict fault_touch(struct space *space, va_t at, unsigned access)

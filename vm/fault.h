@@ -60,11 +60,5 @@ struct fault_info {
  */
 enum fault_verdict vm_fault(struct space *space, va_t va, uint64_t esr, struct fault_info *out);
 
-/*
- * Do the regions refuse the access, whatever the tables say? False: they may not, or the space's
- * lock is taken: vm_fault() knows. Changes nothing. Pre: on SPx, masked.
- */
-bool fault_is_refused(struct space *space, va_t va, unsigned access);
-
 /* Judge and resolve for the kernel's own wish: make the page accessible now. */
 enum fault_verdict fault_touch(struct space *space, va_t va, unsigned access);

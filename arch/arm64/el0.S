@@ -150,25 +150,11 @@ el0_signal_rest:
 	bl	entry_el0_signal_rest
 	b	el0_signalled
 
-	/* What passes the door: faults, and calls. Two entries, so that a report knows which. */
-	.global el0_fault_entry
-el0_fault_entry:
-	save_rest
-	mrs	x1, esr_el1
-	mrs	x2, far_el1
-	bl	entry_el0_fault
-el0_quick_or_slow:
-	cbnz	x0, el0_resume_in_space
-	ldr	x0, [x18, #PCPU_CURRENT]
-	b	el0_saved_slow
-
-	/* ipc_reply_recv to who waits for more than a message. In: x19-x30 saved; x13-x15 = 0. */
-	.global el0_answer
-el0_answer:
-	save_words
+	/* What passes the door: faults (fault_fast.S has saved all registers), and calls. */
+	.global el0_fault_slow
+el0_fault_slow:
 	enter_slice
-	bl	entry_el0_answer
-	b	el0_quick_or_slow
+	b	el0_saved_slow
 
 	/* Messages in C. The second: x19-x30 saved already. In: x13-x15 = 0, if they were burnt. */
 	.global el0_ipc
@@ -221,7 +207,10 @@ el0_irq_entry:
 el0_resume_in_space:
 	mov	x21, x0
 	mov	x22, x18
-	ldr	x13, [x18, #PCPU_SPACE]
+	/* The same. In: x21 = PCPU_CURRENT, x22 = slice. */
+	.global el0_resume_partner
+el0_resume_partner:
+	ldr	x13, [x22, #PCPU_SPACE]
 	ldr	x13, [x13]
 	ldp	x15, x16, [x21, #TH_SPACE]	/* and TH_ROOT */
 	cmp	x13, x15

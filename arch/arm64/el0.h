@@ -81,6 +81,37 @@
 #define SCHED_IDLE 8
 #define SCHED_SLICE_TICKS 16
 
+/* What fault_fast.S knows besides. */
+#define PCPU_FAULTS 688 /* counter[CTR_faults] */
+#define TH_NUMBER 56
+#define TASK_HANDLER 848
+#define TASK_HANDLER_BADGE 856
+#define TASK_HANDLER_CHANGES 872
+#define TASK_SPACE 880
+#define SPACE_LOCK 152
+#define SPACE_ROOT 224
+#define REGION_BASE 32 /* and its size; the links left and right come first */
+#define REGION_OBJECT 72
+#define REGION_PROT 108
+#define REGION_DYING 112
+#define ACCESS_READ 1
+#define ACCESS_WRITE 2
+#define ACCESS_EXEC 4
+#define KIND_PAGE_FAULT 1
+#define ANSWER_RESUME 1
+#define ANSWER_SKIP 2
+#define INFO_EXCEPTION (1 << 17)
+#define KEY_FPU (1 << KEY_FPU_BIT)
+#define KEY_EXCEPTED_BIT 61
+#define KEY_EXCEPTED (1 << KEY_EXCEPTED_BIT)
+#define KEY_SLOW_BIT 62
+#define EC_IABT 0x20 /* of EL0, as the next */
+#define EC_DABT 0x24
+#define ISS_WNR (1 << 6)
+#define ISS_CM (1 << 8)
+#define CPACR_EL0_TRAPS (1 << 20)
+#define CPACR_EL0_MAY (3 << 20)
+
 /* Calls that assembly knows (include/calls.toml). */
 #define NR_NULL 0
 #define NR_THREAD_YIELD 14

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * arch/arm64/el0_regs.h - assembly: the registers of EL0 from and to a thread, and its address
- * space. What paths that switch threads are made of: el0.S, ipc_fast.S, quick_fast.S.
+ * space; locks. What paths that switch threads are made of: el0.S, ipc_fast.S, quick_fast.S,
+ * fault_fast.S.
  */
 #pragma once
 
@@ -31,8 +32,8 @@
 	ldp	x16, x17, [\thread, #TH_X(16)]
 	.endm
 
-	/* In: x18 = thread, TPIDRRO_EL0 = EL0's x18. Burns: x13, x14. */
-	.macro	save_kept
+	/* In: x18 = thread, TPIDRRO_EL0 = EL0's x18. Out: SP and PC if wanted. Burns: x13, x14. */
+	.macro	save_kept sp=x13, pc=x13
 	mrs	x13, tpidrro_el0
 	stp	x13, x19, [x18, #TH_X(18)]
 	stp	x20, x21, [x18, #TH_X(20)]
@@ -40,11 +41,11 @@
 	stp	x24, x25, [x18, #TH_X(24)]
 	stp	x26, x27, [x18, #TH_X(26)]
 	stp	x28, x29, [x18, #TH_X(28)]
-	mrs	x13, sp_el0
-	stp	x30, x13, [x18, #TH_X(30)]
-	mrs	x13, elr_el1
+	mrs	\sp, sp_el0
+	stp	x30, \sp, [x18, #TH_X(30)]
+	mrs	\pc, elr_el1
 	mrs	x14, spsr_el1
-	stp	x13, x14, [x18, #TH_PC]
+	stp	\pc, x14, [x18, #TH_PC]
 	mrs	x13, tpidr_el0
 	str	x13, [x18, #TH_TLS]
 	.endm
@@ -100,4 +101,48 @@
 	msr	ttbr0_el1, x16
 	isb
 	str	x15, [x23, #8]		/* loaded */
+	.endm
+
+	/*
+	 * Take the lock at \lock if it is free. Out: \serving = what hands it on, \word = where to.
+	 * Burns: x\temp. `Free` as spin_try_bare() has it.
+	 */
+	.macro	try_lock lock, serving, busy, word=x13, temp=17
+	add	\word, \lock, #8
+	ldaxr	\serving, [\lock]
+	ldar	x\temp, [\word]
+	cmp	x\temp, \serving
+	b.ne	\busy
+	add	\serving, \serving, #1
+	stxr	w\temp, \serving, [\lock]
+	cbnz	w\temp, \busy
+	.endm
+
+	/* ticket_pass(), \word as try_lock has left it; \wakes: who waits is to be woken. */
+	.macro	pass_on lock, serving, wakes, word, temp
+	stlr	\serving, [\word]
+	ldar	\temp, [\lock]
+	cmp	\temp, \serving
+	b.ne	\wakes
+	.endm
+
+	.macro	wake_waiters
+	dsb	ishst
+	sev
+	.endm
+
+	/*
+	 * What an answer leaves behind: nobody is in our slot, and we wait in the endpoint's queue,
+	 * which is empty. In: x15 = endpoint, x18 = we, x21 = who was in the slot. Burns: x13, x24.
+	 */
+	.macro	wait_for_message
+	str	xzr, [x18, #TH_IPC_OWN]	/* only this CPU's threads compete for it */
+	str	xzr, [x21, #TH_IPC_HELD]
+	stp	x18, x18, [x15, #EP_FIRST]
+	stp	xzr, xzr, [x18, #TH_IPC_NEXT]
+	str	x15, [x18, #TH_IPC_WAIT]
+	add	x24, x18, #TH_IPC_OWN
+	str	x24, [x18, #TH_IPC_SLOT]
+	mov	w13, #1
+	strb	w13, [x15, #EP_RECEIVERS]
 	.endm

@@ -47,19 +47,37 @@ arch_fpu_load:
 	msr	fpsr, x2
 	ret
 
-/*
- * For ipc_fast.S: save those of thread x18, load those of thread x21; both have some.
- * Burns: x23, x24, x25.
- */
-	.global swap_fpu
-swap_fpu:
+	/* Save those of thread x18. Burns: x23, x24, x25. */
+	.macro	save_self
 	ldr	x23, [x18, #TH_FPU]
 	each_pair stp, x23
 	mrs	x24, fpcr
 	mrs	x25, fpsr
 	add	x23, x23, #512
 	stp	x24, x25, [x23]
-	ldr	x23, [x21, #TH_FPU]
+	.endm
+
+/*
+ * For the fast paths: save those of thread x18, and load those of thread x21. swap_fpu: both have
+ * some. Burns: x23, x24, x25.
+ */
+	.global leave_fpu
+leave_fpu:
+	save_self
+	mov	x23, #CPACR_EL0_TRAPS	/* as fpu_come() of who has none */
+	msr	cpacr_el1, x23
+	ret
+
+	.global come_fpu
+come_fpu:
+	mov	x23, #CPACR_EL0_MAY
+	msr	cpacr_el1, x23
+	b	1f
+
+	.global swap_fpu
+swap_fpu:
+	save_self
+1:	ldr	x23, [x21, #TH_FPU]
 	each_pair ldp, x23
 	add	x23, x23, #512
 	ldp	x24, x25, [x23]

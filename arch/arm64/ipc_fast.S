@@ -149,6 +149,9 @@ ipc_call_fast:
 	mrs	x22, tpidr_el1
 	ldr	x14, [x18, #TH_KEY]	/* not less urgent than we: nothing to inherit */
 	compare_keys unlock_slow
+	/* fault_fast.S comes here, too; its info says that it is the kernel who calls. */
+	.global ipc_call_commit
+ipc_call_commit:
 	ldr	x23, [x21, #TH_IPC_NEXT]
 	str	x23, [x15, #EP_FIRST]
 	cbnz	x23, 3f
@@ -192,15 +195,7 @@ ipc_reply_recv_fast:
 	mrs	x22, tpidr_el1
 	ldr	x14, [x22, #PCPU_FAST_KEY] /* not less urgent than what this CPU says it runs */
 	compare_keys answer_unlike
-	str	xzr, [x18, #TH_IPC_OWN]	/* only this CPU's threads compete for it */
-	str	xzr, [x21, #TH_IPC_HELD]
-	stp	x18, x18, [x15, #EP_FIRST]
-	stp	xzr, xzr, [x18, #TH_IPC_NEXT]
-	str	x15, [x18, #TH_IPC_WAIT]
-	add	x24, x18, #TH_IPC_OWN
-	str	x24, [x18, #TH_IPC_SLOT]
-	mov	w13, #1
-	strb	w13, [x15, #EP_RECEIVERS]
+	wait_for_message
 	mov	w13, #STATE_RECEIVING
 	str	w13, [x18, #TH_STATE]
 	mov	w13, #STATE_RUNNING
@@ -223,17 +218,14 @@ finish_slow:
 	stp	xzr, xzr, [x21, #TH_X(16)]
 	b	el0_other_space
 
-	/* The caller is unlike us. If it waits for the answer to its exception, C knows a way. */
+	/* The caller is unlike us. Perhaps it waits for the answer to its exception. */
 answer_unlike:
 	ldr	x13, [x21, #TH_IPC_EXCEPTED]
-	cbz	x13, unlock_slow
-	stlr	x20, [x19]
-	dsb	ishst
-	sev
-	zero_burnt
-	b	el0_answer
+	cbnz	x13, answer_fault_fast
 
 	/* C can do more of them: kern/quick_ipc.c. x19 to x30 have been saved. */
+	.global ipc_unlock_slow
+ipc_unlock_slow:
 unlock_slow:
 	stlr	x20, [x19]
 	ldar	x13, [x17]

@@ -22,33 +22,10 @@
 
 	.text
 
-	/*
-	 * Take the lock at \lock if it is free. Out: \serving = what hands it on. Burns: x13, x17.
-	 * `Free` as spin_try_bare() has it.
-	 */
-	.macro	try_lock lock, serving, busy
-	add	x13, \lock, #8
-	ldaxr	\serving, [\lock]
-	ldar	x17, [x13]
-	cmp	x17, \serving
-	b.ne	\busy
-	add	\serving, \serving, #1
-	stxr	w17, \serving, [\lock]
-	cbnz	w17, \busy
-	.endm
-
-	/* ticket_pass(); \wakes: who waits is to be woken. Burns: x13, x17. */
+	/* pass_on, where the word's address was not kept. Burns: x13, x17. */
 	.macro	hand_on lock, serving, wakes
 	add	x13, \lock, #8
-	stlr	\serving, [x13]
-	ldar	x17, [\lock]
-	cmp	x17, \serving
-	b.ne	\wakes
-	.endm
-
-	.macro	wake_waiters
-	dsb	ishst
-	sev
+	pass_on	\lock, \serving, \wakes, x13, x17
 	.endm
 
 	/* Out: x17 = 0 if nothing waits to be reclaimed. */
