@@ -98,9 +98,9 @@ static inline struct kobj *handle_quick(const struct handle_table *table, uint64
 }
 
 /* The same of any page, and with the slot, which has the badge. */
-static inline const struct handle_slot *handle_quick_slot(const struct handle_table *table,
-							  uint64_t h, enum kobj_type type,
-							  uint8_t rights)
+static always_inline const struct handle_slot *handle_quick_slot(const struct handle_table *table,
+								 uint64_t h, enum kobj_type type,
+								 uint8_t rights)
 {
 	const uint64_t index = h & UINT16_MAX;
 	const uint64_t page = index < HANDLE_MAX

@@ -6,6 +6,7 @@
 
 #include <arch/atomic.h>
 
+#include "kern/assert.h"
 #include "kern/ipc.h"
 #include "kern/thread.h"
 
@@ -28,6 +29,17 @@ static inline void ipc_queue_empty(struct ipc_queue *q, struct thread *t)
 	q->last = nullptr;
 	/* As ipc_queue_remove() does: pairs with the LDAR of ipc_cancel(). */
 	store_seq_cst((uint64_t *)(void *)&t->ipc.wait_obj, 0);
+}
+
+/* As ipc_queue_add() where nobody waits. */
+static inline void ipc_queue_fill(struct ipc_queue *q, struct thread *t, struct kobj *obj)
+{
+	KASSERT(t->ipc.wait_obj == nullptr);
+	q->first = t;
+	q->last = t;
+	t->ipc.next = nullptr;
+	t->ipc.prev = nullptr;
+	store_seq_cst((uint64_t *)(void *)&t->ipc.wait_obj, (uint64_t)(uintptr_t)obj);
 }
 
 /* Take the first one out, nullptr if there is none. Pre: obj's lock. */

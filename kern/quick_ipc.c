@@ -57,17 +57,29 @@ static always_inline bool is_plain_message(uint64_t info)
 	return info <= IPC_WORDS;
 }
 
+/* As many, and zeros in the others: a message has none or eight as a rule. */
+static always_inline void put_words(const uint64_t *from, unsigned words, uint64_t *x)
+{
+	if (words == 0) {
+		for (unsigned i = 0; i < IPC_WORDS; i++) {
+			x[i] = 0;
+		}
+		return;
+	}
+	for (unsigned i = 0; i < IPC_WORDS; i++) {
+		x[i] = from[i];
+	}
+	for (; unlikely(words < IPC_WORDS); words++) {
+		x[words] = 0;
+	}
+}
+
 static always_inline void put_message(const uint64_t *from, uint64_t info, uint64_t badge,
 				      struct thread *to)
 {
 	uint64_t *const x = to->regs.x;
 
-	for (unsigned i = 0; i < IPC_WORDS; i++) {
-		x[i] = from[i];
-	}
-	for (unsigned i = IPC_INFO_WORDS(info); i < IPC_WORDS; i++) {
-		x[i] = 0;
-	}
+	put_words(from, IPC_INFO_WORDS(info), x);
 	x[8] = KERR_OK;
 	x[X_BADGE] = badge;
 	x[X_INFO] = info;
@@ -112,6 +124,25 @@ static noinline struct thread *wake_forgotten(const struct pcpu *p, struct threa
 	return load_relaxed(&p->resched) != 0 ? LEAVE : next;
 }
 
+/* Of an endpoint's queue; as a rule there is nobody else in it. */
+static always_inline void take_out(struct ipc_queue *q, struct thread *t)
+{
+	if (likely(q->first == q->last)) {
+		ipc_queue_empty(q, t);
+	} else {
+		ipc_queue_remove(q, t);
+	}
+}
+
+static always_inline void put_in(struct endpoint *ep, struct thread *t)
+{
+	if (likely(ep->queue.first == nullptr)) {
+		ipc_queue_fill(&ep->queue, t, &ep->obj);
+	} else {
+		ipc_queue_add(&ep->queue, t, &ep->obj);
+	}
+}
+
 /* ---- call and send: with the endpoint's lock held ---- */
 
 /* `to`, which receives first, runs with our call. */
@@ -129,7 +160,7 @@ static always_inline struct thread *call_receiver(const struct exchange *c, stru
 	const bool ours = is_ours(p, to);
 
 	if (ours) { /* no way back */
-		ipc_queue_remove(&c->ep->queue, to);
+		take_out(&c->ep->queue, to);
 		put_message(self->regs.x, self->regs.x[X_INFO] | IPC_FLAG_CALL, c->badge, to);
 		end_wait(to);
 		if (to->priority < self->priority) {
@@ -158,7 +189,7 @@ static always_inline struct thread *send_to_receiver(const struct exchange *c, s
 		return SLOW;
 	}
 	if (is_ours(p, to)) { /* no way back */
-		ipc_queue_remove(&c->ep->queue, to);
+		take_out(&c->ep->queue, to);
 		put_message(self->regs.x, self->regs.x[X_INFO], c->badge, to);
 		end_wait(to);
 		runq_add(p->runq, to, false);
@@ -183,7 +214,7 @@ static always_inline struct thread *wait_for_receiver(const struct exchange *c, 
 	self->ipc.badge = c->badge;
 	self->ipc.info = self->regs.x[X_INFO] | flag;
 	c->ep->receivers = false;
-	ipc_queue_add(&c->ep->queue, self, &c->ep->obj);
+	put_in(c->ep, self);
 	wait_until(self, THREAD_SENDING, c->due);
 	struct thread *const next = run_other(p, self, nullptr);
 
@@ -245,7 +276,7 @@ static always_inline struct thread *wait_for_message(const struct exchange *c)
 			self->ipc.slot = c->slot;
 			self->ipc.slot_object = c->reply;
 			c->ep->receivers = true;
-			ipc_queue_add(&c->ep->queue, self, &c->ep->obj);
+			put_in(c->ep, self);
 			wait_until(self, THREAD_RECEIVING, c->due);
 			next = run_other(p, self, c->caller);
 		}
@@ -265,7 +296,7 @@ static always_inline void take_message(const struct exchange *c, struct thread *
 					  ? sender->priority
 					  : self->base_priority;
 
-	ipc_queue_remove(&c->ep->queue, sender);
+	take_out(&c->ep->queue, sender);
 	put_message(sender->ipc.words, sender->ipc.info, sender->ipc.badge, self);
 	sender->ipc.info = 0;
 	self->ipc.slot = c->slot;
@@ -310,14 +341,16 @@ static always_inline struct thread *receive_from(const struct exchange *c, struc
 }
 
 /* Whoever was bound to an event meanwhile was not seen by it (kern/endpoint.c). */
-static noinline struct thread *look_at_event(const struct exchange *c, struct thread *next)
+static noinline struct thread *look_at_event(const struct pcpu *p, struct thread *self,
+					     struct thread *next)
 {
-	ipc_wake_bound(c->self);
-	return load_relaxed(&c->p->resched) != 0 ? LEAVE : next;
+	ipc_wake_bound(self);
+	return load_relaxed(&p->resched) != 0 ? LEAVE : next;
 }
 
 /* Answer the caller, if there is one, and receive. */
-static struct thread *receive(const struct exchange *c) __attribute__((no_thread_safety_analysis))
+static always_inline struct thread *receive(const struct exchange *c)
+	__attribute__((no_thread_safety_analysis))
 {
 	struct endpoint *const ep = c->ep;
 	struct thread *const self = c->self;
@@ -344,7 +377,7 @@ static struct thread *receive(const struct exchange *c) __attribute__((no_thread
 		next = wake_forgotten(c->p, old, next);
 	}
 	if (sender == nullptr && load_seq_cst((uint64_t *)(void *)&self->ipc.bound) != 0) {
-		next = look_at_event(c, next);
+		next = look_at_event(c->p, self, next);
 	}
 	if (next != c->caller && c->caller != nullptr) {
 		tell_idle(c->caller);
@@ -353,7 +386,7 @@ static struct thread *receive(const struct exchange *c) __attribute__((no_thread
 }
 
 /* Answer, and go on. */
-static struct thread *reply(const struct exchange *c)
+static always_inline struct thread *reply(const struct exchange *c)
 {
 	struct pcpu *const p = c->p;
 	const bool timers = c->caller->ipc.due != DEADLINE_NONE;
@@ -416,34 +449,61 @@ static always_inline bool find_slot(struct exchange *c, uint8_t right)
 	return c->caller == nullptr || c->caller->ipc.excepted == 0;
 }
 
+/* Each call apart: what it has found stays in registers. */
+static noinline struct thread *do_call(struct thread *self)
+{
+	struct exchange c = { .p = pcpu_this(), .self = self };
+
+	return self->regs.x[X_REPLY] == HANDLE_NONE && find_endpoint(&c, RIGHT_SEND)
+		       ? send(&c, IPC_FLAG_CALL)
+		       : SLOW;
+}
+
+static noinline struct thread *do_send(struct thread *self)
+{
+	struct exchange c = { .p = pcpu_this(), .self = self };
+
+	return self->regs.x[X_REPLY] == 0 && find_endpoint(&c, RIGHT_SEND) ? send(&c, 0) : SLOW;
+}
+
+static noinline struct thread *do_receive(struct thread *self)
+{
+	struct exchange c = { .p = pcpu_this(), .self = self };
+	const bool answers = self->regs.x[8] == CALL_IPC_REPLY_RECV;
+
+	if (!find_endpoint(&c, RIGHT_RECEIVE) || !find_slot(&c, RIGHT_MANAGE)) {
+		return SLOW;
+	}
+	return answers || (self->regs.x[X_INFO] == 0 && c.caller == nullptr) ? receive(&c) : SLOW;
+}
+
+static noinline struct thread *do_reply(struct thread *self)
+{
+	struct exchange c = { .p = pcpu_this(), .self = self };
+
+	return self->regs.x[X_BADGE] == 0 && find_slot(&c, RIGHT_SEND) && c.caller != nullptr
+		       ? reply(&c)
+		       : SLOW;
+}
+
 struct thread *entry_el0_ipc(struct thread *self)
 {
 	const uint64_t *const x = self->regs.x;
-	struct exchange c = { .p = pcpu_this(), .self = self };
 
-	if (reclaim_pending() || c.p->steps_el0 || self->not_plain != 0 ||
+	if (reclaim_pending() || pcpu_this()->steps_el0 || self->not_plain != 0 ||
 	    arch_predictor_forgets() || !is_plain_message(x[X_INFO])) {
 		return SLOW;
 	}
 	switch (x[8]) {
 	case CALL_IPC_CALL:
-		return x[X_REPLY] == HANDLE_NONE && find_endpoint(&c, RIGHT_SEND)
-			       ? send(&c, IPC_FLAG_CALL)
-			       : SLOW;
+		return do_call(self);
 	case CALL_IPC_REPLY_RECV:
-		return find_endpoint(&c, RIGHT_RECEIVE) && find_slot(&c, RIGHT_MANAGE) ? receive(&c)
-										       : SLOW;
 	case CALL_IPC_RECV:
-		return x[X_INFO] == 0 && find_endpoint(&c, RIGHT_RECEIVE) &&
-				       find_slot(&c, RIGHT_MANAGE) && c.caller == nullptr
-			       ? receive(&c)
-			       : SLOW;
+		return do_receive(self);
 	case CALL_IPC_SEND:
-		return x[X_REPLY] == 0 && find_endpoint(&c, RIGHT_SEND) ? send(&c, 0) : SLOW;
+		return do_send(self);
 	case CALL_IPC_REPLY:
-		return x[X_BADGE] == 0 && find_slot(&c, RIGHT_SEND) && c.caller != nullptr
-			       ? reply(&c)
-			       : SLOW;
+		return do_reply(self);
 	default:
 		return SLOW;
 	}

@@ -20,7 +20,7 @@
 #include "arch/arm64/psci.h"
 #include "arch/arm64/sysreg.h"
 
-static bool must_forget;              /* [c] after arch_speculation_init() */
+bool arm64_predictor_forgets;
 static uint64_t last_space[MAX_CPUS]; /* each CPU its own */
 
 void arch_user_root_clear(void)
@@ -58,7 +58,7 @@ const char *arch_speculation_init(void)
 	}
 	switch (smccc_workaround_1_need()) {
 	case SMCCC_NEEDED:
-		must_forget = true;
+		arm64_predictor_forgets = true;
 		return "branch predictor emptied by firmware between spaces";
 	case SMCCC_NOT_NEEDED:
 		return "branch predictor safe, says the firmware";
@@ -68,14 +68,9 @@ const char *arch_speculation_init(void)
 	return "branch predictor NOT protected: the firmware offers nothing";
 }
 
-bool arch_predictor_forgets(void)
-{
-	return must_forget;
-}
-
 void arch_predictor_enter(uint64_t space)
 {
-	if (!must_forget || last_space[cpu_number()] == space) {
+	if (!arm64_predictor_forgets || last_space[cpu_number()] == space) {
 		return;
 	}
 	last_space[cpu_number()] = space;

@@ -23,7 +23,11 @@ static inline void arch_user_root_load(pa_t root, uint64_t asid)
 void arch_user_root_clear(void);
 
 /* Does arch_predictor_enter() do anything on this machine? */
-bool arch_predictor_forgets(void);
+extern bool arm64_predictor_forgets; /* [c] after arch_speculation_init() */
+static inline bool arch_predictor_forgets(void)
+{
+	return arm64_predictor_forgets;
+}
 
 /*
  * A space, by a number that is never used again for another, is about to run at EL0. If the last
