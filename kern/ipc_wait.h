@@ -49,8 +49,8 @@ struct thread *ipc_queue_pop(struct ipc_queue *q);
 void ipc_block(struct thread *self, enum thread_state why, uint64_t due);
 
 /*
- * What the timer calls for a thread's deadline, on SPx: it may come late, when t waits for something
- * else.
+ * What the timer calls for a thread's deadline, on SPx: it may come late, when the thread waits for
+ * something else.
  */
 void ipc_deadline_passed(struct timerq_node *node);
 

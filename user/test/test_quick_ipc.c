@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * user/test/test_quick_ipc.c - messages that the fast path leaves alone and that still pass no door
+ * (kern/quick_ipc.c): one test for each thing that is decided there. All on one CPU, because that
+ * is what it is for. What clears memory with FP registers is static: a server must have none.
+ */
+#include "user/test/test.h"
+
+#define LESS (PRIORITY_DEFAULT - 2)
+#define MIDDLE (PRIORITY_DEFAULT - 1)
+#define PATTERN UINT64_C(0x1badb002deadbeef)
+#define SHORT_NS (10 * MS)
+#define LATE_NS (2000 * MS)
+
+static struct ipc_message served; /* by the one server that there is at a time */
+
+struct server {
+	handle_t endpoint, reply;
+	unsigned count;    /* messages to answer */
+	void (*work)(void); /* before each answer; or nullptr */
+	uint64_t priority; /* in force, when it was there */
+	volatile uint64_t told; /* it stops waiting for whatever work() waits */
+	enum kerr error;
+};
+
+static struct server server;
+static volatile uint64_t turn; /* who comes first takes 1 */
+
+static void stay_here(void)
+{
+	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, 1));
+}
+
+static void serve(void *argument)
+{
+	uint64_t state, cpu, number;
+
+	(void)argument;
+	stay_here();
+	server.error = sys_ipc_recv(server.endpoint, 0, server.reply, DEADLINE_NONE, &served);
+	for (unsigned i = 1; server.error == KERR_OK; i++) {
+		EXPECT_OK(sys_thread_info(HANDLE_NONE, &state, &server.priority, &cpu, &number));
+		if (server.work != nullptr) {
+			server.work();
+		}
+		if (i == server.count) {
+			/* It may be late: the caller's test says what it got. */
+			(void)sys_ipc_reply(IPC_INFO(1, 0), server.reply, &served);
+			break;
+		}
+		server.error = sys_ipc_reply_recv(server.endpoint, IPC_INFO(1, 0), server.reply,
+						  DEADLINE_NONE, &served);
+	}
+}
+
+/* We are on its CPU, and it waits for us. */
+static struct thread *begin(uint32_t priority, unsigned count, void (*work)(void))
+{
+	stay_here();
+	turn = 0;
+	server.reply = HANDLE_NONE;
+	server.count = count;
+	server.work = work;
+	server.told = 0;
+	EXPECT_OK(sys_endpoint_create(&server.endpoint));
+	struct thread *const t = start_thread(serve, nullptr, priority);
+
+	await_state(thread_handle(t), THREAD_IS_RECEIVING);
+	return t;
+}
+
+static void end(struct thread *t)
+{
+	thread_join(t);
+	EXPECT_OK(server.error);
+	EXPECT_OK(sys_handle_close(server.endpoint));
+	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, UINT64_MAX));
+}
+
+static enum kerr call(uint64_t deadline, struct ipc_message *m)
+{
+	return sys_ipc_call(server.endpoint, IPC_INFO(1, 0), HANDLE_NONE, deadline, m);
+}
+
+/* ---- priorities ---- */
+
+static void quick_call_lends_its_priority_until_the_next_receive(void)
+{
+	struct thread *const t = begin(LESS, 2, nullptr);
+	struct ipc_message m = { 0 };
+	uint64_t state, priority, cpu, number;
+
+	for (unsigned i = 0; i < 2; i++) {
+		EXPECT_OK(sys_thread_info(thread_handle(t), &state, &priority, &cpu, &number));
+		EXPECT_EQ(priority, LESS);
+		EXPECT_OK(call(DEADLINE_NONE, &m));
+		EXPECT_EQ(server.priority, PRIORITY_DEFAULT);
+		if (i == 0) {
+			await_state(thread_handle(t), THREAD_IS_RECEIVING);
+		}
+	}
+	end(t);
+}
+
+static struct {
+	handle_t event;
+	volatile uint64_t when;
+} beside;
+
+/* Ready once the server has a call, which is not more urgent than this. */
+static void take_a_turn(void *argument)
+{
+	uint64_t bits;
+
+	(void)argument;
+	stay_here();
+	EXPECT_OK(sys_event_wait(beside.event, 1, DEADLINE_NONE, &bits));
+	beside.when = ++turn;
+}
+
+static void let_it_be_ready(void)
+{
+	EXPECT_OK(sys_event_signal(beside.event, 1));
+}
+
+static void call_once(void *argument)
+{
+	uint64_t *const when = argument;
+	static struct ipc_message m;
+
+	stay_here();
+	EXPECT_OK(call(DEADLINE_NONE, &m));
+	*when = ++turn;
+}
+
+/* The more urgent server answers and waits: who is ready and more urgent than its caller is next. */
+static void quick_answer_lets_the_more_urgent_run_first(void)
+{
+	struct thread *const t = begin(PRIORITY_DEFAULT, 2, let_it_be_ready);
+	uint64_t called = 0;
+
+	EXPECT_OK(sys_event_create(&beside.event));
+	struct thread *const middle = start_thread(take_a_turn, nullptr, MIDDLE);
+
+	await_state(thread_handle(middle), THREAD_IS_WAITING);
+	struct thread *const caller = start_thread(call_once, &called, LESS);
+
+	thread_join(caller);
+	thread_join(middle);
+	EXPECT_EQ(beside.when, 1);
+	EXPECT_EQ(called, 2);
+	EXPECT_OK(sys_handle_revoke(server.endpoint));
+	thread_join(t);
+	EXPECT_EQ(server.error, KERR_DEAD);
+	EXPECT_OK(sys_handle_close(server.endpoint));
+	EXPECT_OK(sys_handle_close(beside.event));
+	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, UINT64_MAX));
+}
+
+static void send_once(void *argument)
+{
+	uint64_t *const when = argument;
+	static struct ipc_message m;
+
+	stay_here();
+	EXPECT_OK(sys_ipc_send(server.endpoint, IPC_INFO(1, 0), DEADLINE_NONE, &m));
+	*when = ++turn;
+}
+
+static void note_the_turn(void)
+{
+	beside.when = ++turn;
+}
+
+/* Whoever receives it, if it is more urgent, runs before the send is through. */
+static void quick_send_lets_the_more_urgent_run_first(void)
+{
+	struct thread *const t = begin(PRIORITY_DEFAULT, 1, note_the_turn);
+	uint64_t sent = 0;
+
+	thread_join(start_thread(send_once, &sent, LESS));
+	EXPECT_EQ(beside.when, 1);
+	EXPECT_EQ(sent, 2);
+	end(t);
+}
+
+/* ---- deadlines ---- */
+
+/* In a kernel that forgets the deadline nobody tells: then the caller has its answer. */
+static void wait_until_told(void)
+{
+	const uint64_t until = time_now_ns() + LATE_NS;
+
+	while (server.told == 0 && time_now_ns() < until) {
+		(void)time_sleep_ns(MS);
+	}
+}
+
+/* The receiver has the call and does not answer; more urgent or less, with and without one. */
+static void quick_call_is_given_up_at_its_deadline(void)
+{
+	static const uint32_t priority[] = { LESS, PRIORITY_DEFAULT };
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct thread *const t = begin(priority[i], 1, wait_until_told);
+		struct ipc_message m = { 0 };
+
+		EXPECT_EQ(call(time_now_ns() + SHORT_NS, &m), KERR_TIMEOUT);
+		server.told = 1;
+		end(t);
+	}
+}
+
+/* What was answered in time has no deadline: neither this call nor the next ends by it. */
+static void quick_call_answered_in_time_forgets_its_deadline(void)
+{
+	struct thread *const t = begin(PRIORITY_DEFAULT, 50, nullptr);
+	struct ipc_message m = { 0 };
+
+	for (unsigned i = 0; i < 49; i++) {
+		EXPECT_OK(call(in_time(), &m));
+	}
+	EXPECT_OK(call(DEADLINE_NONE, &m));
+	end(t);
+}
+
+static void quick_receive_ends_at_its_deadline(void)
+{
+	handle_t endpoint;
+	struct ipc_message m = { 0 };
+
+	stay_here();
+	EXPECT_OK(sys_endpoint_create(&endpoint));
+	EXPECT_EQ(sys_ipc_recv(endpoint, 0, HANDLE_NONE, time_now_ns() + SHORT_NS, &m),
+		  KERR_TIMEOUT);
+	EXPECT_EQ(sys_ipc_call(endpoint, 0, HANDLE_NONE, time_now_ns() + SHORT_NS, &m),
+		  KERR_TIMEOUT);
+	EXPECT_EQ(sys_ipc_send(endpoint, 0, time_now_ns() + SHORT_NS, &m), KERR_TIMEOUT);
+	EXPECT_OK(sys_handle_close(endpoint));
+	EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, UINT64_MAX));
+}
+
+/* ---- what travels, and what does not ---- */
+
+static struct ipc_message seen;
+
+static void look_at_it(void)
+{
+	for (unsigned i = 0; i < IPC_WORDS; i++) {
+		seen.word[i] = served.word[i];
+	}
+	seen.info = served.info;
+	seen.badge = served.badge;
+}
+
+/* To one who inherits: a word arrives, and zeros where the sender had others. */
+static void quick_call_brings_its_words_and_no_more(void)
+{
+	handle_t badged;
+
+	for (unsigned words = 0; words <= IPC_WORDS; words++) {
+		struct thread *const t = begin(LESS, 1, look_at_it);
+		struct ipc_message m = { .word = { 1, 2, 3, 4, 5, 6, 7, 8 } };
+
+		EXPECT_OK(sys_endpoint_badge(server.endpoint, 77, &badged));
+		EXPECT_OK(sys_ipc_call(badged, IPC_INFO(words, 0), HANDLE_NONE, DEADLINE_NONE, &m));
+		for (unsigned i = 0; i < IPC_WORDS; i++) {
+			EXPECT_EQ(seen.word[i], i < words ? i + 1 : 0);
+		}
+		EXPECT_EQ(seen.badge, 77);
+		EXPECT_EQ(seen.info, IPC_INFO(words, 0) | IPC_FLAG_CALL);
+		EXPECT_EQ(m.badge, 0);
+		EXPECT_EQ(m.info, IPC_INFO(1, 0));
+		EXPECT_OK(sys_handle_close(badged));
+		end(t);
+	}
+}
+
+/* A receiver finds who waits already: a call, which then waits for the answer, or a send. */
+static void quick_receive_finds_who_sends(void)
+{
+	static void (*const way[])(void *) = { call_once, send_once };
+	struct ipc_message m = { 0 };
+
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t when = 0;
+
+		stay_here();
+		turn = 0;
+		EXPECT_OK(sys_endpoint_create(&server.endpoint));
+		struct thread *const t = start_thread(way[i], &when, PRIORITY_DEFAULT);
+
+		await_state(thread_handle(t), THREAD_IS_SENDING);
+		EXPECT_OK(sys_ipc_recv(server.endpoint, 0, HANDLE_NONE, DEADLINE_NONE, &m));
+		EXPECT_EQ(m.info, IPC_INFO(1, 0) | (i == 0 ? IPC_FLAG_CALL : 0));
+		EXPECT_EQ(sys_ipc_reply(IPC_INFO(0, 0), HANDLE_NONE, &m),
+			  i == 0 ? KERR_OK : KERR_ABSENT);
+		thread_join(t);
+		EXPECT_EQ(when, 1);
+		EXPECT_OK(sys_handle_close(server.endpoint));
+		EXPECT_OK(sys_thread_set_affinity(HANDLE_NONE, UINT64_MAX));
+	}
+}
+
+/* ---- FP registers on one side ---- */
+
+static uint64_t its_register;
+
+static void look_at_register(void)
+{
+	__asm__ volatile("fmov %0, d8" : "=r"(its_register));
+	__asm__ volatile("fmov d8, xzr" : : : "v8");
+}
+
+/* The server's first use of them is in the call: it finds nothing of ours, and we find ours. */
+static void quick_call_keeps_fp_registers_apart(void)
+{
+	struct thread *const t = begin(PRIORITY_DEFAULT, 2, look_at_register);
+	uint64_t back;
+
+	for (unsigned i = 0; i < 2; i++) {
+		static struct ipc_message m;
+
+		its_register = PATTERN;
+		__asm__ volatile("fmov d8, %0" : : "r"(PATTERN) : "v8");
+		EXPECT_OK(call(DEADLINE_NONE, &m));
+		__asm__ volatile("fmov %0, d8" : "=r"(back) : : "v8");
+		EXPECT_EQ(its_register, 0);
+	}
+	EXPECT_EQ(back, PATTERN);
+	end(t);
+}
+
+const struct test tests_quick_ipc[] = {
+	TEST(quick_call_lends_its_priority_until_the_next_receive),
+	TEST(quick_answer_lets_the_more_urgent_run_first),
+	TEST(quick_send_lets_the_more_urgent_run_first),
+	TEST(quick_call_is_given_up_at_its_deadline),
+	TEST(quick_call_answered_in_time_forgets_its_deadline),
+	TEST(quick_receive_ends_at_its_deadline),
+	TEST(quick_call_brings_its_words_and_no_more),
+	TEST(quick_receive_finds_who_sends),
+	TEST(quick_call_keeps_fp_registers_apart),
+	TEST_END,
+};
