@@ -40,6 +40,11 @@ struct thread *entry_el0_yield(struct thread *self);
  */
 struct thread *entry_el0_ipc(struct thread *self);
 
+/* The same where ipc_fast.S has read the arguments, and locked the endpoint. Unlock it. */
+struct endpoint;
+struct thread *entry_el0_call_locked(struct thread *self, struct endpoint *ep, uint64_t badge);
+struct thread *entry_el0_reply_recv_locked(struct thread *self, struct endpoint *ep);
+
 /*
  * quick_fast.S has signalled, but for what it left to C: a CPU is idle that may take `woken`, or,
  * that nullptr, somebody was bound to the event just then. QUICK_DONE or _LEAVE.

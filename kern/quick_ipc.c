@@ -222,16 +222,13 @@ static always_inline struct thread *wait_for_receiver(const struct exchange *c, 
 	return next;
 }
 
-static always_inline struct thread *send(const struct exchange *c, uint64_t flag)
+/* Unlocks. */
+static always_inline struct thread *send_locked(const struct exchange *c, uint64_t flag)
 	__attribute__((no_thread_safety_analysis))
 {
 	struct endpoint *const ep = c->ep;
 	struct thread *old = nullptr;
 	struct thread *next = SLOW;
-
-	if (!spin_try_bare(&ep->lock)) {
-		return SLOW;
-	}
 	struct thread *const to = ep->receivers ? ep->queue.first : nullptr;
 
 	if (kobj_is_dead(&ep->obj)) {
@@ -348,21 +345,17 @@ static noinline struct thread *look_at_event(const struct pcpu *p, struct thread
 	return load_relaxed(&p->resched) != 0 ? LEAVE : next;
 }
 
-/* Answer the caller, if there is one, and receive. */
-static always_inline struct thread *receive(const struct exchange *c)
+/* With the endpoint's lock held: answer the caller, if there is one, and receive. Unlocks. */
+static always_inline struct thread *receive_locked(const struct exchange *c)
 	__attribute__((no_thread_safety_analysis))
 {
 	struct endpoint *const ep = c->ep;
 	struct thread *const self = c->self;
 	struct thread *old = nullptr;
 	struct thread *next = SLOW;
-
-	if (self->ipc.bound != nullptr || !spin_try_bare(&ep->lock)) {
-		return SLOW;
-	}
 	struct thread *const sender = ep->receivers ? nullptr : ep->queue.first;
 
-	if (kobj_is_dead(&ep->obj)) {
+	if (kobj_is_dead(&ep->obj) || self->ipc.bound != nullptr) {
 		/* slow */
 	} else if (sender == nullptr) {
 		next = wait_for_message(c);
@@ -426,11 +419,9 @@ static always_inline bool find_endpoint(struct exchange *c, uint8_t right)
 	return true;
 }
 
-/* The reply slot of x11, who is in it, and the badge of an answer. An exception's is slow. */
-static always_inline bool find_slot(struct exchange *c, uint8_t right)
+/* Its own reply slot, or that of handle h, who is there, and the badge of an answer. */
+static always_inline bool find_slot(struct exchange *c, uint64_t h, uint8_t right)
 {
-	const uint64_t h = c->self->regs.x[X_REPLY];
-
 	c->reply = nullptr;
 	c->badge = 0;
 	c->slot = &c->self->ipc.own;
@@ -446,7 +437,13 @@ static always_inline bool find_slot(struct exchange *c, uint8_t right)
 		c->slot = &c->reply->slot;
 	}
 	c->caller = (struct thread *)load_acquire(&c->slot->caller);
-	return c->caller == nullptr || c->caller->ipc.excepted == 0;
+	return c->caller == nullptr || c->caller->ipc.excepted == 0; /* an exception's is slow */
+}
+
+static always_inline bool lock_endpoint(const struct exchange *c)
+	__attribute__((no_thread_safety_analysis))
+{
+	return spin_try_bare(&c->ep->lock);
 }
 
 /* Each call apart: what it has found stays in registers. */
@@ -454,8 +451,9 @@ static noinline struct thread *do_call(struct thread *self)
 {
 	struct exchange c = { .p = pcpu_this(), .self = self };
 
-	return self->regs.x[X_REPLY] == HANDLE_NONE && find_endpoint(&c, RIGHT_SEND)
-		       ? send(&c, IPC_FLAG_CALL)
+	return self->regs.x[X_REPLY] == HANDLE_NONE && find_endpoint(&c, RIGHT_SEND) &&
+			       lock_endpoint(&c)
+		       ? send_locked(&c, IPC_FLAG_CALL)
 		       : SLOW;
 }
 
@@ -463,35 +461,47 @@ static noinline struct thread *do_send(struct thread *self)
 {
 	struct exchange c = { .p = pcpu_this(), .self = self };
 
-	return self->regs.x[X_REPLY] == 0 && find_endpoint(&c, RIGHT_SEND) ? send(&c, 0) : SLOW;
+	return self->regs.x[X_REPLY] == 0 && find_endpoint(&c, RIGHT_SEND) && lock_endpoint(&c)
+		       ? send_locked(&c, 0)
+		       : SLOW;
 }
 
 static noinline struct thread *do_receive(struct thread *self)
 {
 	struct exchange c = { .p = pcpu_this(), .self = self };
-	const bool answers = self->regs.x[8] == CALL_IPC_REPLY_RECV;
+	const uint64_t *const x = self->regs.x;
 
-	if (!find_endpoint(&c, RIGHT_RECEIVE) || !find_slot(&c, RIGHT_MANAGE)) {
+	if (!find_endpoint(&c, RIGHT_RECEIVE) || !find_slot(&c, x[X_REPLY], RIGHT_MANAGE)) {
 		return SLOW;
 	}
-	return answers || (self->regs.x[X_INFO] == 0 && c.caller == nullptr) ? receive(&c) : SLOW;
+	if (x[8] == CALL_IPC_RECV && (x[X_INFO] != 0 || c.caller != nullptr)) {
+		return SLOW;
+	}
+	return lock_endpoint(&c) ? receive_locked(&c) : SLOW;
 }
 
 static noinline struct thread *do_reply(struct thread *self)
 {
 	struct exchange c = { .p = pcpu_this(), .self = self };
+	const uint64_t *const x = self->regs.x;
 
-	return self->regs.x[X_BADGE] == 0 && find_slot(&c, RIGHT_SEND) && c.caller != nullptr
+	return x[X_BADGE] == 0 && find_slot(&c, x[X_REPLY], RIGHT_SEND) && c.caller != nullptr
 		       ? reply(&c)
 		       : SLOW;
+}
+
+/* May self take the quick way at all? */
+static always_inline bool may_be_quick(const struct thread *self)
+{
+	return !reclaim_pending() && !pcpu_this()->steps_el0 && self->not_plain == 0 &&
+	       !arch_predictor_forgets();
 }
 
 struct thread *entry_el0_ipc(struct thread *self)
 {
 	const uint64_t *const x = self->regs.x;
 
-	if (reclaim_pending() || pcpu_this()->steps_el0 || self->not_plain != 0 ||
-	    arch_predictor_forgets() || !is_plain_message(x[X_INFO])) {
+	if (!may_be_quick(self) || !is_plain_message(x[X_INFO])) {
 		return SLOW;
 	}
 	switch (x[8]) {
@@ -507,4 +517,28 @@ struct thread *entry_el0_ipc(struct thread *self)
 	default:
 		return SLOW;
 	}
+}
+
+struct thread *entry_el0_call_locked(struct thread *self, struct endpoint *ep, uint64_t badge)
+	__attribute__((no_thread_safety_analysis))
+{
+	const struct exchange c = { .p = pcpu_this(), .self = self, .ep = ep, .badge = badge };
+
+	if (!may_be_quick(self)) {
+		spin_unlock_bare(&ep->lock);
+		return SLOW;
+	}
+	return send_locked(&c, IPC_FLAG_CALL);
+}
+
+struct thread *entry_el0_reply_recv_locked(struct thread *self, struct endpoint *ep)
+	__attribute__((no_thread_safety_analysis))
+{
+	struct exchange c = { .p = pcpu_this(), .self = self, .ep = ep };
+
+	if (!may_be_quick(self) || !find_slot(&c, HANDLE_NONE, 0)) {
+		spin_unlock_bare(&ep->lock);
+		return SLOW;
+	}
+	return receive_locked(&c);
 }

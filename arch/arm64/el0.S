@@ -167,11 +167,29 @@ el0_ipc_kept:
 	save_words
 1:	enter_slice
 	bl	entry_el0_ipc
+el0_ipc_done:
 	cmp	x0, #QUICK_LEAVE
 	b.hi	el0_resume_in_space
 	b.eq	el0_exit
 	ldr	x0, [x18, #PCPU_CURRENT]
 	b	el0_saved_slow
+
+	/* In: x24 = endpoint, locked, x25 = badge; x19-x30 saved; x13-x15 = 0. */
+	.global el0_call_locked
+el0_call_locked:
+	save_words
+	enter_slice
+	mov	x1, x24
+	mov	x2, x25
+	bl	entry_el0_call_locked
+	b	el0_ipc_done
+	.global el0_reply_recv_locked
+el0_reply_recv_locked:
+	save_words
+	enter_slice
+	mov	x1, x24
+	bl	entry_el0_reply_recv_locked
+	b	el0_ipc_done
 
 	.global el0_sync_slow
 el0_sync_slow:

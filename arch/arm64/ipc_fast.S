@@ -145,10 +145,10 @@ ipc_call_fast:
 	save_kept
 	lock_endpoint
 	ldr	x21, [x15, #EP_FIRST]
-	cbz	x21, unlock_slow
+	cbz	x21, call_locked
 	mrs	x22, tpidr_el1
 	ldr	x14, [x18, #TH_KEY]	/* not less urgent than we: nothing to inherit */
-	compare_keys unlock_slow
+	compare_keys call_locked
 	/* fault_fast.S comes here, too; its info says that it is the kernel who calls. */
 	.global ipc_call_commit
 ipc_call_commit:
@@ -189,9 +189,9 @@ ipc_reply_recv_fast:
 	ldr	x13, [x15, #EP_FIRST]
 	ldr	x14, [x15, #KOBJ_DEAD]
 	orr	x13, x13, x14
-	cbnz	x13, unlock_slow
+	cbnz	x13, reply_recv_locked
 	ldr	x21, [x18, #TH_IPC_OWN]
-	cbz	x21, unlock_slow
+	cbz	x21, reply_recv_locked
 	mrs	x22, tpidr_el1
 	ldr	x14, [x22, #PCPU_FAST_KEY] /* not less urgent than what this CPU says it runs */
 	compare_keys answer_unlike
@@ -223,16 +223,22 @@ answer_unlike:
 	ldr	x13, [x21, #TH_IPC_EXCEPTED]
 	cbnz	x13, answer_fault_fast
 
-	/* C can do more of them: kern/quick_ipc.c. x19 to x30 have been saved. */
+	/*
+	 * C can do more of them: kern/quick_ipc.c. The endpoint is locked; x19 to x30 have been
+	 * saved.
+	 */
 	.global ipc_unlock_slow
 ipc_unlock_slow:
-unlock_slow:
-	stlr	x20, [x19]
-	ldar	x13, [x17]
-	cmp	x13, x20
-	b.eq	restore_slow
-	dsb	ishst
-	sev
+reply_recv_locked:
+	mov	x24, x15
+	zero_burnt
+	b	el0_reply_recv_locked
+call_locked:
+	mov	x24, x15
+	mov	x25, x16
+	zero_burnt
+	b	el0_call_locked
+	/* The same, with nothing locked. */
 restore_slow:
 	zero_burnt
 	b	el0_ipc_kept
