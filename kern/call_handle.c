@@ -35,18 +35,31 @@ enum kerr call_handle_dup(struct thread *self, const struct call_handle_dup_args
 	return e;
 }
 
+/*
+ * The revocation goes on by itself (kern/object.h); the call is made again until it is over, so
+ * that nobody reaches the memory when it returns. Whoever revokes it besides is told that it is
+ * dead.
+ */
 enum kerr call_handle_revoke(struct thread *self, const struct call_handle_revoke_args *a,
 			     struct call_result *r)
 {
+	const bool again = self->revokes != HANDLE_NONE && self->revokes == a->handle;
 	struct handle_view view;
-	const enum kerr e =
-		handle_get(&self->task->handles, a->handle, KOBJ_NONE, RIGHT_MANAGE, &view);
+	enum kerr e = handle_get_dead(&self->task->handles, a->handle, RIGHT_MANAGE, &view);
 
-	(void)r;
-	if (e == KERR_OK) {
-		kobj_revoke(view.obj);
+	self->revokes = HANDLE_NONE;
+	if (e != KERR_OK) {
+		return again ? KERR_OK : e; /* it was closed meanwhile */
 	}
-	return e;
+	if (!again && kobj_is_dead(view.obj)) {
+		return KERR_DEAD;
+	}
+	kobj_revoke(view.obj);
+	if (kobj_is_being_revoked(view.obj)) {
+		self->revokes = a->handle;
+		r->again = true;
+	}
+	return KERR_OK;
 }
 
 enum kerr call_handle_info(struct thread *self, const struct call_handle_info_args *a,

@@ -47,8 +47,9 @@ void handle_table_init(struct handle_table *table, struct memcharge *charge)
 	};
 }
 
-enum kerr handle_get(const struct handle_table *table, handle_t h, enum kobj_type type,
-		     uint8_t rights, struct handle_view *out)
+static always_inline enum kerr look_up(const struct handle_table *table, handle_t h,
+				       enum kobj_type type, uint8_t rights, bool dead_too,
+				       struct handle_view *out)
 {
 	const struct handle_slot *slot = slot_of(table, h & UINT16_MAX);
 
@@ -65,13 +66,25 @@ enum kerr handle_get(const struct handle_table *table, handle_t h, enum kobj_typ
 	if ((word & rights) != rights) {
 		return KERR_DENIED;
 	}
-	if (kobj_is_dead(slot->obj)) {
+	if (!dead_too && kobj_is_dead(slot->obj)) {
 		return KERR_DEAD;
 	}
 	*out = (struct handle_view){ .obj = slot->obj,
 				     .badge = slot->badge,
 				     .rights = (uint8_t)word };
 	return KERR_OK;
+}
+
+enum kerr handle_get(const struct handle_table *table, handle_t h, enum kobj_type type,
+		     uint8_t rights, struct handle_view *out)
+{
+	return look_up(table, h, type, rights, false, out);
+}
+
+enum kerr handle_get_dead(const struct handle_table *table, handle_t h, uint8_t rights,
+			  struct handle_view *out)
+{
+	return look_up(table, h, KOBJ_NONE, rights, true, out);
 }
 
 /* One more page of empty slots. */

@@ -73,6 +73,10 @@ bool handle_table_end(struct handle_table *table, unsigned steps);
 enum kerr handle_get(const struct handle_table *table, handle_t h, enum kobj_type type,
 		     uint8_t rights, struct handle_view *out);
 
+/* The same for an object of any type, also one that was revoked. */
+enum kerr handle_get_dead(const struct handle_table *table, handle_t h, uint8_t rights,
+			  struct handle_view *out);
+
 /*
  * The same for the fast paths: the object, or nullptr, which says only that handle_get() knows. Of
  * the table's first page.

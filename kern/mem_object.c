@@ -27,10 +27,11 @@ static struct slab_class owners = SLAB_CLASS("memory owners", struct mem_owner);
 
 static bool mem_revoke(struct kobj *obj)
 {
+	bool done;
+
 	/* BUSY: a CPU did not park in time, and is named in the log. Nothing may stay mapped. */
-	while (object_unmap_all(((struct mem_object *)obj)->memory) == KERR_BUSY) {
-	}
-	return true;
+	(void)object_unmap_some(((struct mem_object *)obj)->memory, &done);
+	return done;
 }
 
 static enum kobj_end mem_end(struct kobj *obj)

@@ -9,7 +9,9 @@
 
 #include "kern/assert.h"
 
-#define ENDING 2 /* dead, and its end has begun */
+#define REVOKING 1 /* dead, and not all who wait were woken, nor all memory unmapped */
+#define REVOKED 2
+#define ENDING 3 /* dead, and its end has begun */
 #define OBJECT_OF(node) ((struct kobj *)(void *)((char *)(node) - offsetof(struct kobj, reclaim)))
 
 void kobj_init(struct kobj *obj, const struct kobj_ops *ops, struct memcharge *payer)
@@ -92,17 +94,24 @@ static bool revoke_step(struct reclaim_node *node)
 	if (!obj->ops->revoke(obj)) {
 		return false;
 	}
+	store_release(&obj->dead, REVOKED);
 	kobj_put(obj);
 	return true;
 }
 
 void kobj_revoke(struct kobj *obj)
 {
-	if (!cas_acquire(&obj->dead, 0, 1) || obj->ops->revoke == nullptr) {
+	if (!cas_acquire(&obj->dead, 0, REVOKING)) {
 		return;
 	}
-	/* Without another reference it is at its end, which wakes whoever is left. */
-	if (!obj->ops->revoke(obj) && kobj_get(obj)) {
+	if (obj->ops->revoke == nullptr || obj->ops->revoke(obj)) {
+		store_release(&obj->dead, REVOKED);
+	} else if (kobj_get(obj)) {
 		reclaim_defer(&obj->reclaim, revoke_step);
-	}
+	} /* Without another reference it is at its end, which wakes whoever is left. */
+}
+
+bool kobj_is_being_revoked(const struct kobj *obj)
+{
+	return load_acquire(&obj->dead) == REVOKING;
 }

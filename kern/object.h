@@ -70,6 +70,9 @@ void kobj_put(struct kobj *obj);
 /* Mark it dead, once, and wake who waits, soon. Pre: no lock held; obj cannot end meanwhile. */
 void kobj_revoke(struct kobj *obj);
 
+/* Is it dead, and not all of that done yet? */
+bool kobj_is_being_revoked(const struct kobj *obj);
+
 /*
  * For an `end` whose object others may have seen where no reference is counted, in a thread's wait
  * or a table: true the first time, when nobody finds it there any more. They are through with it

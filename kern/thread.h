@@ -93,6 +93,7 @@ struct thread {
 
 	struct ipc_place place; /* where it waits */
 	struct timerq_node deadline; /* of its wait */
+	handle_t revokes; /* [p] whose revocation its call waits for; HANDLE_NONE */
 	uint64_t exit_reason; /* ESR of what killed it; 0: it ended by itself or was killed */
 };
 

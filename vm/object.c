@@ -263,6 +263,7 @@ static void unlink_region(struct memory_object *object, struct region *r)
 	if (r->object_prev != nullptr) {
 		r->object_prev->object_next = r->object_next;
 	} else {
+		object->visited = 0; /* of another first one nothing was */
 		object->regions = r->object_next;
 	}
 	if (r->object_next != nullptr) {
@@ -286,6 +287,7 @@ static void append_region(struct memory_object *object, struct region *r)
 
 static void prepend_region(struct memory_object *object, struct region *r)
 {
+	object->visited = 0;
 	r->object_prev = nullptr;
 	r->object_next = object->regions;
 	if (object->regions != nullptr) {

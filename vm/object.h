@@ -77,9 +77,12 @@ uint64_t object_bytes(const struct memory_object *object);
 uint64_t object_resident(struct memory_object *object);
 
 /*
- * Revoke: afterwards no space maps a page of it, and every access faults, for ever. Bounded steps.
- * KERR_BUSY: a CPU did not park; revoked already, call again to unmap the rest.
+ * Revoke: from now on nothing of it is mapped anew; when *done no space maps a page of it, and
+ * every access faults, for ever. One step (R8); whoever calls again goes on with it. KERR_BUSY: a
+ * CPU did not park, or another operation on its pages is under way: call again.
  */
+enum kerr object_unmap_some(struct memory_object *object, bool *done);
+/* All steps, until one is refused. */
 enum kerr object_unmap_all(struct memory_object *object);
 
 /*

@@ -22,6 +22,7 @@ struct memory_object {
 	enum memory_kind kind;    /* [c] */
 	bool cached;              /* [c] MEM_PHYS: normal memory */
 	bool revoked;             /* [l] no page is mapped any more */
+	bool revoking;            /* [l] the visit that unmaps everything is under way */
 	bool gone;                /* [l] MEM_PAGER: nobody answers */
 	uint8_t index_height;     /* [c] levels of nodes; 0: `index` is the only reservation */
 	uint32_t epoch;           /* [l] of the visit to the regions that is under way */
@@ -35,6 +36,7 @@ struct memory_object {
 	void *pager;                 /* [c] */
 	void (*ends)(void *arg);     /* [c] or nullptr */
 	void *ends_arg;              /* [c] */
+	uint64_t visited; /* [l] revoking: pages below it are done, in the first region */
 	uint64_t zeroed; /* MEM_DMA, MEM_SECRET, at their end: up to here it is zero again */
 };
 
@@ -81,8 +83,8 @@ void object_end_group(struct memory_object *object, uint64_t page);
 bool object_claim(struct memory_object *object, uint64_t first, uint64_t end);
 void object_release(struct memory_object *object);
 /*
- * Unmap pages [first, end), busy or of a revoked object, wherever they are mapped. In steps; no
- * lock held.
+ * Unmap pages [first, end), which are busy and of one reservation, wherever they are mapped. In
+ * steps; no lock held.
  */
 enum kerr object_unmap_pages(struct memory_object *object, uint64_t first, uint64_t end);
 

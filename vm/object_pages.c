@@ -15,19 +15,6 @@
 #include "vm/object_impl.h"
 #include "vm/space_impl.h"
 
-/*
- * Where one step of a visit that begins at `page` ends. No leaf reaches over it whose demotion
- * would take a table, so that a visit cannot run out of memory: pages are mapped by reservations,
- * up to a run of their blocks; physical memory by its addresses, up to 1 GiB in one leaf.
- */
-static uint64_t step_end(const struct memory_object *object, uint64_t page)
-{
-	const uint64_t pages = object_is_paged(object) ? RESERV_PAGES : page_of(GIB);
-	const uint64_t base = page_of(object->base.v); /* 0 of an object of pages */
-
-	return align_down(base + page, pages) + pages - base;
-}
-
 static unsigned pages_at(const struct memory_object *object, uint64_t index)
 {
 	const uint64_t left = page_of(object->bytes) - index * RESERV_PAGES;
@@ -122,8 +109,7 @@ static enum kerr visit_one(struct memory_object *object, uint64_t first, uint64_
 	return e;
 }
 
-/* Unmap a stretch in every region; the object's pages of it are busy, or it is revoked. */
-static enum kerr visit_all(struct memory_object *object, uint64_t first, uint64_t end)
+enum kerr object_unmap_pages(struct memory_object *object, uint64_t first, uint64_t end)
 {
 	enum kerr e = KERR_OK;
 	bool done = false;
@@ -142,50 +128,100 @@ static enum kerr visit_all(struct memory_object *object, uint64_t first, uint64_
 /* The next stretch of [first, end) that may be mapped: what is not populated is not. */
 static bool next_stretch(struct memory_object *object, uint64_t *first, uint64_t end, uint64_t *to)
 {
-	if (object_is_paged(object)) {
-		spin_lock(&object->lock);
-		const struct reserv *rv = object_index_from(object, *first / RESERV_PAGES);
-		const uint64_t from = rv != nullptr ? (uint64_t)rv->index * RESERV_PAGES : end;
+	spin_lock(&object->lock);
+	const struct reserv *rv = object_index_from(object, *first / RESERV_PAGES);
+	const uint64_t from = rv != nullptr ? (uint64_t)rv->index * RESERV_PAGES : end;
 
-		spin_unlock(&object->lock);
-		*first = *first > from ? *first : from;
-	}
-	*to = step_end(object, *first);
+	spin_unlock(&object->lock);
+	*first = *first > from ? *first : from;
+	*to = align_down(*first, RESERV_PAGES) + RESERV_PAGES;
 	*to = *to < end ? *to : end;
 	return *first < end;
 }
 
-enum kerr object_unmap_pages(struct memory_object *object, uint64_t first, uint64_t end)
+/* ---- revocation ---- */
+
+/* What a step of it looks at: pieces of regions, of 8 MiB at most, or one leaf. */
+#define PIECES_A_STEP 8
+#define PIECE_BYTES (4 * BLOCK_BYTES)
+
+/* The visit that takes everything goes on from step to step. False: another one is under way. */
+static bool begin_revocation(struct memory_object *object)
 {
-	enum kerr e = KERR_OK;
+	object->revoked = true; /* OB2: from here on nothing is mapped anew */
+	if (object->revoking) {
+		return true;
+	}
+	/* Two visits would undo each other's marks. */
+	if (!object_claim(object, 0, page_of(object->bytes))) {
+		return false;
+	}
+	object->revoking = true;
+	object->epoch++;
+	object->visited = 0;
+	return true;
+}
+
+/*
+ * The next piece of the first region, which is visited when there is none. A leaf that crosses the
+ * border of the piece goes whole, so that none has to be taken apart, which could take a table:
+ * what else it maps is faulted in again, or is next.
+ */
+static enum kerr visit_piece(struct memory_object *object, struct region *r)
+{
+	const uint64_t first = page_of(r->offset);
+	const uint64_t end = region_end(r);
+	const uint64_t done = object->visited > first ? object->visited - first : 0;
+	uint64_t at = r->base + done * PAGE_BYTES;
 	uint64_t to;
 
-	while (next_stretch(object, &first, end, &to)) {
-		const enum kerr one = visit_all(object, first, to);
+	if (!tables_next_locked(r, &at, end, &to)) {
+		object_remove_region(object, r);
+		r->epoch = object->epoch;
+		object_add_region(object, r, nullptr);
+		return KERR_OK;
+	}
+	to = to - at > PIECE_BYTES ? align_down(at + PIECE_BYTES, BLOCK_BYTES) : to;
+	const uint64_t from = tables_border_before(r->space, at);
 
-		e = e == KERR_OK ? one : e;
-		first = to;
+	to = tables_border(r->space, to);
+	const enum kerr e = tables_remove(r->space, va(from), to - from);
+
+	if (e == KERR_OK) {
+		object->visited = first + page_of(to - r->base);
+	}
+	return e;
+}
+
+enum kerr object_unmap_some(struct memory_object *object, bool *done)
+{
+	enum kerr e = KERR_OK;
+
+	*done = false;
+	for (unsigned n = 0; n < PIECES_A_STEP && e == KERR_OK && !*done; n++) {
+		spin_lock(&object->lock);
+		if (!begin_revocation(object)) {
+			e = KERR_BUSY;
+		} else if (object->regions != nullptr && object->regions->epoch != object->epoch) {
+			e = visit_piece(object, object->regions);
+		} else {
+			object_release(object);
+			object->revoking = false;
+			*done = true;
+		}
+		spin_unlock(&object->lock);
 	}
 	return e;
 }
 
 enum kerr object_unmap_all(struct memory_object *object)
 {
-	const uint64_t end = page_of(object->bytes);
+	enum kerr e = KERR_OK;
+	bool done = false;
 
-	spin_lock(&object->lock);
-	object->revoked = true; /* OB2: from here on nothing is mapped anew */
-	const bool mine = object_claim(object, 0, end);
-
-	spin_unlock(&object->lock);
-	if (!mine) {
-		return KERR_BUSY; /* two visits would undo each other's marks */
+	while (e == KERR_OK && !done) {
+		e = object_unmap_some(object, &done);
 	}
-	const enum kerr e = object_unmap_pages(object, 0, end);
-
-	spin_lock(&object->lock);
-	object_release(object);
-	spin_unlock(&object->lock);
 	return e;
 }
 
@@ -242,7 +278,7 @@ static enum kerr discard_stretch(struct memory_object *object, uint64_t first, u
 	if (!mine) {
 		return KERR_BUSY;
 	}
-	enum kerr e = visit_all(object, first, end);
+	enum kerr e = object_unmap_pages(object, first, end);
 
 	for (uint64_t page = first; e == KERR_OK && page < end; page += RESERV_RUN) {
 		const uint64_t to = page + RESERV_RUN < end ? page + RESERV_RUN : end;
@@ -345,7 +381,7 @@ static enum kerr collapse_claimed(struct memory_object *object, uint64_t first, 
 	if (e != KERR_OK) {
 		return e;
 	}
-	e = visit_all(object, first, first + RESERV_PAGES);
+	e = object_unmap_pages(object, first, first + RESERV_PAGES);
 	if (e == KERR_OK) {
 		e = begin_move(object, rv, block);
 	}

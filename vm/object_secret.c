@@ -10,8 +10,8 @@
  *          pages that only this CPU uses: kernel code on SP0 is not preempted by other kernel
  *          code, so one such place per CPU needs no lock. The tables under these places are made
  *          with the first secret, so that giving one back needs no memory.
- * FAILURE  Creation leaves whole reservations to the object's end. Giving back cannot fail, but that
- *          a CPU may not park; a frame that could not be put back is lost to the linear map's
+ * FAILURE  Creation leaves whole reservations to the object's end. Giving back cannot fail, but
+ *          that a CPU may not park; a frame that could not be put back is lost to the linear map's
  *          promotion, nothing else.
  */
 #include <arch/atomic.h>

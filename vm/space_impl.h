@@ -17,8 +17,9 @@ unsigned tables_flags(const struct memory_object *object, unsigned prot);
 bool tables_next(const struct region *r, uint64_t *at, uint64_t end, uint64_t *to);
 bool tables_next_locked(const struct region *r, uint64_t *at, uint64_t end, uint64_t *to);
 
-/* The first border of a leaf, or of nothing, at or after an address. */
+/* The first border of a leaf, or of nothing, at or after an address; the last one not after it. */
 uint64_t tables_border(struct space *space, uint64_t at);
+uint64_t tables_border_before(struct space *space, uint64_t at);
 
 /*
  * Make `at` the border of a leaf. BUSY: the budget is used up, or a CPU did not park; NO_MEMORY.

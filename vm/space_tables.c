@@ -64,6 +64,14 @@ bool tables_next(const struct region *r, uint64_t *at, uint64_t end, uint64_t *t
 	return found;
 }
 
+uint64_t tables_border_before(struct space *space, uint64_t at)
+{
+	uint64_t span;
+	pte_t leaf;
+
+	return pmap_user_query(&space->pmap, va(at), &leaf, &span) ? align_down(at, span) : at;
+}
+
 uint64_t tables_border(struct space *space, uint64_t at)
 {
 	uint64_t span;

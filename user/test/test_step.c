@@ -147,8 +147,68 @@ static void memory_unmapped_last_comes_back_in_steps(void)
 	look_in_between(&w);
 }
 
+/* ---- shown in many places ---- */
+
+#define PLACES 256
+
+static uint64_t place_at(unsigned i)
+{
+	return AT + 2 * i * PAGE_BYTES;
+}
+
+static uint64_t leaf_at(uint64_t at)
+{
+	uint64_t leaf = 0, flags, offset, physical;
+
+	(void)sys_mem_query(HANDLE_NONE, at, &leaf, &flags, &offset, &physical);
+	return leaf;
+}
+
+static void show_everywhere(struct work *w)
+{
+	uint64_t at;
+
+	EXPECT_OK(sys_mem_create(MEM_ANON, PAGE_BYTES, HANDLE_NONE, 0, &w->memory));
+	for (unsigned i = 0; i < PLACES; i++) {
+		EXPECT_OK(sys_mem_map(HANDLE_NONE, w->memory, 0, place_at(i), PAGE_BYTES,
+				      RW | VM_FIXED, &at));
+		*(volatile uint64_t *)(uintptr_t)at = i;
+	}
+}
+
+/* When the call returns it is nowhere, and a second revocation comes too late. */
+static void revoke_everywhere(struct work *w)
+{
+	EXPECT_OK(sys_handle_revoke(w->memory));
+	for (unsigned i = PLACES; i-- > 0;) { /* the last ones are still to come, if any is */
+		EXPECT_EQ(leaf_at(place_at(i)), 0);
+	}
+	EXPECT_EQ(sys_handle_revoke(w->memory), KERR_DEAD);
+	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, AT, 2 * PLACES * PAGE_BYTES));
+	EXPECT_OK(sys_handle_close(w->memory));
+}
+
+/* Who touches the last has touched the first; only a revocation takes one of them alone. */
+static bool is_half_revoked(struct work *w)
+{
+	const bool last = leaf_at(place_at(PLACES - 1)) != 0;
+
+	(void)w;
+	return last && is_mapped(place_at(0)) && leaf_at(place_at(0)) == 0;
+}
+
+static void revoking_memory_lets_the_urgent_in(void)
+{
+	struct work w = { .prepare = show_everywhere,
+			  .run = revoke_everywhere,
+			  .is_half_done = is_half_revoked };
+
+	look_in_between(&w);
+}
+
 const struct test tests_step[] = {
 	TEST(unmapping_many_regions_lets_the_urgent_in),
 	TEST(memory_unmapped_last_comes_back_in_steps),
+	TEST(revoking_memory_lets_the_urgent_in),
 	TEST_END,
 };
