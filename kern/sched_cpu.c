@@ -245,7 +245,11 @@ struct thread *sched_take_turn(struct pcpu *p)
 	}
 	runq_remove(q, next);
 	sched_switch_to(p, q, next);
-	prepare(p, next);
+	if (next->key >> 32 == p->base.cpu && (next->not_plain | p->steps_el0) == 0) {
+		p->fast_key = next->key; /* as quick_fast.S has it of a READY thread */
+	} else {
+		prepare(p, next);
+	}
 	if ((q->ready >> top & 1) != 0) {
 		irq_timer_no_later(p->slice_end);
 	}

@@ -84,7 +84,8 @@ static struct timerq_node *meld(struct timerq_node *a, struct timerq_node *b)
 /* What is below a node takes its place. */
 static void take_out(struct timerq *q, struct timerq_node *node)
 {
-	struct timerq_node *below = meld(node->left, node->right);
+	/* TQ2: without a left child it has none. */
+	struct timerq_node *below = node->left != nullptr ? meld(node->left, node->right) : nullptr;
 	struct timerq_node *parent = node->parent;
 
 	if (parent == nullptr) {
@@ -114,7 +115,7 @@ static void add(struct timerq *q, struct timerq_node *node, uint64_t deadline,
 	node->deadline = deadline != 0 ? deadline : 1;
 	node->fn = fn;
 	node->rank = 1;
-	q->root = meld(q->root, node);
+	q->root = q->root != nullptr ? meld(q->root, node) : node;
 	q->first = q->root->deadline;
 	store_release(&node->cpu, (uint64_t)cpu_number() + 1);
 	irq_timer_no_later(node->deadline);

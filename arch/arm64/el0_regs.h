@@ -146,3 +146,16 @@
 	mov	w13, #1
 	strb	w13, [x15, #EP_RECEIVERS]
 	.endm
+
+	/*
+	 * Keys that do not serve: would they, but for the FP registers that one of the two has? And
+	 * is what this CPU says it runs plain, so that it can follow? Burns: x13.
+	 */
+	.macro	unlike_by_fpu key, instead_of, fast_key, unlike
+	eor	x13, \key, #KEY_FPU
+	sub	x13, x13, \instead_of
+	cmp	x13, #63
+	b.hi	\unlike
+	orr	x13, \key, \fast_key	/* slow keys are numbers: without a bit, another's */
+	tbnz	x13, #KEY_SLOW_BIT, \unlike
+	.endm

@@ -29,19 +29,6 @@
 
 	.text
 
-	/*
-	 * Keys that do not serve: would they, but for the FP registers that one of the two has? And
-	 * is what this CPU says it runs plain, so that it can follow? Burns: x13.
-	 */
-	.macro	unlike_by_fpu key, instead_of, fast_key, unlike
-	eor	x13, \key, #KEY_FPU
-	sub	x13, x13, \instead_of
-	cmp	x13, #63
-	b.hi	\unlike
-	orr	x13, \key, \fast_key	/* slow keys are numbers: without a bit, another's */
-	tbnz	x13, #KEY_SLOW_BIT, \unlike
-	.endm
-
 /*
  * In: as el0_keep_and_find leaves it.
  * x15 = endpoint, x16 = badge, x21 = handler, x22 = slice, x27 = our key, x28 = its, x0-x7 = words.
@@ -180,6 +167,7 @@ fault_wake_slow:
 	 * The FP registers of x18 go, those of x21 come; what this CPU says it runs has them if x21
 	 * has. In: one of the two has some. Burns: x23-x25, x30.
 	 */
+	.global change_fpu
 change_fpu:
 	ldr	x23, [x18, #TH_FPU]
 	ldr	x24, [x21, #TH_FPU]

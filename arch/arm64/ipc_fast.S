@@ -8,12 +8,13 @@
  *          no deadline and no reply object, and the partner waits on this CPU for just that.
  *          "Just that" is one comparison. A thread's key is its CPU, its priority and whether it
  *          has FP registers; with any reason for the slow path it is like no other thread's. A
- *          receiver's key must be the caller's, but for a priority that may be higher. A caller's
- *          must be not less urgent than what its CPU tells others that it runs: that is how they
- *          decide whether to interrupt it, so nothing more urgent is ready, or an interrupt is
- *          pending. Whatever else holds, the slow path does the same from the beginning: up to "no
- *          way back" nothing has changed but saved registers. The partner runs in the rest of our
- *          slice.
+ *          receiver's key must be the caller's, but for a priority that may be higher, and for FP
+ *          registers that only one of them has. A caller's must be not less urgent than what its
+ *          CPU tells others that it runs: that is how they decide whether to interrupt it, so
+ *          nothing more urgent is ready, or an interrupt is pending. Whatever else holds, C goes
+ *          on with what was found and locked, or begins anew (kern/quick_ipc.c), and so does the
+ *          slow path after that: up to "no way back" nothing has changed but saved registers. The
+ *          partner runs in the rest of our slice.
  * LOCKING  The endpoint's lock is taken if it is free, by its words (kern/lock.h), without the
  *          books that a spin_lock() keeps: nothing is called under it.
  * RACE     Waiters of that lock are woken only if there are some. One that draws its ticket just
@@ -148,7 +149,7 @@ ipc_call_fast:
 	cbz	x21, call_locked
 	mrs	x22, tpidr_el1
 	ldr	x14, [x18, #TH_KEY]	/* not less urgent than we: nothing to inherit */
-	compare_keys call_locked
+	compare_keys call_unlike
 	/* fault_fast.S comes here, too; its info says that it is the kernel who calls. */
 	.global ipc_call_commit
 ipc_call_commit:
@@ -195,6 +196,7 @@ ipc_reply_recv_fast:
 	mrs	x22, tpidr_el1
 	ldr	x14, [x22, #PCPU_FAST_KEY] /* not less urgent than what this CPU says it runs */
 	compare_keys answer_unlike
+reply_commit:
 	wait_for_message
 	mov	w13, #STATE_RECEIVING
 	str	w13, [x18, #TH_STATE]
@@ -218,10 +220,22 @@ finish_slow:
 	stp	xzr, xzr, [x21, #TH_X(16)]
 	b	el0_other_space
 
-	/* The caller is unlike us. Perhaps it waits for the answer to its exception. */
+	/* The caller is unlike us: waits for the answer to its exception, or only by FP registers? */
 answer_unlike:
 	ldr	x13, [x21, #TH_IPC_EXCEPTED]
 	cbnz	x13, answer_fault_fast
+	ldr	x23, [x21, #TH_KEY]
+	unlike_by_fpu x23, x14, x14, reply_recv_locked
+	bl	change_fpu
+	b	reply_commit
+
+	/* The receiver is unlike us: only by FP registers? */
+call_unlike:
+	ldr	x24, [x22, #PCPU_FAST_KEY]
+	mov	x23, x13
+	unlike_by_fpu x23, x14, x24, call_locked
+	bl	change_fpu
+	b	ipc_call_commit
 
 	/*
 	 * C can do more of them: kern/quick_ipc.c. The endpoint is locked; x19 to x30 have been
