@@ -60,7 +60,8 @@ KERN += kern/call.c kern/call_arg.c kern/call_handle.c kern/call_ipc.c kern/call
 	kern/call_thread.c kern/exception.c kern/grow.c
 ARCH := arch/arm64/start.S arch/arm64/vectors.S arch/arm64/el3.S arch/arm64/probe.S \
 	arch/arm64/el0.S arch/arm64/fpu.S arch/arm64/ipc_fast.S \
-	arch/arm64/quick_fast.S arch/arm64/fault_fast.S arch/arm64/lifeboat.S \
+	arch/arm64/quick_fast.S arch/arm64/fault_fast.S arch/arm64/irq_fast.S \
+	arch/arm64/lifeboat.S \
 	arch/arm64/bcm_pm.c arch/arm64/boot_mmu.c arch/arm64/cpu.c \
 	arch/arm64/gic.c arch/arm64/gicv2.c arch/arm64/gicv3.c \
 	arch/arm64/page.c arch/arm64/psci.c arch/arm64/timer.c arch/arm64/uart.c \

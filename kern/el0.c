@@ -26,6 +26,7 @@
 #include "kern/fpu.h"
 #include "kern/grow.h"
 #include "kern/ipc.h"
+#include "kern/irq_object.h"
 #include "kern/lock.h"
 #include "kern/reclaim.h"
 #include "kern/sched.h"
@@ -96,6 +97,19 @@ static_assert(RIGHT_SEND == 1 << RIGHT_SEND_BIT && RIGHT_RECEIVE == 1 << RIGHT_R
 static_assert(THREAD_RUNNING == STATE_RUNNING && THREAD_RECEIVING == STATE_RECEIVING);
 static_assert(THREAD_CALLING == STATE_CALLING && sizeof(enum thread_state) == 4);
 static_assert(IPC_FLAG_CALL == INFO_CALL && IPC_WORDS == 8);
+
+/* irq_fast.S */
+static_assert(offsetof(struct pcpu, steps_el0) == PCPU_FLAGS && PCPU_RESCHED == PCPU_FLAGS + 8);
+static_assert(offsetof(struct pcpu, idle_work) == PCPU_FLAGS + 1);
+static_assert(offsetof(struct pcpu, gicv2) == PCPU_FLAGS + FLAG_GICV2_BIT / 8);
+static_assert(offsetof(struct pcpu, counter[CTR_irqs]) == PCPU_IRQS);
+static_assert(offsetof(struct thread, priority) == TH_PRIORITY);
+static_assert(offsetof(struct irq_object, event) == IRQ_EVENT);
+static_assert(offsetof(struct irq_object, bits) == IRQ_BITS);
+static_assert(offsetof(struct irq_object, line.disable) == IRQ_LINE);
+static_assert(offsetof(struct irq_object, line.bit) == IRQ_LINE + 8);
+static_assert(offsetof(struct irq_object, line.ctlr) == IRQ_LINE_CTLR);
+static_assert(IAR_INTID == IRQ_NUMBERS - 1);
 
 /* quick_fast.S; of run queues, in sched_cpu.c */
 static_assert(offsetof(struct pcpu, runq) == PCPU_RUNQ);

@@ -15,7 +15,7 @@ void entry_interrupt(uint32_t intid);
  * program that gave its CPU away.
  */
 struct thread;
-struct thread *entry_el0_irq(struct thread *t);
+struct thread *entry_el0_irq(struct thread *t, uint32_t iar);
 struct thread *entry_el0_aarch32(struct thread *t);
 struct thread *entry_el0_exit(void);
 

@@ -16,11 +16,12 @@
 
 static struct slab_class irqs = SLAB_CLASS("interrupts", struct irq_object);
 static struct spinlock claim_lock = SPINLOCK("interrupts", LOCK_OBJECT);
-static uint64_t claimed[GIC_LINES]; /* [a] struct irq_object * */
+uint64_t irq_claimed[IRQ_NUMBERS];
 
 const struct irq_object *irq_object_of(uint32_t number)
 {
-	return number < GIC_LINES ? (struct irq_object *)load_acquire(&claimed[number]) : nullptr;
+	return number < GIC_LINES ? (struct irq_object *)load_acquire(&irq_claimed[number])
+				  : nullptr;
 }
 
 bool irq_object_signal(uint32_t number)
@@ -75,9 +76,9 @@ enum kerr irq_object_ack(const struct irq_object *irq)
 static void let_go(struct irq_object *irq)
 {
 	spin_lock(&claim_lock);
-	if (claimed[irq->number] == (uint64_t)(uintptr_t)irq) {
+	if (irq_claimed[irq->number] == (uint64_t)(uintptr_t)irq) {
 		gic_disable(irq->number);
-		store_release(&claimed[irq->number], 0);
+		store_release(&irq_claimed[irq->number], 0);
 	}
 	spin_unlock(&claim_lock);
 }
@@ -123,13 +124,14 @@ enum kerr irq_object_create(struct memcharge *payer, uint32_t number, bool edge,
 	}
 	kobj_init(&irq->obj, &irq_ops, payer);
 	irq->number = number;
+	gic_find_line(number, &irq->line);
 	spin_lock(&claim_lock);
-	const bool taken = claimed[number] != 0;
+	const bool taken = irq_claimed[number] != 0;
 
 	if (!taken) {
 		gic_disable(number);
 		gic_set_edge(number, edge);
-		store_release(&claimed[number], (uint64_t)(uintptr_t)irq);
+		store_release(&irq_claimed[number], (uint64_t)(uintptr_t)irq);
 	}
 	spin_unlock(&claim_lock);
 	if (taken) {

@@ -11,14 +11,20 @@
  */
 #pragma once
 
+#include "arch/arm64/gic.h"
 #include "kern/event.h"
 
 struct irq_object {
 	struct kobj obj;
-	uint32_t number;     /* [c] */
 	struct event *event; /* [a] referenced; nullptr: not bound */
 	uint64_t bits;       /* [c] once bound */
+	struct gic_line line; /* [c] */
+	uint32_t number;     /* [c] */
 };
+
+/* [a] struct irq_object *, by number: whatever the controller names, for arch/arm64/irq_fast.S */
+#define IRQ_NUMBERS 1024
+extern uint64_t irq_claimed[IRQ_NUMBERS];
 
 /* Claim a shared interrupt. KERR_EXISTS, KERR_ABSENT, KERR_NO_MEMORY. */
 enum kerr irq_object_create(struct memcharge *payer, uint32_t number, bool edge,

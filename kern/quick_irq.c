@@ -136,9 +136,8 @@ static struct thread *take_quickly(struct thread *self, uint32_t iar)
 	return t;
 }
 
-struct thread *entry_el0_irq(struct thread *self)
+struct thread *entry_el0_irq(struct thread *self, uint32_t iar)
 {
-	const uint32_t iar = gic_ack();
 	struct thread *next = take_quickly(self, iar);
 
 	return next != nullptr ? next : interrupt_from_el0(self, iar);

@@ -22,6 +22,7 @@
 #include "arch/arm64/cpu.h"
 #include "arch/arm64/debug.h"
 #include "arch/arm64/el0.h"
+#include "arch/arm64/gic.h"
 #include "ipi/park.h"
 #include "kern/assert.h"
 #include "kern/irq.h"
@@ -272,6 +273,7 @@ void sched_give(bool (*until)(void *arg), void *arg)
 	KASSERT(p->base.lock_count == 0 && p->base.mask_depth == 0);
 	KASSERT(p->host_until == nullptr);
 	p->runq = runq_of(p->base.cpu);
+	p->gicv2 = gic_version() == 2;
 	p->host_until = until;
 	p->host_arg = arg;
 	__atomic_fetch_or(&sched_state.giving, CPU_BIT(p->base.cpu), __ATOMIC_RELEASE);

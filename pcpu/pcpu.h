@@ -68,6 +68,7 @@ struct pcpu {
 	void *host_arg;
 	bool steps_el0; /* [p] single step of EL0 is on */
 	bool idle_work; /* [p] it was idle while something waits to be reclaimed */
+	bool gicv2; /* [c] its interrupts are acknowledged at a GICv2 */
 	uint64_t resched; /* [a] look for another thread on the way out */
 	uint64_t slice_end; /* [p] of the current thread, ticks */
 	uint64_t timer_deadline; /* [p] what the timer is set to; 0: nothing */

@@ -215,9 +215,11 @@ el0_exit:
 	cbz	x0, host_return
 	b	el0_resume
 
-	.global el0_irq_entry
-el0_irq_entry:
-	save_rest
+	/* What irq_fast.S leaves alone. In: all registers saved, w20 = what was acknowledged. */
+	.global el0_irq_slow
+el0_irq_slow:
+	enter_slice
+	mov	w1, w20
 	bl	entry_el0_irq
 	cbz	x0, host_return
 

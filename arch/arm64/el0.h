@@ -14,6 +14,8 @@
 #define PCPU_ASID_ACTIVE 304 /* asid_active() of this CPU */
 #define PCPU_RUNQ 312 /* its run queue */
 #define PCPU_CPU 8    /* its number */
+#define PCPU_FLAGS 336 /* steps_el0, idle_work, gicv2: a byte each; and PCPU_RESCHED */
+#define FLAG_GICV2_BIT 16
 #define PCPU_RESCHED 344
 #define PCPU_SLICE_END 352
 #define PCPU_TIMER 360 /* what the timer is set to */
@@ -111,6 +113,18 @@
 #define ISS_CM (1 << 8)
 #define CPACR_EL0_TRAPS (1 << 20)
 #define CPACR_EL0_MAY (3 << 20)
+
+/* What irq_fast.S knows besides. */
+#define PCPU_IRQS 632 /* counter[CTR_irqs] */
+#define TH_PRIORITY 620
+#define IRQ_EVENT 56
+#define IRQ_BITS 64
+#define IRQ_LINE 72 /* struct gic_line */
+#define IRQ_LINE_CTLR 88
+#define IAR_INTID 0x3ff
+#define GICC_IAR 0x0c
+#define GICC_EOIR 0x10
+#define GIC_POLL_LIMIT 1000000 /* reads until a handshake with the GIC counts as failed */
 
 /* Calls that assembly knows (include/calls.toml). */
 #define NR_NULL 0

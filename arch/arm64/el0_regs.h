@@ -2,7 +2,7 @@
 /*
  * arch/arm64/el0_regs.h - assembly: the registers of EL0 from and to a thread, and its address
  * space; locks. What paths that switch threads are made of: el0.S, ipc_fast.S, quick_fast.S,
- * fault_fast.S.
+ * fault_fast.S, irq_fast.S.
  */
 #pragma once
 

@@ -117,6 +117,15 @@ void gic_disable(uint32_t intid)
 	}
 }
 
+void gic_find_line(uint32_t intid, struct gic_line *line)
+{
+	const uint64_t dist = frame_of(intid).v;
+
+	line->disable = dist + GICD_ICENABLER + intid / 32 * 4;
+	line->bit = 1U << intid % 32;
+	line->ctlr = dist + GICD_CTLR;
+}
+
 void gic_set_priority(uint32_t intid, uint8_t priority)
 {
 	uint8_t value = version == 3 ? gicv3_dist_priority(priority) : priority;

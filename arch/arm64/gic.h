@@ -91,6 +91,18 @@ void gic_disable(uint32_t intid);
 void gic_set_priority(uint32_t intid, uint8_t priority);
 void gic_set_edge(uint32_t intid, bool edge);
 void gic_route(uint32_t intid, unsigned cpu); /* shared interrupts */
+
+/*
+ * What disables a shared interrupt, for arch/arm64/irq_fast.S: a store of `bit` to `disable`. It
+ * has taken effect when bit 31 of `ctlr` is 0 (GICv3), or `disable` was read (GICv2).
+ */
+struct gic_line {
+	uint64_t disable; /* virtual addresses */
+	uint64_t bit;
+	uint64_t ctlr;
+};
+void gic_find_line(uint32_t intid, struct gic_line *line);
+
 void gic_pend(uint32_t intid); /* as if the device had asked, once; for tests */
 
 /* Make an SGI urgent: on this CPU now (if it is initialised), on the others when they are. */

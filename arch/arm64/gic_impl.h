@@ -7,6 +7,7 @@
 #include <kerr.h>
 #include <types.h>
 
+#include "arch/arm64/el0.h"
 #include "arch/arm64/gic.h"
 #include "arch/arm64/mmio.h"
 
@@ -26,8 +27,6 @@
 
 #define GIC_PIDR2_ARCH_SHIFT 4
 #define GIC_PIDR2_ARCH_MASK 0xfU
-
-#define GIC_POLL_LIMIT 1000000 /* reads until a handshake with the GIC counts as failed */
 
 #define GIC_PRIVATE_COUNT 32
 
@@ -65,6 +64,7 @@ uint32_t gic_urgent_sgis(void);
 /* Ask the monitor at EL3, if it is ours, to give this CPU's and the shared interrupts to us. */
 enum kerr gic_el3_claim(uint64_t dist_pa, uint64_t cpu_or_redist_pa, uint32_t gic_version_wanted);
 
+extern va_t gicv2_cpuif; /* irq_fast.S knows it */
 enum kerr gicv2_init_dist(const struct boot_gic *gic, const struct gic_map *map);
 enum kerr gicv2_init_cpu(unsigned cpu);
 void gicv2_cpu_off(void);

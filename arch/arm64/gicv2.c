@@ -25,11 +25,9 @@
 #define GICC_CTLR_ENABLE 1U
 #define GICC_PMR 0x04
 #define GICC_BPR 0x08
-#define GICC_IAR 0x0c
-#define GICC_EOIR 0x10
 
 static va_t dist; /* [c] */
-static va_t cpuif; /* [c] banked: each CPU sees its own at one address */
+va_t gicv2_cpuif; /* [c] banked: each CPU sees its own at one address */
 static uint64_t dist_pa, cpuif_pa; /* [c] for the monitor at EL3 */
 static uint8_t target_of[MAX_CPUS]; /* by logical CPU; written by that CPU when it comes up */
 
@@ -51,7 +49,7 @@ static uint8_t own_target(void)
 enum kerr gicv2_init_dist(const struct boot_gic *gic, const struct gic_map *map)
 {
 	dist = map->dist;
-	cpuif = map->cpu;
+	gicv2_cpuif = map->cpu;
 	dist_pa = gic->dist_base;
 	cpuif_pa = gic->cpu_base;
 	if (gic->dist_size < GICD_PIDR2 + 4 || gic->cpu_size < GICC_EOIR + 4) {
@@ -99,9 +97,9 @@ enum kerr gicv2_init_cpu(unsigned cpu)
 		}
 	}
 	mmio_write32(dist, GICD_ISENABLER, (1U << GIC_SGI_COUNT) - 1);
-	mmio_write32(cpuif, GICC_BPR, 0);
+	mmio_write32(gicv2_cpuif, GICC_BPR, 0);
 	gicv2_pmr_write(GIC_PMR_OPEN);
-	mmio_write32(cpuif, GICC_CTLR, GICC_CTLR_ENABLE);
+	mmio_write32(gicv2_cpuif, GICC_CTLR, GICC_CTLR_ENABLE);
 	target_of[cpu] = own_target();
 	dsb_sy();
 	return KERR_OK;
@@ -110,7 +108,7 @@ enum kerr gicv2_init_cpu(unsigned cpu)
 void gicv2_cpu_off(void)
 {
 	gicv2_pmr_write(0);
-	mmio_write32(cpuif, GICC_CTLR, 0);
+	mmio_write32(gicv2_cpuif, GICC_CTLR, 0);
 	dsb_sy();
 }
 
@@ -131,7 +129,7 @@ void gicv2_send_sgi_mask(unsigned sgi, uint64_t cpus)
 
 uint32_t gicv2_ack(void)
 {
-	uint32_t iar = mmio_read32(cpuif, GICC_IAR);
+	uint32_t iar = mmio_read32(gicv2_cpuif, GICC_IAR);
 
 	/* No load of what the sender stored before this one; pairs with gicv2_send_sgi_mask(). */
 	__asm__ volatile("dmb ld" : : : "memory");
@@ -140,7 +138,7 @@ uint32_t gicv2_ack(void)
 
 void gicv2_eoi(uint32_t iar)
 {
-	mmio_write32(cpuif, GICC_EOIR, iar);
+	mmio_write32(gicv2_cpuif, GICC_EOIR, iar);
 }
 
 void gicv2_disable(uint32_t intid)
@@ -164,12 +162,12 @@ va_t gicv2_frame(uint32_t intid)
 
 void gicv2_pmr_write(uint8_t mask)
 {
-	mmio_write32(cpuif, GICC_PMR, mask);
-	(void)mmio_read32(cpuif, GICC_PMR);
+	mmio_write32(gicv2_cpuif, GICC_PMR, mask);
+	(void)mmio_read32(gicv2_cpuif, GICC_PMR);
 	dsb_sy();
 }
 
 uint8_t gicv2_pmr_read(void)
 {
-	return (uint8_t)mmio_read32(cpuif, GICC_PMR);
+	return (uint8_t)mmio_read32(gicv2_cpuif, GICC_PMR);
 }

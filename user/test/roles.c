@@ -261,6 +261,48 @@ static int role_yielder(void)
 	return 0;
 }
 
+/* The driver of device_runs_a_driver_in_another_space: bit 0 is an interrupt, bit 2 the end. */
+struct driving {
+	handle_t event;
+	volatile uint64_t *ran;
+};
+
+static void drive_for_another(void *argument)
+{
+	const struct driving *const d = argument;
+	uint64_t bits = 0;
+
+	(void)sys_thread_set_affinity(HANDLE_NONE, 1);
+	while ((bits & 4) == 0 &&
+	       sys_event_wait(d->event, 1 | 4, DEADLINE_NONE, &bits) == KERR_OK) {
+		*d->ran = *d->ran + (bits & 1);
+	}
+}
+
+/* A call brings the event, and memory where to count. Without a device there is none. */
+static int role_driver(void)
+{
+	struct ipc_message m;
+	uint64_t at;
+
+	if (sys_ipc_recv(start.extra, 0, HANDLE_NONE, in_time(), &m) == KERR_DEAD) {
+		return 0;
+	}
+	if (sys_mem_map(HANDLE_NONE, (handle_t)m.word[1], 0, 0, PAGE_BYTES, VM_READ | VM_WRITE,
+			&at) != KERR_OK) {
+		return ROLE_STATUS_FAILED;
+	}
+	struct driving d = { .event = (handle_t)m.word[0], .ran = (uint64_t *)(uintptr_t)at };
+
+	*d.ran = 0; /* the page is there */
+	struct thread *const driver = start_thread(drive_for_another, &d, PRIORITY_DEFAULT - 2);
+
+	await_state(thread_handle(driver), THREAD_IS_WAITING);
+	(void)sys_ipc_reply(IPC_INFO(0, 0), HANDLE_NONE, &m);
+	thread_join(driver);
+	return 0;
+}
+
 int role_play(const char *role)
 {
 	static const struct {
@@ -289,6 +331,7 @@ int role_play(const char *role)
 		{ "status_7", role_status_7 },
 		{ "echo", role_echo },
 		{ "yielder", role_yielder },
+		{ "driver", role_driver },
 	};
 
 	for (unsigned i = 0; i < sizeof roles / sizeof roles[0]; i++) {

@@ -29,10 +29,10 @@ struct test {
 	}
 #define TEST_END { .name = nullptr, .run = nullptr }
 
-extern const struct test tests_bound[], tests_crowd[], tests_event[], tests_fault[], tests_handle[],
-	tests_interrupt[], tests_ipc[], tests_memory[], tests_quick[], tests_quick_ipc[],
-	tests_restart[], tests_sched[], tests_state[], tests_step[], tests_task[], tests_thread[],
-	tests_waiting[];
+extern const struct test tests_bound[], tests_crowd[], tests_driver[], tests_event[], tests_fault[],
+	tests_handle[], tests_interrupt[], tests_ipc[], tests_memory[], tests_quick[],
+	tests_quick_ipc[], tests_restart[], tests_sched[], tests_state[], tests_step[],
+	tests_task[], tests_thread[], tests_waiting[];
 
 /* Report unless `fact`. */
 void expect(bool fact, const char *file, int line, const char *text);
