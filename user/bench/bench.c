@@ -273,6 +273,8 @@ static void measure_two(void)
 	sample_ipc((void *)IPC_WORDS);
 	report("ipc_call_8_fp", 1, "none");
 	report_back("ipc_reply_recv_8_fp", "none");
+	sample_yield(nullptr);
+	report("yield_space_fp", 2, "300");
 	if (bench.failed) {
 		printf("bench: failed: a message was lost\n");
 	}
@@ -346,6 +348,9 @@ int main(int argc, char **argv)
 		if (strcmp(argv[i], "role=cases") == 0) {
 			return serve(serve_ipc_cases);
 		}
+		if (strcmp(argv[i], "role=driver") == 0) {
+			return serve(serve_driver);
+		}
 		if (strncmp(argv[i], "only=", 5) == 0) {
 			bench.only = argv[i] + 5;
 		}
@@ -359,7 +364,7 @@ int main(int argc, char **argv)
 	}
 	measure_two();
 	child_end(&bench.server);
-	measure_events();
+	measure_events(argv[0]);
 	if (!start_server(argv[0], "role=cases")) {
 		printf("bench: failed: no server\n");
 		return EXIT_FAILURE;

@@ -57,8 +57,9 @@ void report(const char *name, unsigned units, const char *goal);
 /* Run fn on a thread that has not used FP registers, and wait for its end. */
 bool on_fresh_thread(void (*fn)(void *), void *argument);
 
-/* Events, interrupts, timers: interrupts.c. */
-void measure_events(void);
+/* Events, interrupts, timers, and a driver in another task: interrupts.c. */
+void measure_events(const char *program_name);
+void serve_driver(void *stamps);
 
 /* Measure `statement` SAMPLES times. */
 #define MEASURE(name, goal, statement)                                       \
