@@ -303,6 +303,33 @@ static int role_driver(void)
 	return 0;
 }
 
+/* Refused stores, of which one is skipped after the other, by a thread without FP registers. */
+static void fault_in_turn(void *argument)
+{
+	uint64_t *const changed = argument;
+	uint64_t at = 0, pc;
+
+	if (sys_thread_set_affinity(HANDLE_NONE, 1) != KERR_OK ||
+	    sys_mem_map(HANDLE_NONE, HANDLE_NONE, 0, 0, PAGE_BYTES, VM_GUARD, &at) != KERR_OK) {
+		++*changed;
+		return;
+	}
+	for (uint64_t i = 0; i < FAULTER_ROUNDS; i++) {
+		*changed += store_and_compare(at, i << 32, &pc);
+	}
+}
+
+static int role_faulter(void)
+{
+	uint64_t changed = 0;
+
+	if (sys_task_set_exception(HANDLE_NONE, start.extra) != KERR_OK) {
+		return ROLE_STATUS_FAILED;
+	}
+	thread_join(start_thread(fault_in_turn, &changed, PRIORITY_DEFAULT));
+	return changed == 0 ? 0 : ROLE_STATUS_FAILED;
+}
+
 int role_play(const char *role)
 {
 	static const struct {
@@ -332,6 +359,7 @@ int role_play(const char *role)
 		{ "echo", role_echo },
 		{ "yielder", role_yielder },
 		{ "driver", role_driver },
+		{ "faulter", role_faulter },
 	};
 
 	for (unsigned i = 0; i < sizeof roles / sizeof roles[0]; i++) {

@@ -70,10 +70,10 @@ static const char *value(int argc, char **argv, const char *key)
 int main(int argc, char **argv)
 {
 	static const struct test *const groups[] = {
-		tests_handle,  tests_interrupt, tests_ipc,    tests_bound, tests_state,
-		tests_event,   tests_quick,     tests_thread, tests_sched, tests_memory,
-		tests_fault,   tests_restart,   tests_task,   tests_step,  tests_crowd,
-		tests_waiting, tests_quick_ipc, tests_driver,
+		tests_handle, tests_interrupt, tests_ipc,         tests_bound,  tests_state,
+		tests_event,  tests_quick,     tests_quick_fault, tests_thread, tests_sched,
+		tests_memory, tests_fault,     tests_restart,     tests_task,   tests_step,
+		tests_crowd,  tests_waiting,   tests_quick_ipc,   tests_driver,
 	};
 	const char *const only = value(argc, argv, "only=");
 	const char *const role = value(argc, argv, "role=");

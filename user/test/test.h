@@ -31,8 +31,8 @@ struct test {
 
 extern const struct test tests_bound[], tests_crowd[], tests_driver[], tests_event[], tests_fault[],
 	tests_handle[], tests_interrupt[], tests_ipc[], tests_memory[], tests_quick[],
-	tests_quick_ipc[], tests_restart[], tests_sched[], tests_state[], tests_step[],
-	tests_task[], tests_thread[], tests_waiting[];
+	tests_quick_fault[], tests_quick_ipc[], tests_restart[], tests_sched[], tests_state[],
+	tests_step[], tests_task[], tests_thread[], tests_waiting[];
 
 /* Report unless `fact`. */
 void expect(bool fact, const char *file, int line, const char *text);
@@ -87,6 +87,12 @@ void yield_in_turn(volatile struct turns *turns, uint64_t seed, volatile uint64_
 /* thread_yield with a pattern in the registers that a call keeps: how many are not kept. */
 uint64_t yield_and_compare(uint64_t seed);
 
+/*
+ * Store to `at`, a skipped fault, with a pattern in the other registers: how many have changed? *pc:
+ * of the store.
+ */
+uint64_t store_and_compare(uint64_t at, uint64_t seed, uint64_t *pc);
+
 /* The CPUs that there are. */
 uint64_t cpus_online(void);
 
@@ -107,6 +113,9 @@ struct catcher {
 void catcher_begin(struct catcher *c, enum exception_verdict verdict,
 		   void (*fix)(const struct ipc_message *exception));
 void catcher_end(struct catcher *c);
+
+/* What the role of a faulter does, to the handler in `extra`. */
+#define FAULTER_ROUNDS 10u
 
 /* Run this program once more in a task of its own, in the role named; see test.c. */
 struct role_result {

@@ -215,11 +215,7 @@ static void guard_page_is_an_exception(void)
 	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, at, PAGE_BYTES));
 }
 
-/*
- * Store to x0, a skipped fault, with a pattern in the other registers: how many have changed? *pc:
- * of the store.
- */
-static uint64_t store_and_compare(uint64_t at, uint64_t seed, uint64_t *pc)
+uint64_t store_and_compare(uint64_t at, uint64_t seed, uint64_t *pc)
 {
 	register uint64_t x0 __asm__("x0") = at;
 	register uint64_t x1 __asm__("x1") = seed;
