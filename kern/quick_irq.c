@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * kern/quick_irq.c - an interrupt out of EL0 whose driver waits on this CPU, and runs at once.
+ * kern/quick_irq.c - an interrupt out of EL0 that concerns few: what irq_fast.S leaves.
  *
- * THEORY   What most interrupts come to: one thread waits for the event, for all of the bits and
- *          without a deadline; it is of this CPU, and more urgent than whatever runs or is ready
- *          here. So the choice is made as soon as that thread is found, without the queue that it
- *          would be put in and taken out of, and nothing is to be asked of anybody. A device's
- *          interrupt is masked at the controller until its driver acknowledges; a timer that is due
- *          leaves the heap. The thread that ran is the next of its priority, with the rest of its
- *          slice. The timer may be set to the end of that slice: it is then early, and finds out.
- *          Whatever is unusual is seen before anything is changed, and left to kern/trap.c. That
- *          way is recorded and measured; this one is too short for either.
+ * THEORY   A driver may wait with a deadline, and a timer is due by its place in a heap: C does both.
+ *          As in irq_fast.S, if one thread waits for the event, for all of the bits, is of this CPU,
+ *          and more urgent than whatever runs or is ready here, it runs at once, and who ran is the
+ *          next of its priority, with the rest of its slice. The timer may be set to the end of
+ *          that slice: it is then early, and finds out.
+ *          A device's interrupt that nobody runs for at once signals, and who was interrupted goes
+ *          on unless somebody is to be chosen. What else is unusual is seen before anything is
+ *          changed, and left to kern/trap.c. That way is recorded and measured; this one is too
+ *          short for either.
  * LOCKING  LOCK_TIMERQ, LOCK_OBJECT of the event, LOCK_SCHED of this CPU: each is tried, none is
- *          waited for, so that their ranks are of no importance.
+ *          waited for, so that their ranks are of no importance. Then, with none, LOCK_TIMERQ for
+ *          the deadline.
  */
 #include <arch/atomic.h>
+#include <arch/user.h>
 
 #include "arch/arm64/gic.h"
 #include "kern/entry.h"
@@ -68,6 +70,14 @@ static void settle_source(const struct source *s, uint32_t intid)
 	}
 }
 
+/* Its deadline may be what makes its key slow: then all else is looked at. Its queue is locked. */
+static bool may_run(const struct thread *t, unsigned cpu)
+{
+	return t->key >> 32 == cpu ||
+	       (t->ipc.due != DEADLINE_NONE && t->cpu == cpu && t->not_plain == 0 &&
+		(t->affinity >> cpu & 1) != 0 && !arch_predictor_forgets());
+}
+
 /* The thread that waits for these bits, if it can run here now: event and run queue locked. */
 static struct thread *hold_driver(struct event *ev, uint64_t bits, const struct thread *self,
 				  struct runq *q) __attribute__((no_thread_safety_analysis))
@@ -78,7 +88,7 @@ static struct thread *hold_driver(struct event *ev, uint64_t bits, const struct 
 	struct thread *t = event_only_waiter(ev, bits);
 
 	if (t != nullptr && spin_try_bare(&q->lock)) {
-		if (t->key >> 32 == cpu_number() && t->priority > self->priority &&
+		if (may_run(t, cpu_number()) && t->priority > self->priority &&
 		    runq_top(q) < (int)t->priority) {
 			return t;
 		}
@@ -107,11 +117,35 @@ static void run_driver(struct event *ev, uint64_t bits, struct runq *q, struct t
 	t->state = THREAD_RUNNING;
 	q->running = t->priority;
 	p->slice_end = now + sched_state.slice_ticks;
+	const uint64_t due = t->ipc.due;
+
+	if (due != DEADLINE_NONE) {
+		store_release(&t->ipc.due, DEADLINE_NONE);
+		t->key = thread_key(t);
+	}
 	p->fast_key = t->key;
 	p->current = t;
 	spin_unlock_bare(&q->lock);
+	if (due != DEADLINE_NONE) {
+		timerq_cancel(&t->deadline); /* it runs here: nobody else has it wait again */
+	}
 }
 
+/* Nobody runs at once: the bits are set, and whoever they concern is ready. */
+static struct thread *signal_only(struct thread *self, const struct source *s, uint32_t iar)
+{
+	count(CTR_irqs);
+	gic_eoi(iar);
+	gic_disable(gic_intid(iar)); /* before who acknowledges can run */
+	if (unlikely(!event_signal_quick(s->event, s->bits))) {
+		irq_mask();
+		event_signal_interrupt(s->event, s->bits);
+		irq_unmask();
+	}
+	return load_relaxed(&pcpu_this()->resched) == 0 ? self : entry_el0_exit();
+}
+
+/* nullptr: nothing has changed. */
 static struct thread *take_quickly(struct thread *self, uint32_t iar)
 {
 	const struct pcpu *p = pcpu_this();
@@ -123,10 +157,11 @@ static struct thread *take_quickly(struct thread *self, uint32_t iar)
 	}
 	struct thread *t = hold_driver(s.event, s.bits, self, p->runq);
 
+	if (t == nullptr && s.timer == nullptr) {
+		return signal_only(self, &s, iar);
+	}
 	if (t == nullptr) {
-		if (s.timer != nullptr) {
-			timerq_leave();
-		}
+		timerq_leave();
 		return nullptr;
 	}
 	count(CTR_irqs); /* from here on there is no way back */

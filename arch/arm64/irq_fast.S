@@ -72,8 +72,8 @@ el0_irq_entry:
 	and	x27, x26, #63
 	ldrb	w4, [x18, #TH_PRIORITY]
 	ldr	x5, [x6, #RUNQ_READY]
-	mov	w14, #1			/* READY, and true */
-	lsl	x15, x14, x4
+	mov	w15, #1
+	lsl	x15, x15, x4
 	orr	x5, x5, x15
 	lsr	x15, x5, x27
 	cbnz	x15, unlock_both	/* we are, or who is ready is, not less urgent */
@@ -88,7 +88,14 @@ el0_irq_entry:
 	isb
 	ldr	w13, [x9]
 	tbnz	w13, #31, await_mask	/* GICD_CTLR.RWP */
-11:
+
+	/*
+	 * Who waits in the event alone has its bits, and runs; x18 is ready. Both locks are taken.
+	 * In: x0-x8, x18, x19, x21, x22, x26, x27 as above; x18's registers are saved.
+	 */
+	.global run_waiter
+run_waiter:
+11:	mov	w14, #1			/* READY, and true */
 	stp	xzr, xzr, [x19, #EV_FIRST]
 	str	xzr, [x21, #TH_IPC_WAIT]
 	str	x0, [x21, #TH_X(0)]

@@ -2,9 +2,9 @@
 /*
  * arch/arm64/quick_fast.S - event_signal and thread_yield where nothing at all is in the way.
  *
- * THEORY   What most signals and yields are: nobody waits, or one thread of this CPU does and is
- *          less urgent; the next in turn is a thread like ourselves. x8-x17 are lost in a call, so
- *          a signal needs no register saved. Both take their locks only if they are free, and
+ * THEORY   What most signals and yields are: nobody waits, or one thread of this CPU does; the next
+ *          in turn is a thread like ourselves. x8-x17 are lost in a call, so a signal needs no
+ *          register saved, unless the waiter is more urgent, and runs at once. Both take their locks only if they are free, and
  *          compare keys as fast messages do (kern/thread.h): one comparison says that a thread is
  *          of this CPU and has nothing unusual about it. For anything else the same call in C
  *          begins anew (kern/quick.c), and does more: up to "no way back" nothing has changed.
@@ -88,7 +88,7 @@ event_signal_fast:
 	ldr	w13, [x12, #RUNQ_RUNNING]
 	and	x16, x16, #63
 	cmp	w16, w13
-	b.ge	signal_unlock_both	/* it preempts, or shares a slice */
+	b.ge	signal_preempts		/* or shares a slice */
 	stp	xzr, xzr, [x9, #EV_FIRST]	/* from here on there is no way back */
 	str	xzr, [x11, #TH_IPC_WAIT]
 	str	x1, [x11, #TH_X(0)]
@@ -164,6 +164,45 @@ signal_rest:
 	zero_lost
 	b	el0_signal_rest
 
+	/*
+	 * The waiter runs at once, as if an interrupt had come for it: the rest is irq_fast.S, which
+	 * finds in x0-x8 and x19-x27 what it would have put there. x13 = our priority.
+	 */
+signal_preempts:
+	ldp	x13, x17, [x15, #PCPU_FLAGS]	/* and PCPU_RESCHED */
+	add	x17, x17, w13, uxth
+	cbnz	x17, signal_unlock_both
+	ldr	x17, [x12, #RUNQ_READY]
+	ldrb	w13, [x18, #TH_PRIORITY]
+	lsr	x17, x17, x16
+	cbnz	x17, signal_unlock_both
+	cmp	w13, w16
+	b.hs	signal_unlock_both
+	stp	x0, x1, [x18, #TH_X(0)]	/* from here on there is no way back */
+	stp	x2, x3, [x18, #TH_X(2)]
+	stp	x4, x5, [x18, #TH_X(4)]
+	stp	x6, x7, [x18, #TH_X(6)]
+	str	xzr, [x18, #TH_X(8)]	/* KERR_OK; x9-x17 are what they were at some time */
+	mov	x0, x1
+	mov	x1, x8
+	add	x2, x8, #8
+	mov	x3, x10
+	mov	x4, x13
+	mov	w5, #1
+	lsl	x5, x5, x4
+	ldr	x17, [x12, #RUNQ_READY]
+	orr	x5, x5, x17
+	mov	x6, x12
+	add	x7, x12, #8
+	mov	x8, x14
+	save_kept
+	mov	x19, x9
+	mov	x21, x11
+	mov	x22, x15
+	ldr	x26, [x21, #TH_KEY]
+	mov	x27, x16
+	b	run_waiter
+
 signal_unlock_both:
 	add	x13, x12, #8
 	stlr	x14, [x13]
@@ -201,7 +240,6 @@ thread_yield_fast:
 	ldr	x17, [x8, #TH_KEY]
 	cmp	x17, x10
 	b.ne	yield_unlock
-	tbnz	x10, #KEY_FPU_BIT, yield_unlock
 	ldr	w17, [x8, #TH_NOT_PLAIN]
 	cbnz	w17, yield_unlock
 	adrp	x15, sched_state
@@ -216,20 +254,20 @@ thread_yield_fast:
 	str	x10, [x9, #PCPU_FAST_KEY]
 	str	w14, [x11, #RUNQ_RUNNING]	/* we may have come by a fast message */
 	str	x8, [x9, #PCPU_CURRENT]
-	ldr	x10, [x8, #TH_NEXT]
-	cbz	x10, 1f
+	ldr	x15, [x8, #TH_NEXT]
+	cbz	x15, 1f
 	ldr	x14, [x16, #RUNQ_TAIL]
-	str	xzr, [x10, #TH_PREV]
+	str	xzr, [x15, #TH_PREV]
 	str	x18, [x14, #TH_NEXT]
-	str	x10, [x16, #RUNQ_HEAD]
+	str	x15, [x16, #RUNQ_HEAD]
 2:	str	x18, [x16, #RUNQ_TAIL]
 	str	xzr, [x18, #TH_NEXT]
 	str	x14, [x18, #TH_PREV]
-	mov	w10, #1			/* READY, and true */
-	str	w10, [x18, #TH_STATE]
-	strb	w10, [x18, #TH_QUEUED]
-	mov	w10, #STATE_RUNNING
-	str	w10, [x8, #TH_STATE]
+	mov	w15, #1			/* READY, and true */
+	str	w15, [x18, #TH_STATE]
+	strb	w15, [x18, #TH_QUEUED]
+	mov	w15, #STATE_RUNNING
+	str	w15, [x8, #TH_STATE]
 	strb	wzr, [x8, #TH_QUEUED]
 	str	xzr, [x8, #TH_SLICE_LEFT]
 	stp	x0, x1, [x18, #TH_X(0)]	/* all of it before the lock is free: then it may move */
@@ -240,7 +278,8 @@ thread_yield_fast:
 	save_kept
 	mov	x21, x8
 	mov	x22, x9
-	hand_on	x11, x12, yield_wakes
+	tbnz	x10, #KEY_FPU_BIT, yield_swaps
+5:	hand_on	x11, x12, yield_wakes
 3:	ldr	x13, [x18, #TH_SPACE]
 	ldp	x15, x16, [x21, #TH_SPACE]	/* and TH_ROOT */
 	cmp	x13, x15
@@ -251,6 +290,9 @@ thread_yield_fast:
 1:	str	x18, [x16, #RUNQ_HEAD]	/* it was alone */
 	mov	x14, xzr
 	b	2b
+yield_swaps:				/* both have some, by their keys */
+	bl	swap_fpu
+	b	5b
 yield_wakes:
 	wake_waiters
 	b	3b
