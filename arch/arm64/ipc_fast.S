@@ -220,7 +220,7 @@ finish_slow:
 	stp	xzr, xzr, [x21, #TH_X(16)]
 	b	el0_other_space
 
-	/* The caller is unlike us: waits for the answer to its exception, or only by FP registers? */
+	/* The caller is unlike us: does it wait for another answer, or is it FP registers only? */
 answer_unlike:
 	ldr	x13, [x21, #TH_IPC_EXCEPTED]
 	cbnz	x13, answer_fault_fast

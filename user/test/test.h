@@ -88,8 +88,8 @@ void yield_in_turn(volatile struct turns *turns, uint64_t seed, volatile uint64_
 uint64_t yield_and_compare(uint64_t seed);
 
 /*
- * Store to `at`, a skipped fault, with a pattern in the other registers: how many have changed? *pc:
- * of the store.
+ * Store to `at`, a skipped fault, with a pattern in the other registers: how many have changed?
+ * *pc: of the store.
  */
 uint64_t store_and_compare(uint64_t at, uint64_t seed, uint64_t *pc);
 

@@ -133,7 +133,7 @@ static void call_once(void *argument)
 	*when = ++turn;
 }
 
-/* The more urgent server answers and waits: who is ready and more urgent than its caller is next. */
+/* The more urgent server answers and waits: who is ready and beats its caller is next. */
 static void quick_answer_lets_the_more_urgent_run_first(void)
 {
 	struct thread *const t = begin(PRIORITY_DEFAULT, 2, let_it_be_ready);
