@@ -225,18 +225,22 @@ static void sample_fault(void *guard)
 	}
 }
 
-static void measure_fault(void)
+/* By a thread without FP registers, or by this one. */
+static void measure_fault(bool fresh, const char *there, const char *goal, const char *back)
 {
 	uint64_t guard;
 
 	if (sys_mem_map(HANDLE_NONE, HANDLE_NONE, 0, 0, PAGE_BYTES, VM_GUARD, &guard) != KERR_OK ||
-	    sys_task_set_exception(HANDLE_NONE, bench.endpoint) != KERR_OK ||
-	    !on_fresh_thread(sample_fault, (void *)(uintptr_t)guard)) {
+	    sys_task_set_exception(HANDLE_NONE, bench.endpoint) != KERR_OK) {
+		bench.failed = true;
+	} else if (!fresh) {
+		sample_fault((void *)(uintptr_t)guard);
+	} else if (!on_fresh_thread(sample_fault, (void *)(uintptr_t)guard)) {
 		bench.failed = true;
 	}
 	(void)sys_task_set_exception(HANDLE_NONE, start.parent);
-	report("fault_to_handler", 1, "220");
-	report_back("handler_to_fault", "none");
+	report(there, 1, goal);
+	report_back(back, "440");
 }
 
 static void sample_yield(void *argument)
@@ -265,7 +269,8 @@ static void measure_two(void)
 	bench.failed = bench.failed || !on_fresh_thread(sample_ipc, (void *)IPC_WORDS);
 	report("ipc_call_8", 1, "120");
 	report_back("ipc_reply_recv_8", "130");
-	measure_fault();
+	measure_fault(true, "fault_to_handler", "220", "handler_to_fault");
+	measure_fault(false, "fault_to_handler_fp_to_none", "440", "handler_to_fault_none_to_fp");
 	bench.failed = bench.failed || !on_fresh_thread(sample_yield, nullptr);
 	report("yield_space", 2, "150"); /* there, and back */
 	bench.stamps->fp = 1;
@@ -273,6 +278,7 @@ static void measure_two(void)
 	sample_ipc((void *)IPC_WORDS);
 	report("ipc_call_8_fp", 1, "none");
 	report_back("ipc_reply_recv_8_fp", "none");
+	measure_fault(true, "fault_to_handler_none_to_fp", "440", "handler_to_fault_fp_to_none");
 	sample_yield(nullptr);
 	report("yield_space_fp", 2, "300");
 	if (bench.failed) {
