@@ -145,56 +145,64 @@ bool object_ref_try(struct memory_object *object)
 #define UNITS_A_STEP 8
 #define SECRET_UNITS 4 /* 16 pages zeroed */
 
-/* A reservation leaves its object. Object's lock. Returns how many pages it had. */
-static unsigned take_out(struct memory_object *object, const struct reserv *rv)
+/*
+ * A part of a reservation that nobody else takes out: all, if that is short, or some groups of 16.
+ * *last: nothing is left of it but what is held whole. Object's lock. Returns how many pages.
+ */
+static unsigned end_part(struct memory_object *object, struct reserv *rv, unsigned *units,
+			 bool *last)
 {
-	object->resident -= rv->count;
-	object_index_clear(object, rv->index);
-	return rv->count;
+	unsigned pages = 0;
+	unsigned first = 0;
+
+	*last = reserv_is_block(rv);
+	while (!*last && *units < UNITS_A_STEP) {
+		first = reserv_first(rv);
+		*last = first == RESERV_PAGES;
+		pages += *last ? 0 : reserv_end_group(rv, first);
+		*units += *last ? 0 : 1;
+	}
+	if (*last) {
+		pages += rv->count;
+		object_index_clear(object, rv->index);
+		*units += 1;
+	}
+	object->resident -= pages;
+	return pages;
 }
 
-/* A part of the first reservation. Returns what it counts; 0: there is none. */
-static unsigned end_unit(struct memory_object *object)
+/* Adds what it counts to *units. False: there is nothing left. */
+static bool end_some(struct memory_object *object, unsigned *units)
 {
+	unsigned pages = 0;
+	bool last = false;
+
 	spin_lock(&object->lock); /* reserv_reclaim() may look at the same one */
 	struct reserv *rv = object_index_from(object, 0);
+	const bool back = rv == nullptr || object->kind != MEM_SECRET ||
+			  object_secret_is_back(object, rv);
 
+	if (rv != nullptr && back) {
+		pages = end_part(object, rv, units, &last);
+	}
 	spin_unlock(&object->lock);
-	if (rv == nullptr) {
-		return 0;
+	if (!back) {
+		object_secret_back(object, rv);
+		*units += SECRET_UNITS;
 	}
-	/* Only we take it out. */
-	if (object->kind == MEM_SECRET && !object_secret_back(object, rv)) {
-		return SECRET_UNITS;
+	if (last) {
+		object_pager_forget(object, rv);
+		reserv_destroy(rv, object->charge);
 	}
-	spin_lock(&object->lock);
-	const unsigned first = reserv_first(rv);
-
-	if (first < RESERV_PAGES && !reserv_is_block(rv)) {
-		spin_unlock(&object->lock);
-		object_end_group(object, (uint64_t)rv->index * RESERV_PAGES + first);
-		return 1;
-	}
-	const unsigned count = take_out(object, rv);
-
-	spin_unlock(&object->lock);
-	object_pager_forget(object, rv);
-	reserv_destroy(rv, object->charge);
-	memcharge_give(object->charge, count * PAGE_BYTES);
-	return 1;
+	memcharge_give(object->charge, pages * PAGE_BYTES);
+	return rv != nullptr;
 }
 
 bool object_end(struct memory_object *object)
 {
 	unsigned units = 0;
 
-	while (units < UNITS_A_STEP) {
-		const unsigned did = end_unit(object);
-
-		if (did == 0) {
-			break;
-		}
-		units += did;
+	while (units < UNITS_A_STEP && end_some(object, &units)) {
 	}
 	if (units >= UNITS_A_STEP || (object->kind == MEM_DMA && !object_dma_zero(object)) ||
 	    !cas_acquire(&object->refs, 1, 0)) { /* somebody looks for spares */

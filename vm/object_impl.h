@@ -77,8 +77,6 @@ enum kerr object_reserv(struct memory_object *object, uint64_t page, struct rese
  * looked up, or made.
  */
 enum kerr object_populate(struct memory_object *object, uint64_t page, struct reserv **rv);
-/* The end of the pages of a group of 16 from `page` on. */
-void object_end_group(struct memory_object *object, uint64_t page);
 /* Claim [first, end) pages for an operation that takes mappings away; false: one is under way. */
 bool object_claim(struct memory_object *object, uint64_t first, uint64_t end);
 void object_release(struct memory_object *object);
@@ -106,9 +104,10 @@ void object_pager_forget(struct memory_object *object, struct reserv *rv);
 enum kerr object_secret_fill(struct memory_object *object, struct window_budget *budget);
 /*
  * One step of its end, reservations in their order: 64 KiB zeroed, after the last of them all of it
- * back in the linear map. True: that was done before; it can be freed.
+ * back in the linear map. Pre: is not so already; then it can be freed.
  */
-bool object_secret_back(struct memory_object *object, const struct reserv *rv);
+void object_secret_back(struct memory_object *object, const struct reserv *rv);
+bool object_secret_is_back(const struct memory_object *object, const struct reserv *rv);
 
 /* object_dma.c */
 enum kerr object_dma_take(struct memory_object *object);

@@ -244,16 +244,6 @@ static void forget_group(struct memory_object *object, uint64_t page, uint64_t e
 	}
 }
 
-void object_end_group(struct memory_object *object, uint64_t page)
-{
-	const uint64_t group = align_down(page, RESERV_RUN) + RESERV_RUN;
-	const uint64_t end = page_of(object->bytes);
-
-	spin_lock(&object->lock);
-	forget_group(object, page, group < end ? group : end);
-	spin_unlock(&object->lock);
-}
-
 /* What object_discard() may throw away: pager's pages only when they are clean. */
 static bool may_discard(const struct memory_object *object, uint64_t first, uint64_t end)
 {

@@ -148,22 +148,28 @@ static void put_back(const struct reserv *rv, unsigned end)
 	KASSERT(e == KERR_OK); /* its tables stayed when it was carved out */
 }
 
-bool object_secret_back(struct memory_object *object, const struct reserv *rv)
+static uint64_t end_of(const struct reserv *rv)
+{
+	return (uint64_t)rv->index * BLOCK_BYTES + rv->pages * PAGE_BYTES;
+}
+
+bool object_secret_is_back(const struct memory_object *object, const struct reserv *rv)
+{
+	return object->zeroed >= end_of(rv);
+}
+
+void object_secret_back(struct memory_object *object, const struct reserv *rv)
 {
 	const uint64_t base = (uint64_t)rv->index * BLOCK_BYTES;
-	const uint64_t end = base + rv->pages * PAGE_BYTES;
+	const uint64_t end = end_of(rv);
 	const uint64_t from = object->zeroed > base ? object->zeroed : base;
 	const uint64_t to = end - from < PLACE_BYTES ? end : from + PLACE_BYTES;
 
-	if (from >= end) {
-		return true;
-	}
 	scrub_pages(rv, (unsigned)page_of(from - base), (unsigned)page_of(to - base));
 	if (to == end) {
 		put_back(rv, rv->pages);
 	}
 	object->zeroed = to;
-	return false;
 }
 
 static enum kerr carve_stretch(pa_t base, uint64_t bytes)
@@ -213,6 +219,12 @@ enum kerr object_secret_fill(struct memory_object *object, struct window_budget 
 	const uint64_t end = (object->bytes + BLOCK_BYTES - 1) / BLOCK_BYTES;
 	enum kerr e = make_places();
 
+	/* Seen before windows are spent on it: who is refused may try again and again. */
+	if (e == KERR_OK && !memcharge_take(object->charge, object->bytes)) {
+		e = KERR_NO_MEMORY;
+	} else if (e == KERR_OK) {
+		memcharge_give(object->charge, object->bytes);
+	}
 	for (uint64_t index = 0; index < end && e == KERR_OK; index++) {
 		/* Out and back, two windows each as a rule. */
 		e = budget_take(budget, 4);

@@ -166,6 +166,23 @@ static void release_group(struct reserv *rv, unsigned first)
 	}
 }
 
+unsigned reserv_end_group(struct reserv *rv, unsigned page)
+{
+	const unsigned first = page & ~(RESERV_RUN - 1);
+	const unsigned count = (unsigned)__builtin_popcount(reserv_group(rv, first));
+	const unsigned spare = rv->spare;
+
+	KASSERT(!rv->has_block || rv->broken);
+	if (is_in_run(rv, first)) {
+		rv->spare = (uint16_t)(spare - (RESERV_RUN - count));
+	}
+	release_group(rv, first);
+	rv->bits[first / 64] &= ~(UINT64_C(0xffff) << first % 64);
+	rv->count = (uint16_t)(rv->count - count);
+	list_update(rv, spare, false);
+	return count;
+}
+
 static void release_frames(struct reserv *rv)
 {
 	if (rv->has_block && !rv->broken) {

@@ -57,6 +57,11 @@ struct reserv {
 /* An empty reservation of `pages` pages, with a block if there is one; the charge pays for it. */
 enum kerr reserv_create(struct memory_object *object, uint32_t index, unsigned pages,
 			struct memcharge *charge, struct reserv **out);
+/*
+ * One step of its end: the frames of the group of 16 around a page, unless it is a whole block.
+ * Returns how many of them were populated. Pre: nobody maps a page of it, nor takes one.
+ */
+unsigned reserv_end_group(struct reserv *rv, unsigned page);
 /* Give everything back. Pre: nobody maps a page of it. */
 void reserv_destroy(struct reserv *rv, struct memcharge *charge);
 

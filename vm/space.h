@@ -84,7 +84,7 @@ enum kerr space_map(struct space *space, const struct space_request *request, va
 enum kerr space_unmap(struct space *space, va_t at, uint64_t bytes);
 
 /*
- * One step of that (R8), from *at, which moves on, towards `end`: 16 regions, or 8 MiB of a large
+ * One step of that (R8), from *at, which moves on, towards `end`: 16 regions, or 16 MiB of a large
  * one. Between two steps what is below *at is unmapped, what is above is not.
  * Pre: the range was checked.
  */

@@ -11,8 +11,8 @@
 
 /* What one step of an unmapping takes (R8): regions that are small, or of a large one so much. */
 #define ROUND_REGIONS 16u
-#define FRONT_BYTES (4 * BLOCK_BYTES)
-#define FRONT_STRETCHES 4u
+#define FRONT_BYTES (8 * BLOCK_BYTES)
+#define FRONT_STRETCHES 8u
 
 /* The region that an address cuts in two; nullptr: it is a border, or nothing is there. */
 static struct region *crossing(const struct space *space, uint64_t at)

@@ -330,6 +330,58 @@ static int role_faulter(void)
 	return changed == 0 ? 0 : ROLE_STATUS_FAILED;
 }
 
+/* All that it may have at once, given up and asked for again in the next call. */
+static enum kerr spend_at_once(void)
+{
+	enum kerr e = KERR_OK;
+
+	for (unsigned round = 0; round < 8 && e == KERR_OK; round++) {
+		handle_t memory;
+
+		e = sys_mem_create(MEM_SECRET, 4 * MIB, HANDLE_NONE, 0, &memory);
+		for (unsigned tries = 0; e == KERR_BUSY && tries < 100; tries++) {
+			(void)time_sleep_ns(10 * MS); /* a CPU did not park in time */
+			e = sys_mem_create(MEM_SECRET, 4 * MIB, HANDLE_NONE, 0, &memory);
+		}
+		if (e == KERR_OK) {
+			e = sys_handle_close(memory);
+		}
+	}
+	return e;
+}
+
+static enum kerr show(uint64_t bytes, uint64_t *at)
+{
+	handle_t memory;
+	enum kerr e = sys_mem_create(MEM_ANON, bytes, HANDLE_NONE, 0, &memory);
+
+	if (e == KERR_OK) {
+		e = sys_mem_map(HANDLE_NONE, memory, 0, 0, bytes, VM_READ | VM_WRITE, at);
+	}
+	return e == KERR_OK ? sys_handle_close(memory) : e;
+}
+
+/* With nothing left, it gives up a mapping and touches a page in the next instruction. */
+static int role_spender(void)
+{
+	enum kerr e = spend_at_once();
+	uint64_t some, rest, page;
+
+	if (e != KERR_OK || show(MIB, &some) != KERR_OK || show(8 * MIB, &rest) != KERR_OK ||
+	    show(PAGE_BYTES, &page) != KERR_OK ||
+	    sys_mem_advise(HANDLE_NONE, some, MIB, VM_WILLNEED) != KERR_OK) {
+		return 1;
+	}
+	for (uint64_t at = rest; e == KERR_OK && at < rest + 8 * MIB; at += PAGE_BYTES) {
+		e = sys_mem_advise(HANDLE_NONE, at, PAGE_BYTES, VM_WILLNEED);
+	}
+	if (e != KERR_NO_MEMORY || sys_mem_unmap(HANDLE_NONE, some, MIB) != KERR_OK) {
+		return 2;
+	}
+	*(volatile uint64_t *)(uintptr_t)page = 1;
+	return 0;
+}
+
 int role_play(const char *role)
 {
 	static const struct {
@@ -341,6 +393,7 @@ int role_play(const char *role)
 		{ "writer", role_writer },
 		{ "glutton", role_glutton },
 		{ "hoarder", role_hoarder },
+		{ "spender", role_spender },
 		{ "late", role_late },
 		{ "read_kernel", role_read_kernel },
 		{ "write_text", role_write_text },

@@ -191,6 +191,18 @@ static void task_cannot_pass_its_limit_by_handles(void)
 	}
 }
 
+/* It is never refused, by a call or by a fault, while memory of its own is on its way back. */
+static void task_can_spend_again_what_it_gave_up(void)
+{
+	struct role_result r;
+
+	if (run_role("spender", HANDLE_NONE, 6 * MIB, &r)) {
+		EXPECT_EQ(r.exception_kind, 0);
+		EXPECT(r.ended);
+		EXPECT_EQ(r.status, 0);
+	}
+}
+
 static void task_shares_memory_that_it_was_given(void)
 {
 	struct role_result r;
@@ -330,6 +342,7 @@ const struct test tests_task[] = {
 	TEST(task_cannot_pass_its_limit_by_handles),
 	TEST(task_needs_nothing_that_its_parent_has_left),
 	TEST(task_pays_for_memory_made_for_it),
+	TEST(task_can_spend_again_what_it_gave_up),
 	TEST(task_shares_memory_that_it_was_given),
 	TEST(task_serves_calls_of_another),
 	TEST(task_death_wakes_its_callers),
