@@ -320,8 +320,15 @@ static always_inline enum kerr open_and_change(struct park_state *state, struct 
 }
 
 /* The whole of a flush, on SPx. */
-static always_inline uint64_t flush_body(struct inval_batch *batch, enum extent extent)
+static always_inline uint64_t flush_body(struct inval_batch *batch, enum extent extent,
+					 uint64_t place)
 {
+	struct cpubase *cpu = this_cpu();
+
+	/* SPx is masked: a stretch of its own, unless it is in one already (R8). */
+	if (likely(cpu->mask_depth == 0)) {
+		cpu->mask_since = counter_now();
+	}
 	struct park_state *state = the_park();
 	const uint64_t ticket = token_take(state);
 	uint64_t e = admit(batch, extent); /* under the token: pin_grow() needs it too */
@@ -330,17 +337,21 @@ static always_inline uint64_t flush_body(struct inval_batch *batch, enum extent 
 		e = open_and_change(state, batch, extent);
 	}
 	token_pass(state, ticket);
+	/* Before interrupts are on again: one would begin a stretch of its own. */
+	if (likely(cpu->mask_depth == 0)) {
+		masked_note(cpu, place);
+	}
 	return e;
 }
 
 uint64_t inval_block_on_spx(void *arg)
 {
-	return flush_body(arg, BLOCK);
+	return flush_body(arg, BLOCK, (uint64_t)(uintptr_t)inval_block_on_spx);
 }
 
 static uint64_t flush_some_on_spx(void *arg)
 {
-	return flush_body(arg, SPANS);
+	return flush_body(arg, SPANS, (uint64_t)(uintptr_t)flush_some_on_spx);
 }
 
 enum kerr inval_flush(struct inval_batch *batch, const struct inval_windows *windows)

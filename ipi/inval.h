@@ -160,17 +160,8 @@ static always_inline uint64_t inval_operand(enum inval_kind kind, va_t at, uint6
 static always_inline enum kerr inval_on_spx(uint64_t (*flush)(void *), struct inval_batch *batch)
 {
 	KASSERT(!arch_on_spx());
-	struct cpubase *cpu = this_cpu();
-
-	/* SPx is masked: a stretch of its own, unless it is in one already (R8). */
-	if (likely(cpu->mask_depth == 0)) {
-		cpu->mask_since = counter_now();
-	}
 	const enum kerr e = (enum kerr)arch_call_on_spx(flush, batch);
 
-	if (likely(cpu->mask_depth == 0)) {
-		masked_note(cpu, (uint64_t)(uintptr_t)flush);
-	}
 	stop_poll();
 	return e;
 }

@@ -181,7 +181,10 @@ static inline void spin_unlock_spx(struct spinlock *lock, bool bare)
 void irq_mask(void);
 void irq_unmask(void);
 
-/* A stretch of this CPU that began at mask_since, less what it waited, is over. */
+/*
+ * A stretch of this CPU that began at mask_since, less what it waited, is over. Pre: masked still,
+ * as where mask_since was set; an interrupt has a stretch of its own.
+ */
 static always_inline void masked_note(struct cpubase *cpu, uint64_t place)
 {
 	const uint64_t ticks = counter_now() - cpu->mask_since;

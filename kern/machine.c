@@ -176,6 +176,7 @@ static void tell_masked(void)
 		most = b->masked_max > most->masked_max ? b : most;
 		wait_max = b->wait_max > wait_max ? b->wait_max : wait_max;
 	}
+	KASSERT(most->masked_max <= counter_now()); /* each stretch ended after it began */
 	kprintf("end: masked_max=%lluns masked_at=%#llx wait_max=%lluns\n",
 		(unsigned long long)timer_ticks_to_ns(most->masked_max),
 		(unsigned long long)most->masked_max_pc,
