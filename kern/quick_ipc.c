@@ -337,14 +337,6 @@ static always_inline struct thread *receive_from(const struct exchange *c, struc
 	return next;
 }
 
-/* Whoever was bound to an event meanwhile was not seen by it (kern/endpoint.c). */
-static noinline struct thread *look_at_event(const struct pcpu *p, struct thread *self,
-					     struct thread *next)
-{
-	ipc_wake_bound(self);
-	return load_relaxed(&p->resched) != 0 ? LEAVE : next;
-}
-
 /* With the endpoint's lock held: answer the caller, if there is one, and receive. Unlocks. */
 static always_inline struct thread *receive_locked(const struct exchange *c)
 	__attribute__((no_thread_safety_analysis))
@@ -356,7 +348,7 @@ static always_inline struct thread *receive_locked(const struct exchange *c)
 	struct thread *const sender = ep->receivers ? nullptr : ep->queue.first;
 
 	if (kobj_is_dead(&ep->obj) || self->ipc.bound != nullptr) {
-		/* slow */
+		/* slow; who binds it from here on asks this CPU to look again (kern/event.c) */
 	} else if (sender == nullptr) {
 		next = wait_for_message(c);
 	} else {
@@ -368,9 +360,6 @@ static always_inline struct thread *receive_locked(const struct exchange *c)
 	}
 	if (unlikely(old != nullptr)) {
 		next = wake_forgotten(c->p, old, next);
-	}
-	if (sender == nullptr && load_seq_cst((uint64_t *)(void *)&self->ipc.bound) != 0) {
-		next = look_at_event(c->p, self, next);
 	}
 	if (next != c->caller && c->caller != nullptr) {
 		tell_idle(c->caller);
