@@ -66,13 +66,37 @@ void event_signal(struct event *ev, uint64_t bits)
 
 /* ---- the same where nothing is in the way ---- */
 
+/*
+ * With the lock held, of the event, whose only waiter t is: it takes all the bits. Out of the queue
+ * it is ours, and its deadline may go before it is ready.
+ */
+static void wake_from_deadline(struct event *ev, struct thread *t, uint64_t bits)
+{
+	ipc_queue_empty(&ev->queue, t);
+	t->regs.x[0] = bits;
+	store_release(&t->ipc.due, DEADLINE_NONE);
+	timerq_cancel(&t->deadline);
+	struct runq *q = sched_hold_waiter(t);
+
+	if (q == nullptr) {
+		thread_wake(t, KERR_OK);
+		return;
+	}
+	t->regs.x[8] = KERR_OK;
+	sched_wake_held(q, t);
+}
+
 /* With the lock held: the only one that waits takes all the bits, and is ready. */
 static bool wake_only_waiter(struct event *ev, uint64_t bits)
 {
 	struct thread *t = event_only_waiter(ev, bits);
 
-	if (t == nullptr || t->ipc.due != DEADLINE_NONE) {
+	if (t == nullptr) {
 		return false;
+	}
+	if (t->ipc.due != DEADLINE_NONE) {
+		wake_from_deadline(ev, t, bits);
+		return true;
 	}
 	struct runq *q = sched_hold_waiter(t);
 

@@ -34,8 +34,8 @@ enum kerr event_create(struct memcharge *payer, struct event **out);
 void event_signal(struct event *ev, uint64_t bits);
 
 /*
- * The same if it is simple: nobody waits, or one thread of this CPU does, for all of these bits and
- * without a deadline. False: nothing has changed. Pre: SPx, masked, no lock held.
+ * The same if it is simple: nobody waits, or one thread does, for all of these bits, and is of this
+ * CPU or waits with a deadline. False: nothing has changed. Pre: SPx, masked, no lock held.
  */
 bool event_signal_quick(struct event *ev, uint64_t bits);
 

@@ -2,11 +2,11 @@
 /*
  * kern/quick_irq.c - an interrupt out of EL0 that concerns few: what irq_fast.S leaves.
  *
- * THEORY   A driver may wait with a deadline, and a timer is due by its place in a heap: C does both.
- *          As in irq_fast.S, if one thread waits for the event, for all of the bits, is of this CPU,
- *          and more urgent than whatever runs or is ready here, it runs at once, and who ran is the
- *          next of its priority, with the rest of its slice. The timer may be set to the end of
- *          that slice: it is then early, and finds out.
+ * THEORY   A driver may wait with a deadline, and a timer is due by its place in a heap: C does
+ *          both. As in irq_fast.S, if one thread waits for the event, for all of the bits, is of
+ *          this CPU, and more urgent than whatever runs or is ready here, it runs at once, and who
+ *          ran is the next of its priority, with the rest of its slice. The timer may be set to the
+ *          end of that slice: it is then early, and finds out.
  *          A device's interrupt that nobody runs for at once signals, and who was interrupted goes
  *          on unless somebody is to be chosen. What else is unusual is seen before anything is
  *          changed, and left to kern/trap.c. That way is recorded and measured; this one is too

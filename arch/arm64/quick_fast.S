@@ -2,12 +2,13 @@
 /*
  * arch/arm64/quick_fast.S - event_signal and thread_yield where nothing at all is in the way.
  *
- * THEORY   What most signals and yields are: nobody waits, or one thread of this CPU does; the next
- *          in turn is a thread like ourselves. x8-x17 are lost in a call, so a signal needs no
- *          register saved, unless the waiter is more urgent, and runs at once. Both take their locks only if they are free, and
- *          compare keys as fast messages do (kern/thread.h): one comparison says that a thread is
- *          of this CPU and has nothing unusual about it. For anything else the same call in C
- *          begins anew (kern/quick.c), and does more: up to "no way back" nothing has changed.
+ * THEORY   What most signals and yields are: nobody waits, or one thread of this CPU does; the
+ *          next in turn is a thread like ourselves. x8-x17 are lost in a call, so a signal needs no
+ *          register saved, unless the waiter is more urgent, and runs at once. Both take their
+ *          locks only if they are free, and compare keys as fast messages do (kern/thread.h): one
+ *          comparison says that a thread is of this CPU and has nothing unusual about it. For
+ *          anything else the same call in C begins anew (kern/quick.c), and does more: up to "no
+ *          way back" nothing has changed.
  *          A READY thread's key may be of a time before it was stopped and started again, so
  *          `not_plain`, which makes a key slow, is asked besides.
  * RULES    Nothing is reclaimed here: whatever waits for that is a reason to leave.
@@ -165,8 +166,8 @@ signal_rest:
 	b	el0_signal_rest
 
 	/*
-	 * The waiter runs at once, as if an interrupt had come for it: the rest is irq_fast.S, which
-	 * finds in x0-x8 and x19-x27 what it would have put there. x13 = our priority.
+	 * The waiter runs at once, as if an interrupt had come for it: the rest is irq_fast.S,
+	 * which finds in x0-x8 and x19-x27 what it would have put there. x13 = our priority.
 	 */
 signal_preempts:
 	ldp	x13, x17, [x15, #PCPU_FLAGS]	/* and PCPU_RESCHED */
