@@ -316,6 +316,20 @@ static void fault_arrives_with_its_words_alone(void)
 	unmap_page(at + 2 * PAGE_BYTES);
 }
 
+/* What may be written may be read: the page is brought, and the handler that waits is not asked. */
+static void fault_that_memory_resolves_is_not_told(void)
+{
+	const uint64_t at = map_memory(MEM_ANON, PAGE_BYTES, VM_WRITE);
+	struct access a = { .store = false, .at = at };
+	struct handler h = { 0 };
+
+	handler_begin(&h, PRIORITY_DEFAULT);
+	thread_join(start_thread(access_once, &a, PRIORITY_DEFAULT));
+	handler_end(&h);
+	EXPECT_EQ(h.count, 0);
+	unmap_page(at);
+}
+
 /* The one set last has it. */
 static void fault_goes_to_the_handler_of_the_moment(void)
 {
@@ -514,6 +528,7 @@ const struct test tests_quick_fault[] = {
 	TEST(fault_to_a_handler_of_another_priority),
 	TEST(fault_in_another_space),
 	TEST(fault_arrives_with_its_words_alone),
+	TEST(fault_that_memory_resolves_is_not_told),
 	TEST(fault_goes_to_the_handler_of_the_moment),
 	TEST(fault_waits_for_a_busy_handler),
 	TEST(answer_to_one_that_steps),
