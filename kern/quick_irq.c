@@ -78,11 +78,20 @@ static bool may_run(const struct thread *t, unsigned cpu)
 		(t->affinity >> cpu & 1) != 0 && !arch_predictor_forgets());
 }
 
+/* Without the lock: is it worth taking? Who is more urgent than self may have come just now. */
+static bool may_be_urgent(const struct event *ev, const struct thread *self)
+{
+	const struct thread *t =
+		(struct thread *)load_relaxed((const uint64_t *)(const void *)&ev->queue.first);
+
+	return t != nullptr && __atomic_load_n(&t->priority, __ATOMIC_RELAXED) > self->priority;
+}
+
 /* The thread that waits for these bits, if it can run here now: event and run queue locked. */
 static struct thread *hold_driver(struct event *ev, uint64_t bits, const struct thread *self,
 				  struct runq *q) __attribute__((no_thread_safety_analysis))
 {
-	if (!spin_try_bare(&ev->lock)) {
+	if (!may_be_urgent(ev, self) || !spin_try_bare(&ev->lock)) {
 		return nullptr;
 	}
 	struct thread *t = event_only_waiter(ev, bits);
