@@ -109,7 +109,7 @@ run_waiter:
 	str	x5, [x6, #RUNQ_READY]
 	str	w14, [x18, #TH_STATE]
 	strb	w14, [x18, #TH_QUEUED]
-	cbz	x13, add_behind
+	cbz	x13, .Ladd_behind
 	ldr	x13, [x16, #RUNQ_HEAD]
 	str	x18, [x16, #RUNQ_HEAD]
 	str	x13, [x18, #TH_NEXT]
@@ -128,9 +128,9 @@ run_waiter:
 	ldr	x13, [x18, #TH_FPU]
 	ldr	x14, [x21, #TH_FPU]
 	orr	x15, x13, x14
-	cbnz	x15, change_fpu
-3:	pass_on	x1, x3, wake_of_event, x2, x13
-4:	pass_on	x6, x8, wake_of_runq, x7, x13
+	cbnz	x15, .Lchange_fpu
+3:	pass_on	x1, x3, .Lwake_of_event, x2, x13
+4:	pass_on	x6, x8, .Lwake_of_runq, x7, x13
 5:	ldr	x13, [x18, #TH_SPACE]
 	ldp	x15, x16, [x21, #TH_SPACE]	/* and TH_ROOT */
 	cmp	x13, x15
@@ -141,7 +141,7 @@ run_waiter:
 1:	str	x18, [x13, #TH_PREV]	/* others are ready who are as urgent as we */
 	b	2b
 
-add_behind:				/* the slice is over */
+.Ladd_behind:				/* the slice is over */
 	ldr	x13, [x16, #RUNQ_TAIL]
 	str	x18, [x16, #RUNQ_TAIL]
 	str	xzr, [x18, #TH_NEXT]
@@ -152,7 +152,7 @@ add_behind:				/* the slice is over */
 7:	str	x18, [x16, #RUNQ_HEAD]
 	b	2b
 
-change_fpu:
+.Lchange_fpu:
 	cbz	x13, 8f
 	cbz	x14, 9f
 	bl	swap_fpu
@@ -162,10 +162,10 @@ change_fpu:
 9:	bl	leave_fpu
 	b	3b
 
-wake_of_event:
+.Lwake_of_event:
 	wake_waiters
 	b	4b
-wake_of_runq:
+.Lwake_of_runq:
 	wake_waiters
 	b	5b
 
