@@ -55,8 +55,6 @@ void call_dispatch(struct thread *self, uint64_t esr)
 		return;
 	}
 	const uint64_t held = budget_meter();
-	/* What comes back during the call is there when it is made again. */
-	const bool returning = memcharge_is_returning(&self->task->charge);
 	const enum kerr e = call->run(self, self->regs.x, &r);
 
 	if (thread_this() != self || self->state != THREAD_RUNNING) {
@@ -66,7 +64,7 @@ void call_dispatch(struct thread *self, uint64_t esr)
 	if (e == KERR_FAULT && again_when_page_came(self)) {
 		return;
 	}
-	if (r.again || (e == KERR_NO_MEMORY && (returning || grow_pinned_when_refused()))) {
+	if (r.again || (e == KERR_NO_MEMORY && grow_pinned_when_refused())) {
 		self->regs.pc -= SVC_BYTES;
 		return;
 	}

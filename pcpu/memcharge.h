@@ -5,8 +5,9 @@
  * THEORY   A task can exhaust only what it was given. Whatever is allocated on its behalf (kernel
  *          objects, table pages, frames) is taken from its charge before it is allocated, and given
  *          back after it was freed, so the sum of what is used never passes the limit.
- *          What is given up comes back later, in steps. Until it has, whoever is refused for want
- *          of memory should try again, not fail.
+ *          What is given up comes back later, in steps. Until it has, a fault that is refused for
+ *          want of memory is taken again. Calls are not made again: a program can ask for more
+ *          than it will ever have, and would wait each time for all that is on its way.
  * LOCKING  None: two atomic words. `nullptr` stands for the kernel, which is not limited.
  * NOT HERE Whether the machine has the memory: pcpu/heap.h, vm/frame.h.
  */

@@ -219,7 +219,7 @@ enum kerr object_secret_fill(struct memory_object *object, struct window_budget 
 	const uint64_t end = (object->bytes + BLOCK_BYTES - 1) / BLOCK_BYTES;
 	enum kerr e = make_places();
 
-	/* Seen before windows are spent on it: who is refused may try again and again. */
+	/* Seen before windows are spent on it: who is refused may ask again and again. */
 	if (e == KERR_OK && !memcharge_take(object->charge, object->bytes)) {
 		e = KERR_NO_MEMORY;
 	} else if (e == KERR_OK) {

@@ -330,26 +330,6 @@ static int role_faulter(void)
 	return changed == 0 ? 0 : ROLE_STATUS_FAILED;
 }
 
-/* All that it may have at once, given up and asked for again in the next call. */
-static enum kerr spend_at_once(void)
-{
-	enum kerr e = KERR_OK;
-
-	for (unsigned round = 0; round < 8 && e == KERR_OK; round++) {
-		handle_t memory;
-
-		e = sys_mem_create(MEM_SECRET, 4 * MIB, HANDLE_NONE, 0, &memory);
-		for (unsigned tries = 0; e == KERR_BUSY && tries < 100; tries++) {
-			(void)time_sleep_ns(10 * MS); /* a CPU did not park in time */
-			e = sys_mem_create(MEM_SECRET, 4 * MIB, HANDLE_NONE, 0, &memory);
-		}
-		if (e == KERR_OK) {
-			e = sys_handle_close(memory);
-		}
-	}
-	return e;
-}
-
 static enum kerr show(uint64_t bytes, uint64_t *at)
 {
 	handle_t memory;
@@ -364,10 +344,10 @@ static enum kerr show(uint64_t bytes, uint64_t *at)
 /* With nothing left, it gives up a mapping and touches a page in the next instruction. */
 static int role_spender(void)
 {
-	enum kerr e = spend_at_once();
 	uint64_t some, rest, page;
+	enum kerr e = KERR_OK;
 
-	if (e != KERR_OK || show(MIB, &some) != KERR_OK || show(8 * MIB, &rest) != KERR_OK ||
+	if (show(MIB, &some) != KERR_OK || show(8 * MIB, &rest) != KERR_OK ||
 	    show(PAGE_BYTES, &page) != KERR_OK ||
 	    sys_mem_advise(HANDLE_NONE, some, MIB, VM_WILLNEED) != KERR_OK) {
 		return 1;

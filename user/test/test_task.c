@@ -191,7 +191,7 @@ static void task_cannot_pass_its_limit_by_handles(void)
 	}
 }
 
-/* It is never refused, by a call or by a fault, while memory of its own is on its way back. */
+/* No fault ends it while memory of its own is on its way back. */
 static void task_can_spend_again_what_it_gave_up(void)
 {
 	struct role_result r;
