@@ -229,15 +229,16 @@ static void sample_fault(void *guard)
 static void measure_fault(bool fresh, const char *there, const char *goal, const char *back)
 {
 	uint64_t guard;
+	bool done = sys_mem_map(HANDLE_NONE, HANDLE_NONE, 0, 0, PAGE_BYTES, VM_GUARD, &guard) ==
+			    KERR_OK &&
+		    sys_task_set_exception(HANDLE_NONE, bench.endpoint) == KERR_OK;
 
-	if (sys_mem_map(HANDLE_NONE, HANDLE_NONE, 0, 0, PAGE_BYTES, VM_GUARD, &guard) != KERR_OK ||
-	    sys_task_set_exception(HANDLE_NONE, bench.endpoint) != KERR_OK) {
-		bench.failed = true;
-	} else if (!fresh) {
+	if (done && fresh) {
+		done = on_fresh_thread(sample_fault, (void *)(uintptr_t)guard);
+	} else if (done) {
 		sample_fault((void *)(uintptr_t)guard);
-	} else if (!on_fresh_thread(sample_fault, (void *)(uintptr_t)guard)) {
-		bench.failed = true;
 	}
+	bench.failed = bench.failed || !done;
 	(void)sys_task_set_exception(HANDLE_NONE, start.parent);
 	report(there, 1, goal);
 	report_back(back, "440");
