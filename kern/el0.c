@@ -92,6 +92,7 @@ static_assert(sizeof(struct handle_slot) == 1 << HANDLE_SLOT_SHIFT);
 static_assert(offsetof(struct handle_slot, word) == 0 && offsetof(struct handle_slot, obj) == 8);
 static_assert(offsetof(struct handle_slot, badge) == 16);
 static_assert(HANDLE_PAGE_SLOTS == 0x80); /* a handle's index and 0xff80 */
+static_assert(HANDLE_PAGES == TABLE_PAGES);
 static_assert(KOBJ_ENDPOINT == TYPE_ENDPOINT);
 static_assert(RIGHT_SEND == 1 << RIGHT_SEND_BIT && RIGHT_RECEIVE == 1 << RIGHT_RECEIVE_BIT);
 static_assert(THREAD_RUNNING == STATE_RUNNING && THREAD_RECEIVING == STATE_RECEIVING);

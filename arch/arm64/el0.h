@@ -53,6 +53,7 @@
 #define EP_RECEIVERS 144
 #define KOBJ_DEAD 32
 #define HANDLE_SLOT_SHIFT 5
+#define TABLE_PAGES 64 /* of a task's handles */
 #define TYPE_ENDPOINT 3
 #define RIGHT_SEND_BIT 3
 #define RIGHT_RECEIVE_BIT 4

@@ -132,6 +132,27 @@
 	.endm
 
 	/*
+	 * handle_quick_slot() of any page, but for type and rights. In: x18 = thread. Out: \slot,
+	 * \word = its word, \differs = from bit 8 on its type if it is of the handle's generation.
+	 * The index is no part of that: it takes bits 8 to 15 of the handle.
+	 */
+	.macro	far_slot handle, slot, word, differs, none
+	ubfx	\word, \handle, #7, #9	/* page */
+	cmp	\word, #TABLE_PAGES
+	b.hs	\none
+	ldr	\slot, [x18, #TH_TASK]
+	add	\slot, \slot, \word, lsl #3
+	add	\slot, \slot, #TASK_HANDLES
+	ldar	\slot, [\slot]		/* pairs with grow() of kern/handle.c */
+	cbz	\slot, \none
+	ubfiz	\word, \handle, #HANDLE_SLOT_SHIFT, #7
+	add	\slot, \slot, \word
+	ldar	\word, [\slot]
+	and	\differs, \handle, #~0xff00
+	eor	\differs, \differs, \word
+	.endm
+
+	/*
 	 * What an answer leaves behind: nobody is in our slot, and we wait in the endpoint's queue,
 	 * which is empty. In: x15 = endpoint, x18 = we, x21 = who was in the slot. Burns: x13, x24.
 	 */

@@ -4,8 +4,8 @@
  *
  * THEORY   The message stays in x0-x7: only the registers that it does not use change hands. All of
  *          this runs on SPx, before the door, with interrupts masked, on pinned memory. It is taken
- *          when the handle lies in the first page of the table, the message is words only, there is
- *          no deadline and no reply object, and the partner waits on this CPU for just that.
+ *          when the message is words only, there is no deadline and no reply object, and the partner
+ *          waits on this CPU for just that. A handle beyond the table's first page is a detour.
  *          "Just that" is one comparison. A thread's key is its CPU, its priority and whether it
  *          has FP registers; with any reason for the slow path it is like no other thread's. A
  *          receiver's key must be the caller's, but for a priority that may be higher, and for FP
@@ -31,25 +31,35 @@
 
 	/*
 	 * In: as the prefix of el0_sync leaves it. Out: x15 = endpoint, x16 = badge.
-	 * Burns: x13-x17.
+	 * Burns: x13-x17. \far is of_far_page for it, which comes back to \found.
 	 */
-	.macro	arguments right
+	.macro	arguments right, far, found
 	orr	x13, x11, x12		/* neither reply object nor deadline: both stay 0 */
 	tst	x9, #0xff80		/* first page of the table */
 	ccmp	x13, #0, #0, eq
 	ccmp	x10, #9, #2, eq		/* words only; else as if "higher or same" */
-	b.hs	burnt_slow
+	b.hs	\far
 	ldr	x13, [x18, #TH_TASK]
 	ldr	x13, [x13, #TASK_HANDLES]	/* an empty one if there is none */
 	ubfiz	x14, x9, #HANDLE_SLOT_SHIFT, #7
 	add	x13, x13, x14
 	ldar	x14, [x13]		/* pairs with begin_grace(), kern/reclaim.c */
-	ldp	x15, x16, [x13, #8]
 	eor	x17, x14, x9
+\found:
+	ldp	x15, x16, [x13, #8]
 	lsr	x17, x17, #8		/* generation of the handle, and type */
 	cmp	x17, #TYPE_ENDPOINT
 	b.ne	burnt_slow
 	tbz	w14, #\right, burnt_slow
+	.endm
+
+	/* It is the page that was in the way, or something else? In: x13 as `arguments` has it. */
+	.macro	of_far_page found
+	cbnz	x13, burnt_slow
+	cmp	x10, #9
+	b.hs	burnt_slow
+	far_slot x9, x13, x14, x17, burnt_slow
+	b	\found
 	.endm
 
 	/* What `arguments` burnt is ours, and goes back to EL0; x16 and x17 are saved. */
@@ -142,7 +152,7 @@
 	/* The first in the queue receives; we wait in its reply slot. */
 	.global ipc_call_fast
 ipc_call_fast:
-	arguments RIGHT_SEND_BIT
+	arguments RIGHT_SEND_BIT, call_far, call_found
 	save_kept
 	lock_endpoint
 	ldr	x21, [x15, #EP_FIRST]
@@ -182,7 +192,7 @@ ipc_call_commit:
 	/* Our caller goes on; we wait in the endpoint's queue, which is empty. */
 	.global ipc_reply_recv_fast
 ipc_reply_recv_fast:
-	arguments RIGHT_RECEIVE_BIT
+	arguments RIGHT_RECEIVE_BIT, reply_recv_far, reply_recv_found
 	ldr	x13, [x18, #TH_IPC_BOUND]
 	cbnz	x13, burnt_slow
 	save_kept
@@ -206,6 +216,11 @@ reply_commit:
 	mov	x9, xzr
 	scrub_words
 	leave_to_partner
+
+call_far:
+	of_far_page call_found
+reply_recv_far:
+	of_far_page reply_recv_found
 
 	/* The partner runs, but not at once: its message goes to where its registers are. */
 finish_slow:

@@ -53,14 +53,15 @@ event_signal_fast:
 	cbnz	x17, signal_slow
 	tst	x0, #0xff80		/* first page of the table */
 	ccmp	x1, #0, #4, eq
-	b.eq	signal_slow		/* another page, or no bits */
+	b.eq	signal_far		/* another page, or no bits */
 	ldr	x13, [x18, #TH_TASK]
 	ldr	x13, [x13, #TASK_HANDLES]	/* an empty one if there is none */
 	ubfiz	x14, x0, #HANDLE_SLOT_SHIFT, #7
 	add	x13, x13, x14
 	ldar	x14, [x13]		/* pairs with begin_grace(), kern/reclaim.c */
-	ldr	x9, [x13, #8]
 	eor	x17, x14, x0
+signal_found:
+	ldr	x9, [x13, #8]
 	lsr	x17, x17, #8		/* generation of the handle, and type */
 	cmp	x17, #TYPE_EVENT
 	b.ne	signal_slow
@@ -155,6 +156,11 @@ signal_wakes_runq:
 signal_wakes:
 	wake_waiters
 	b	4b
+
+signal_far:
+	cbz	x1, signal_slow
+	far_slot x0, x13, x14, x17, signal_slow
+	b	signal_found
 
 	/* An idle CPU may take the thread that is ready now. */
 signal_announce:

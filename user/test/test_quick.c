@@ -74,7 +74,7 @@ static void event_wait_needs_a_handle_that_reads(void)
 	EXPECT_OK(sys_handle_close(event));
 }
 
-/* Beyond the first page of the table, which is all that the short way looks at. */
+/* Of the first page of the table, and beyond it. */
 static void event_signal_takes_any_handle(void)
 {
 	static handle_t more[200];

@@ -302,6 +302,123 @@ static void quick_receive_finds_who_sends(void)
 	}
 }
 
+/* ---- handles beyond the first page of the table ---- */
+
+#define PAGE_SLOTS 128 /* of the table */
+#define TABLE_END 0x2000u /* no index has that bit, or a higher one */
+
+static handle_t near[PAGE_SLOTS]; /* what keeps the first page from being used */
+static unsigned near_count;
+
+static handle_t far_handle(handle_t of, uint64_t rights)
+{
+	handle_t h = HANDLE_NONE;
+
+	for (;;) {
+		EXPECT_OK(sys_handle_dup(of, rights, HANDLE_NONE, &h));
+		if ((h & UINT16_MAX) >= PAGE_SLOTS || near_count == PAGE_SLOTS) {
+			EXPECT((h & UINT16_MAX) >= PAGE_SLOTS);
+			return h;
+		}
+		near[near_count++] = h;
+	}
+}
+
+static void close_near_handles(void)
+{
+	while (near_count != 0) {
+		EXPECT_OK(sys_handle_close(near[--near_count]));
+	}
+}
+
+/* What is no handle for a message there is none for a signal. */
+static void expect_no_handle(handle_t h)
+{
+	struct ipc_message m = { 0 };
+
+	EXPECT_EQ(sys_ipc_call(h, IPC_INFO(1, 0), HANDLE_NONE, DEADLINE_NONE, &m), KERR_HANDLE);
+	EXPECT_EQ(sys_ipc_reply_recv(h, IPC_INFO(1, 0), HANDLE_NONE, DEADLINE_NONE, &m),
+		  KERR_HANDLE);
+	EXPECT_EQ(sys_event_signal(h, 1), KERR_HANDLE);
+}
+
+/* Somebody waits for both, so that a wrong handle that is taken does something. */
+static void quick_calls_take_the_far_handles_that_there_are(void)
+{
+	struct ipc_message m = { 0 };
+	uint64_t bits;
+
+	EXPECT_OK(sys_event_create(&beside.event));
+	struct thread *const t = begin(PRIORITY_DEFAULT, 2, look_at_it);
+
+	const handle_t sends = far_handle(server.endpoint, RIGHT_SEND);
+	const handle_t receives = far_handle(server.endpoint, RIGHT_RECEIVE);
+	const handle_t writes = far_handle(beside.event, RIGHT_WRITE);
+	const handle_t reads = far_handle(beside.event, RIGHT_READ);
+
+	expect_no_handle(sends ^ 0x10000u); /* of another generation */
+	expect_no_handle(server.endpoint | TABLE_END); /* it begins anew behind its end? */
+	expect_no_handle(beside.event | TABLE_END);
+	expect_no_handle(server.endpoint | 0xff80u);
+	expect_no_handle((sends & ~0xffffu) | (TABLE_END - 1)); /* no such page */
+	EXPECT_EQ(sys_ipc_call(writes, 0, HANDLE_NONE, DEADLINE_NONE, &m), KERR_HANDLE);
+	EXPECT_EQ(sys_event_signal(sends, 1), KERR_HANDLE);
+	EXPECT_EQ(sys_ipc_call(receives, 0, HANDLE_NONE, DEADLINE_NONE, &m), KERR_DENIED);
+	EXPECT_EQ(sys_ipc_reply_recv(sends, 0, HANDLE_NONE, DEADLINE_NONE, &m), KERR_DENIED);
+	EXPECT_EQ(sys_event_signal(reads, 1), KERR_DENIED);
+	EXPECT_EQ(sys_event_wait(beside.event, UINT64_MAX, DEADLINE_POLL, &bits), KERR_TIMEOUT);
+	EXPECT_OK(sys_event_signal(writes, 6));
+	EXPECT_OK(sys_event_wait(beside.event, UINT64_MAX, DEADLINE_POLL, &bits));
+	EXPECT_EQ(bits, 6);
+	for (unsigned i = 0; i < 2; i++) {
+		m = (struct ipc_message){ .word = { PATTERN + i } };
+		EXPECT_OK(sys_ipc_call(sends, IPC_INFO(1, 0), HANDLE_NONE, DEADLINE_NONE, &m));
+		EXPECT_EQ(seen.word[0], PATTERN + i);
+		EXPECT_EQ(m.info, IPC_INFO(1, 0));
+	}
+	EXPECT_OK(sys_handle_close(sends));
+	EXPECT_OK(sys_handle_close(writes));
+	expect_no_handle(sends);
+	expect_no_handle(writes);
+	EXPECT_OK(sys_handle_close(receives));
+	EXPECT_OK(sys_handle_close(reads));
+	close_near_handles();
+	end(t);
+	EXPECT_OK(sys_handle_close(beside.event));
+}
+
+/* The server receives by one that has a badge, which an answer has not. */
+static void quick_answer_goes_by_a_far_handle(void)
+{
+	handle_t badged;
+	struct ipc_message m = { 0 };
+
+	EXPECT_OK(sys_endpoint_create(&server.endpoint));
+	EXPECT_OK(sys_endpoint_badge(server.endpoint, 99, &badged));
+	const handle_t endpoint = server.endpoint;
+	const handle_t sends = far_handle(badged, RIGHT_SEND);
+	const handle_t receives = far_handle(endpoint, RIGHT_RECEIVE);
+
+	stay_here();
+	server.reply = HANDLE_NONE;
+	server.count = 9;
+	server.work = look_at_it;
+	server.endpoint = receives;
+	struct thread *const t = start_thread(serve, nullptr, PRIORITY_DEFAULT);
+
+	await_state(thread_handle(t), THREAD_IS_RECEIVING);
+	for (unsigned i = 0; i < 9; i++) {
+		EXPECT_OK(sys_ipc_call(sends, IPC_INFO(1, 0), HANDLE_NONE, DEADLINE_NONE, &m));
+		EXPECT_EQ(seen.badge, 99);
+		EXPECT_EQ(m.badge, 0);
+	}
+	EXPECT_OK(sys_handle_close(sends));
+	EXPECT_OK(sys_handle_close(badged));
+	EXPECT_OK(sys_handle_close(endpoint));
+	close_near_handles();
+	end(t);
+}
+
 /* ---- FP registers on one side ---- */
 
 static uint64_t its_register;
@@ -348,6 +465,8 @@ const struct test tests_quick_ipc[] = {
 	TEST(quick_receive_ends_at_its_deadline),
 	TEST(quick_call_brings_its_words_and_no_more),
 	TEST(quick_receive_finds_who_sends),
+	TEST(quick_calls_take_the_far_handles_that_there_are),
+	TEST(quick_answer_goes_by_a_far_handle),
 	TEST(quick_call_keeps_fp_registers_apart),
 	TEST_END,
 };
