@@ -108,6 +108,7 @@
 #define KEY_EXCEPTED_BIT 61
 #define KEY_EXCEPTED (1 << KEY_EXCEPTED_BIT)
 #define KEY_SLOW_BIT 62
+#define KEY_NUMBER_SHIFT 8
 #define EC_IABT 0x20 /* of EL0, as the next */
 #define EC_DABT 0x24
 #define ISS_WNR (1 << 6)
@@ -118,6 +119,7 @@
 /* What irq_fast.S knows besides. */
 #define PCPU_IRQS 632 /* counter[CTR_irqs] */
 #define TH_PRIORITY 620
+#define TH_BASE_PRIORITY 621
 #define IRQ_EVENT 56
 #define IRQ_BITS 64
 #define IRQ_LINE 72 /* struct gic_line */

@@ -4,20 +4,24 @@
  *
  * THEORY   The message stays in x0-x7: only the registers that it does not use change hands. All of
  *          this runs on SPx, before the door, with interrupts masked, on pinned memory. It is taken
- *          when the message is words only, there is no deadline and no reply object, and the partner
- *          waits on this CPU for just that. A handle beyond the table's first page is a detour.
+ *          when the message is words only, there is no deadline and no reply object, and the
+ *          partner waits on this CPU for just that. A handle beyond the table's first page is a
+ *          detour.
  *          "Just that" is one comparison. A thread's key is its CPU, its priority and whether it
  *          has FP registers; with any reason for the slow path it is like no other thread's. A
  *          receiver's key must be the caller's, but for a priority that may be higher, and for FP
  *          registers that only one of them has. A caller's must be not less urgent than what its
  *          CPU tells others that it runs: that is how they decide whether to interrupt it, so
- *          nothing more urgent is ready, or an interrupt is pending. Whatever else holds, C goes
- *          on with what was found and locked, or begins anew (kern/quick_ipc.c), and so does the
- *          slow path after that: up to "no way back" nothing has changed but saved registers. The
+ *          nothing more urgent is ready, or an interrupt is pending. A priority that is lent to the
+ *          receiver, or given back with the answer, is changed with the run queue locked, which
+ *          then says what is ready; what runs is known anew, too. Whatever else holds, C goes on
+ *          with what was found and locked, or begins anew (kern/quick_ipc.c), and so does the slow
+ *          path after that: up to "no way back" nothing has changed but saved registers. The
  *          partner runs in the rest of our slice.
- * LOCKING  The endpoint's lock is taken if it is free, by its words (kern/lock.h), without the
- *          books that a spin_lock() keeps: nothing is called under it.
- * RACE     Waiters of that lock are woken only if there are some. One that draws its ticket just
+ * LOCKING  The endpoint's lock, and the run queue's of this CPU where a priority changes, are taken
+ *          if they are free, by their words (kern/lock.h), without the books that a spin_lock()
+ *          keeps: nothing is called under them.
+ * RACE     Waiters of a lock are woken only if there are some. One that draws its ticket just
  *          now may be missed; it looks again at the next tick of the event stream, as every wait
  *          does.
  * SEE      kern/endpoint.c for what each store means, kern/ipc.h for the rules.
@@ -240,17 +244,122 @@ answer_unlike:
 	ldr	x13, [x21, #TH_IPC_EXCEPTED]
 	cbnz	x13, answer_fault_fast
 	ldr	x23, [x21, #TH_KEY]
-	unlike_by_fpu x23, x14, x14, reply_recv_locked
+	unlike_by_fpu x23, x14, x14, answer_less
 	bl	change_fpu
 	b	reply_commit
+
+	/*
+	 * The caller is less urgent than what this CPU says it runs, or we inherited from it. It
+	 * runs if nobody who is as urgent is ready; we have our own priority again. As
+	 * wait_for_message() of kern/quick_ipc.c.
+	 */
+answer_less:
+	lsr	x13, x23, #KEY_EXCEPTED_BIT
+	cbnz	x13, reply_recv_locked	/* slow */
+	ldrh	w13, [x22, #PCPU_FLAGS]	/* single step, or something waits to be reclaimed */
+	cbnz	w13, reply_recv_locked
+	ldr	x24, [x22, #PCPU_RUNQ]
+	try_lock x24, x25, reply_recv_locked, x26, 13
+	ldr	x23, [x21, #TH_KEY]
+	ldr	w27, [x22, #PCPU_CPU]
+	ldr	w14, [x18, #TH_NOT_PLAIN]
+	ldr	x28, [x18, #TH_AFFINITY]
+	ldr	x13, [x24, #RUNQ_READY]
+	cmp	x27, x23, lsr #32	/* of this CPU, and not slow */
+	ccmp	w14, #0, #0, eq
+	b.ne	answer_unlock
+	lsr	x28, x28, x27
+	tbz	x28, #0, answer_unlock	/* we may not stay here */
+	lsr	x13, x13, x23
+	cbnz	x13, answer_unlock
+	ldrb	w13, [x18, #TH_BASE_PRIORITY]	/* from here on there is no way back */
+	ldr	x14, [x18, #TH_FPU]
+	ldr	x28, [x21, #TH_FPU]
+	strb	w13, [x18, #TH_PRIORITY]
+	orr	x13, x13, x27, lsl #32	/* thread_key() */
+	cbz	x14, 1f
+	orr	x13, x13, #KEY_FPU
+1:	str	x13, [x18, #TH_KEY]
+	orr	x13, x14, x28
+	cbnz	x13, answer_less_fpu
+2:	str	x23, [x22, #PCPU_FAST_KEY]
+	and	w13, w23, #63
+	str	w13, [x24, #RUNQ_RUNNING]
+	mov	w13, #STATE_RECEIVING
+	str	w13, [x18, #TH_STATE]
+	mov	w13, #STATE_RUNNING
+	str	w13, [x21, #TH_STATE]
+	str	x21, [x22, #PCPU_CURRENT]
+	pass_on	x24, x25, answer_less_wakes, x26, x13
+	b	reply_commit
+
+answer_less_fpu:
+	mov	x27, x24
+	mov	x28, x25
+	bl	change_fpu
+	mov	x24, x27
+	mov	x25, x28
+	ldr	x23, [x21, #TH_KEY]
+	b	2b
+answer_less_wakes:
+	wake_waiters
+	b	reply_commit
+answer_unlock:
+	stlr	x25, [x26]
+	wake_waiters
+	b	reply_recv_locked
 
 	/* The receiver is unlike us: only by FP registers? */
 call_unlike:
 	ldr	x24, [x22, #PCPU_FAST_KEY]
 	mov	x23, x13
-	unlike_by_fpu x23, x14, x24, call_locked
+	unlike_by_fpu x23, x14, x24, call_less
 	bl	change_fpu
 	b	ipc_call_commit
+
+	/*
+	 * Only by being less urgent? It has our priority until it receives anew, and a slow key. As
+	 * call_receiver() of kern/quick_ipc.c. Two slow keys are never that much alike.
+	 */
+call_less:
+	eor	x13, x23, x14
+	cmp	x13, #63
+	b.hi	call_locked
+	ldrh	w13, [x22, #PCPU_FLAGS]	/* as above */
+	cbnz	w13, call_locked
+	ldr	x24, [x22, #PCPU_RUNQ]
+	try_lock x24, x25, call_locked, x26, 13
+	ldr	x23, [x21, #TH_KEY]	/* what they are now */
+	ldr	x14, [x18, #TH_KEY]
+	eor	x13, x23, x14
+	cmp	x13, #63
+	ccmp	x23, x14, #2, ls	/* or as if "higher or same" */
+	b.hs	call_unlock
+	and	w13, w14, #63		/* from here on there is no way back */
+	ldr	x23, [x21, #TH_NUMBER]
+	strb	w13, [x21, #TH_PRIORITY]
+	str	w13, [x24, #RUNQ_RUNNING]
+	lsl	x23, x23, #KEY_NUMBER_SHIFT	/* thread_key_slow() */
+	orr	x23, x23, #(1 << KEY_SLOW_BIT)
+	str	x23, [x21, #TH_KEY]
+	str	x23, [x22, #PCPU_FAST_KEY]
+	mov	w13, #STATE_CALLING
+	str	w13, [x18, #TH_STATE]
+	mov	w13, #STATE_RUNNING
+	str	w13, [x21, #TH_STATE]
+	str	x21, [x22, #PCPU_CURRENT]
+	pass_on	x24, x25, call_less_wakes, x26, x13
+3:	tbz	x14, #KEY_FPU_BIT, ipc_call_commit
+	bl	swap_fpu		/* both have some, by their keys */
+	b	ipc_call_commit
+
+call_less_wakes:
+	wake_waiters
+	b	3b
+call_unlock:
+	stlr	x25, [x26]
+	wake_waiters
+	b	call_locked
 
 	/*
 	 * C can do more of them: kern/quick_ipc.c. The endpoint is locked; x19 to x30 have been

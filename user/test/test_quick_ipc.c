@@ -84,19 +84,59 @@ static enum kerr call(uint64_t deadline, struct ipc_message *m)
 
 /* ---- priorities ---- */
 
-static void quick_call_lends_its_priority_until_the_next_receive(void)
+static uint64_t priority_of(const struct thread *t)
 {
-	struct thread *const t = begin(LESS, 2, nullptr);
-	struct ipc_message m = { 0 };
 	uint64_t state, priority, cpu, number;
 
+	EXPECT_OK(sys_thread_info(thread_handle(t), &state, &priority, &cpu, &number));
+	return priority;
+}
+
+#define LENT 4 /* calls */
+
+static void borrow(void *argument)
+{
+	const struct thread *const t = argument;
+	static struct ipc_message m;
+
+	stay_here();
+	for (unsigned i = 0; i < LENT; i++) {
+		EXPECT_EQ(priority_of(t), LESS);
+		EXPECT_OK(call(i % 2 == 0 ? DEADLINE_NONE : in_time(), &m));
+		EXPECT_EQ(server.priority, PRIORITY_DEFAULT);
+		await_state(thread_handle(t), i < LENT - 1 ? THREAD_IS_RECEIVING : THREAD_IS_DEAD);
+	}
+}
+
+/* In assembly, and in C, which has the deadlines, and who has FP registers: we, not our thread. */
+static void quick_call_lends_its_priority_until_the_next_receive(void)
+{
+	struct thread *t = begin(LESS, LENT, nullptr);
+
+	borrow(t);
+	end(t);
+	t = begin(LESS, LENT, nullptr);
+	thread_join(start_thread(borrow, t, PRIORITY_DEFAULT));
+	end(t);
+}
+
+static void become_less(void)
+{
+	EXPECT_OK(sys_thread_set_priority(HANDLE_NONE, LESS - 1));
+}
+
+/* Its own priority changes while it has ours: that is what it has when it receives again. */
+static void quick_answer_gives_back_what_is_its_own_by_then(void)
+{
+	struct thread *const t = begin(LESS, 2, become_less);
+	struct ipc_message m = { 0 };
+
 	for (unsigned i = 0; i < 2; i++) {
-		EXPECT_OK(sys_thread_info(thread_handle(t), &state, &priority, &cpu, &number));
-		EXPECT_EQ(priority, LESS);
 		EXPECT_OK(call(DEADLINE_NONE, &m));
 		EXPECT_EQ(server.priority, PRIORITY_DEFAULT);
+		await_state(thread_handle(t), i == 0 ? THREAD_IS_RECEIVING : THREAD_IS_DEAD);
 		if (i == 0) {
-			await_state(thread_handle(t), THREAD_IS_RECEIVING);
+			EXPECT_EQ(priority_of(t), LESS - 1);
 		}
 	}
 	end(t);
@@ -458,6 +498,7 @@ static void quick_call_keeps_fp_registers_apart(void)
 
 const struct test tests_quick_ipc[] = {
 	TEST(quick_call_lends_its_priority_until_the_next_receive),
+	TEST(quick_answer_gives_back_what_is_its_own_by_then),
 	TEST(quick_answer_lets_the_more_urgent_run_first),
 	TEST(quick_send_lets_the_more_urgent_run_first),
 	TEST(quick_call_is_given_up_at_its_deadline),
