@@ -11,6 +11,7 @@
 #define MORE PRIORITY_DEFAULT
 #define LESS (PRIORITY_DEFAULT - 4)
 #define ROUNDS 20u
+#define TRIES 20u
 #define PATTERN UINT64_C(0x5555666677778888)
 
 enum bits {
@@ -157,14 +158,21 @@ static void device_of_the_less_urgent_lets_it_wait(void)
 	}
 }
 
+/* Its turn comes when a slice ends: on a busy host one may end just then, but not each time. */
 static void device_of_an_equal_lets_it_wait(void)
 {
-	struct scene s = { .interrupted = interrupt_once };
+	for (unsigned tries = 0; tries < TRIES; tries++) {
+		struct scene s = { .interrupted = interrupt_once };
 
-	if (play(&s, DRIVER)) {
-		EXPECT_EQ(s.seen, 0);
+		if (!play(&s, DRIVER)) {
+			return;
+		}
 		EXPECT_EQ(s.ran, 1);
+		if (s.seen == 0) {
+			return;
+		}
 	}
+	EXPECT(false);
 }
 
 static void interrupt_for_nobody(struct scene *s)
