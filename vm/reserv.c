@@ -159,6 +159,9 @@ static void release_group(struct reserv *rv, unsigned first)
 		rv->runs &= (uint32_t)~group_bit(first);
 		return;
 	}
+	if (reserv_group(rv, first) == 0) {
+		return; /* as a rule: its end came in steps, group by group */
+	}
 	for (unsigned page = first; page < first + RESERV_RUN && page < rv->pages; page++) {
 		if (reserv_has(rv, page)) {
 			frame_free_one(reserv_frame(rv, page));
