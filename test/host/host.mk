@@ -84,11 +84,7 @@ $(VM_FLAT_UNITS): $(HOST)/%: $(HOST)/test/host/%.o $(HOST)/test/host/fake_pmap.o
 	$(call say,HOSTLD,$@)
 	$(Q)$(CC) $(HOST_SANITIZE) -o $@ $^ -lcmocka
 
--include $(VM_FLAT:.o=.d) $(VM_FLAT_UNITS:$(HOST)/%=$(HOST)/test/host/%.d)
--include $(KERNEL_test_ipc:%.c=$(HOST)/kernel/%.d) $(OWN_test_ipc:.o=.d) \
-	$(OWN_test_vm_space:.o=.d)
--include $(SIM_OBJECTS:.o=.d) $(patsubst $(HOST)/%,$(HOST)/test/host/%.d, \
-	$(HOST_UNITS) $(HOST)/fuzz_pmap)
+-include $(shell find $(HOST) -name "*.d" 2>/dev/null)
 
 .PHONY: sim sim-long host-test test-host host-units
 host-units: $(HOST_UNITS) $(VM_FLAT_UNITS)
