@@ -472,19 +472,30 @@ static void interrupt_another_space(struct scene *s)
 	EXPECT_OK(sys_mem_unmap(HANDLE_NONE, at, PAGE_BYTES));
 }
 
+static bool has_device(void)
+{
+	struct rtc rtc;
+	const bool has = rtc_open(&rtc);
+
+	if (has) {
+		rtc_close(&rtc);
+	}
+	return has;
+}
+
 static void device_runs_a_driver_in_another_space(void)
 {
 	struct scene s = { .interrupted = interrupt_another_space, .bits = 8 };
 
+	if (!has_device()) {
+		return; /* and no driver is started that would wait for it */
+	}
 	EXPECT_OK(sys_endpoint_create(&s.endpoint));
 	EXPECT_OK(sys_mem_create(MEM_ANON, PAGE_BYTES, HANDLE_NONE, 0, &s.page));
 	struct thread *const other = start_thread(play_driver, &s, PRIORITY_DEFAULT);
 
-	if (play(&s, LESS)) {
-		EXPECT_EQ(s.seen, ROUNDS);
-	} else {
-		EXPECT_OK(sys_handle_revoke(s.endpoint)); /* no device: it has nothing to do */
-	}
+	EXPECT(play(&s, LESS));
+	EXPECT_EQ(s.seen, ROUNDS);
 	thread_join(other);
 	EXPECT_OK(sys_handle_close(s.page));
 	EXPECT_OK(sys_handle_close(s.endpoint));
