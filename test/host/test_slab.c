@@ -177,9 +177,40 @@ static void the_audit_sees_a_broken_list(void **state)
 	}
 }
 
+static void a_charge_knows_what_is_on_its_way_back(void **state)
+{
+	struct memcharge charge = { .limit_bytes = 2 };
+
+	(void)state;
+	assert_false(memcharge_is_returning(&charge));
+	memcharge_return_begins(&charge);
+	memcharge_return_begins(&charge);
+	memcharge_return_ends(&charge);
+	assert_true(memcharge_is_returning(&charge));
+	memcharge_return_ends(&charge);
+	assert_false(memcharge_is_returning(&charge));
+	assert_true(memcharge_take(&charge, 1));
+	assert_false(memcharge_take(&charge, 2));
+	assert_false(memcharge_take(&charge, 3)); /* more than it may ever have */
+	memcharge_give(&charge, 1);
+	assert_int_equal(memcharge_used(&charge), 0);
+}
+
+static void the_kernel_is_not_limited(void **state)
+{
+	(void)state;
+	assert_true(memcharge_take(nullptr, UINT64_MAX));
+	memcharge_return_begins(nullptr);
+	assert_false(memcharge_is_returning(nullptr));
+	memcharge_return_ends(nullptr);
+	memcharge_give(nullptr, UINT64_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_charge_knows_what_is_on_its_way_back),
+		cmocka_unit_test(the_kernel_is_not_limited),
 		cmocka_unit_test(objects_are_zeroed_and_do_not_overlap),
 		cmocka_unit_test(a_charge_is_never_passed),
 		cmocka_unit_test(without_a_page_nothing_is_charged),
